@@ -1,0 +1,1 @@
+"""What the layers stand on: randomness, memory, parameters, kernels, threads, optimisers, files."""

@@ -1,0 +1,84 @@
+"""Files that are either whole or not there: written beside their place, then moved into it."""
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from engine.errors import UserError
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space on that disk or choose a folder on another one",
+    errno.EDQUOT: "free some of your quota or choose a folder on another disk",
+    errno.ENOENT: "create its folder or choose another one",
+}
+_REMEDY = "choose a folder that you may write to"
+
+
+@contextmanager
+def explained(path: str | Path) -> Iterator[None]:
+    """Turn an `OSError` of the block into a `UserError` that names `path`, the reason and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot write {path} ({reason}): {_REMEDIES.get(error.errno or 0, _REMEDY)}") from error
+
+
+def make_folder(path: str | Path) -> Path:
+    """Return the folder `path`, made with its parents where it was missing.
+
+    Raises:    UserError when the folder cannot be made.
+    """
+    with explained(path):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    return Path(path)
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a file to write that takes the place of `path` when the block ends well.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk and moved into place in one step, so a
+    reader sees the old file or the new one. When the block fails the temporary file is removed and the old file stays.
+
+    Raises:    UserError when the disk is full, the folder is missing or may not be written to.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    encoding = None if "b" in mode else "utf-8"
+    with explained(path):
+        try:
+            with open(temporary, mode.replace("w", "x"), encoding=encoding) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def write_json(path: str | Path, obj: Any) -> None:
+    """Write `obj` to `path` as indented JSON, atomically.
+
+    Raises:    UserError as `atomic_write`; ValueError for NaN and infinity, which JSON does not have.
+    """
+    with atomic_write(path, "w") as file:
+        json.dump(obj, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush the folder's entry of a file that was moved into it; Windows has no such call and needs none."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

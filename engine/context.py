@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -133,6 +135,18 @@ class Context:
         """Give scratch memory back before the pass ends."""
         for array in arrays:
             self._memory.release(array)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Callable[[tuple[int, ...], np.typing.DTypeLike], np.ndarray]]:
+        """An `empty` whose arrays are given back when the block ends."""
+        lent = []
+
+        def empty(shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:
+            lent.append(self.empty(shape, dtype))
+            return lent[-1]
+
+        yield empty
+        self.release(*lent)
 
     @property
     def nbytes(self) -> int:

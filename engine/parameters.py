@@ -47,7 +47,10 @@ class Derived(Protocol):
     parameter once a step by the transpose of the linear map.
     """
 
-    parameter: Parameter
+    @property
+    def parameter(self) -> Parameter:
+        """What it is an image of."""
+        ...
 
     def empty(self) -> np.ndarray:
         """An array of the image's shape and dtype."""

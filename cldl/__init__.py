@@ -1,0 +1,1 @@
+"""The method: loss, inference, networks, recipes, training, and the commands."""

@@ -1,0 +1,116 @@
+"""What a network answers on a set of images, and how well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cldl.inference import deciders, predict, softmax
+from cldl.loss import CldlResult, cldl_loss
+from cldl.network import Network
+from engine.context import Context
+from engine.workers import Workers
+from layers.relu import ReLU
+
+Array = np.ndarray
+ALIVE_SAMPLES = 512  # images on which a unit must be 0 everywhere to count as dead
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """x = (pixel / 255 - mean) / deviation, one mean and deviation for all pixels."""
+
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def __call__(self, images: Array, ctx: Context) -> Array:
+        """uint8 (n, H, W, C) -> float32 (n, H, W, C), in the pass's memory."""
+        x = ctx.empty(images.shape, np.float32)
+        np.multiply(images, np.float32(1 / (255 * self.deviation)), out=x)
+        return np.subtract(x, np.float32(self.mean / self.deviation), out=x)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of M classifiers on N labelled images, and what follows from them.
+
+    logits    -- M arrays (N, K)
+    labels    -- (N,)
+    weights   -- (M,), lambda; exponent -- g, or None for the default: what the loss and the fused answer are made with
+    """
+
+    logits: list[Array]
+    labels: Array
+    weights: tuple[float, ...]
+    exponent: float | None = None
+
+    @cached_property
+    def loss(self) -> CldlResult:
+        """The CLDL loss of these images."""
+        return cldl_loss(self.logits, self.labels, self.weights, self.exponent)
+
+    @cached_property
+    def answers(self) -> Array:
+        """The fused answers, (N,)."""
+        return predict(self.logits, self.weights, self.exponent)
+
+    @cached_property
+    def deciders(self) -> Array:
+        """Which classifier decided each answer, (N,) in 0..M-1: the one most sure of it."""
+        return deciders(self.logits, self.answers)
+
+    @property
+    def probabilities(self) -> list[Array]:
+        """P^(m), M arrays (N, K)."""
+        return [softmax(z) for z in self.logits]
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """The error in % of each classifier by itself, "1" to "M" from bottom to top, and of all together, "fused"."""
+        errors = {str(m): _error(z.argmax(axis=1), self.labels) for m, z in enumerate(self.logits, 1)}
+        return {**errors, "fused": _error(self.answers, self.labels)}
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share in % of the samples that each classifier decides."""
+        M = len(self.logits)
+        return {str(m + 1): float(100 * np.mean(self.deciders == m)) for m in range(M)}
+
+    @property
+    def companions(self) -> dict[str, float]:
+        """The mean of T^(m) over the samples: how much is left for classifier m to do."""
+        return {str(m): float(T.mean()) for m, T in enumerate(self.loss.companions, 1)}
+
+
+def _error(answers: Array, labels: Array) -> float:
+    return float(100 * np.mean(answers != labels))
+
+
+def score(network: Network, images: Array, preprocessing: Preprocessing, workers: Workers) -> list[Array]:
+    """The scores of the M classifiers on uint8 images (N, H, W, C): M arrays (N, K) float32."""
+    logits = [np.empty((len(images), network.classes), np.float32) for _ in network.classifiers]
+
+    def work(ctx: Context, start: int, stop: int) -> None:
+        scores, _ = network.forward(preprocessing(images[start:stop], ctx), ctx)
+        for whole, part in zip(logits, scores, strict=True):
+            whole[start:stop] = part
+
+    workers.run(len(images), work)
+    return logits
+
+
+def dead_units(network: Network, images: Array, preprocessing: Preprocessing, workers: Workers) -> dict[str, int]:
+    """For each ReLU, how many of its channels are 0 on all of the first 512 images: they no longer learn."""
+    images = images[:ALIVE_SAMPLES]
+    alive: dict[str, list[Array]] = {}
+
+    def work(ctx: Context, start: int, stop: int) -> None:
+        _, caches = network.forward(preprocessing(images[start:stop], ctx), ctx)
+        for name, layer, cache in network.caches(caches):
+            if isinstance(layer, ReLU):  # its cache is its output
+                alive.setdefault(name, []).append((cache.reshape(-1, cache.shape[-1]) > 0).any(axis=0))
+
+    workers.run(len(images), work)
+    return {name: int(np.sum(~np.any(parts, axis=0))) for name, parts in alive.items()}

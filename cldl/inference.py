@@ -1,0 +1,88 @@
+r"""From the classifiers' scores to one label.
+
+The loss is small where the classifiers agree on a class, so the label is the class whose loss is smallest:
+
+    y* = argmin over y of L(y),    L(y) = sum over m of lambda_m C^(m)(y) T^(m)(y)
+
+with C and T as in cldl.loss, y in the place of the target. The poster prints argmax; that picks the least likely class
+(`rule="argmax"` does it, to show what it does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cldl.loss import stacked
+from engine.errors import UserError
+
+Array = np.ndarray
+
+
+def margins(z: Array) -> Array:
+    """d (N, M, K): for each class, its score less the log-sum-exp of all the others; z (N, M, K).
+
+    The sum over the others is the sum over all less the class's own term, which loses nothing as long as the class is
+    not the largest; for the largest class the others are summed by themselves.
+    """
+    z = z.astype(np.float64)
+    top = z.argmax(axis=-1)[..., None]  # (N, M, 1)
+    largest = np.take_along_axis(z, top, -1)
+    terms = np.exp(z - largest)  # (N, M, K), 1 for the largest
+    rest = terms.copy()
+    np.put_along_axis(rest, top, 0.0, -1)
+    others = 1.0 + rest.sum(axis=-1, keepdims=True) - rest  # for every class but the largest
+    with np.errstate(divide="ignore"):
+        d = (z - largest) - np.log(others)
+        np.put_along_axis(z, top, -np.inf, -1)
+        second = z.max(axis=-1, keepdims=True)
+        runners = np.log(np.exp(z - second).sum(axis=-1, keepdims=True)) + (second - largest)
+    np.put_along_axis(d, top, -runners, -1)
+    return d
+
+
+def class_losses(logits: Sequence[Array], weights=None, exponent: float | None = None) -> Array:
+    """L(y) for every class y, (N, K): the CLDL loss of each sample, were y its target."""
+    z, weights, g = stacked(logits, weights, exponent)
+    d = margins(z)  # (N, M, K)
+    C, log_q = np.logaddexp(0, -d), -np.logaddexp(0, d)
+    total = np.zeros((z.shape[0], z.shape[2]))
+    for m in range(z.shape[1]):
+        log_T = g * np.delete(log_q, m, axis=1).sum(axis=1)
+        total += weights[m] * C[:, m] * np.exp(log_T)
+    return total
+
+
+def predict(logits: Sequence[Array], weights=None, exponent: float | None = None, rule: str = "argmin") -> Array:
+    """The labels (N,) of M classifiers' scores (N, K) together.
+
+    rule -- "argmin", the class of the smallest loss; "argmax", the poster's printed rule.
+
+    Where several classes' losses are equal (they underflow to 0 only where a classifier is certain), the class that the
+    classifiers' mean margin prefers is taken. Raises UserError as `cldl_loss`, and for an unknown rule.
+
+    >>> z = [np.array([[2.0, 0.0, 1.0]]), np.array([[0.0, 0.0, 3.0]])]
+    >>> predict(z).tolist(), predict(z, rule="argmax").tolist()
+    ([2], [1])
+    """
+    if rule not in ("argmin", "argmax"):
+        raise UserError(f"the rule is {rule!r}; 'argmin' (the default) or 'argmax' (the poster's print) is needed.")
+    losses = class_losses(logits, weights, exponent)
+    if rule == "argmax":
+        return losses.argmax(axis=1)
+    smallest = losses == losses.min(axis=1, keepdims=True)
+    preference = margins(stacked(logits, weights, exponent)[0]).mean(axis=1)  # (N, K)
+    return np.where(smallest, preference, -np.inf).argmax(axis=1)
+
+
+def softmax(z: Array) -> Array:
+    """P = exp z / sum exp z along the last axis."""
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def deciders(logits: Sequence[Array], answers: Array) -> Array:
+    """Which classifier decided, (N,) in 0..M-1: the one that gives the answer the highest probability."""
+    P = softmax(np.stack(list(logits), axis=1).astype(np.float64))  # (N, M, K)
+    return P[np.arange(len(answers)), :, answers].argmax(axis=1)

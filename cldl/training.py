@@ -1,0 +1,195 @@
+"""Training: from a recipe, a data set and a seed to a trained network, one step at a time.
+
+The trainer calls nobody: `steps()` yields after every step of an epoch, and whoever runs the loop decides what to show,
+when to stop and what to keep. Its state between two steps is a handful of arrays and numbers, so that a run can stop
+after any step and go on to the same bits. Every random number comes from the seed and a place in the run:
+
+    Key(seed).fold(0).fold(i)      the initial weights of parameter i
+    Key(seed).fold(1).fold(e)      the order of the samples in epoch e
+    Key(seed).fold(2).fold(s)      dropout in step s of the run
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from cldl.evaluation import Evaluation, dead_units, score
+from cldl.inference import predict
+from cldl.loss import cldl_loss
+from cldl.recipes import Recipe
+from data.dataset import Dataset
+from engine.context import Context
+from engine.errors import UserError
+from engine.key import Key
+from engine.parameters import initialise
+from engine.workers import Workers
+
+WEIGHTS, ORDER, STEP = range(3)
+Array = np.ndarray
+
+
+class DivergedError(UserError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass
+class Tally:
+    """Sums over the steps of an epoch."""
+
+    samples: int
+    loss: float
+    wrong: Array  # (M + 1,): of each classifier, and of all together
+    companions: Array  # (M,): of the T^(m)
+    seconds: float
+
+    @classmethod
+    def empty(cls, classifiers: int) -> Tally:
+        return cls(0, 0.0, np.zeros(classifiers + 1), np.zeros(classifiers), 0.0)
+
+    def means(self) -> dict:
+        """The epoch's line in metrics.jsonl, as far as training goes."""
+        n = max(self.samples, 1)
+        M = len(self.companions)
+        names = [*(str(m + 1) for m in range(M)), "fused"]
+        return {
+            "train_loss": self.loss / n,
+            "train_error": dict(zip(names, (100 * self.wrong / n).tolist(), strict=True)),
+            "train_companions": dict(zip(names, (self.companions / n).tolist(), strict=False)),
+        }
+
+
+class Trainer:
+    """A network in training."""
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, *, seed: int = 0, threads: int | None = None) -> None:
+        self.recipe, self.dataset, self.key = recipe, dataset, Key(seed)
+        self.network = recipe.build()
+        if dataset.train_images.shape[1:] != self.network.input_shape:
+            raise UserError(
+                f"{dataset.name} has images of shape {dataset.train_images.shape[1:]}; the network takes "
+                f"{self.network.input_shape}: choose another recipe."
+            )
+        initialise(self.network.parameters(), self.key.fold(WEIGHTS))
+        self.preprocessing = recipe.preprocessing()
+        self.optimiser = recipe.make_optimiser(self.network)
+        self.workers = Workers(self.network.parameters(), threads=threads)
+        self.epoch = 0  # epochs that are finished
+        self.step = 0  # steps that are finished in the present epoch
+        self.tally = Tally.empty(recipe.classifiers)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.dataset.train_labels) / self.recipe.batch_size)
+
+    def steps(self) -> Iterator[Tally]:
+        """Train to the end of the present epoch, from wherever it stands; yields the epoch's tally after every step."""
+        order = self.key.fold(ORDER).fold(self.epoch).permutation(len(self.dataset.train_labels))
+        size = self.recipe.batch_size
+        while self.step < self.steps_per_epoch:
+            self._train(order[self.step * size : (self.step + 1) * size])
+            yield self.tally
+
+    def end_epoch(self) -> tuple[dict, Evaluation]:
+        """Evaluate on the test images and go on to the next epoch; the line of metrics.jsonl, and the evaluation."""
+        evaluation = self.evaluate()
+        dead = dead_units(self.network, self.dataset.test_images, self.preprocessing, self.workers)
+        self.epoch += 1
+        line = {
+            "epoch": self.epoch,
+            **self.tally.means(),
+            "test_loss": evaluation.loss.value,
+            "test_error": evaluation.errors,
+            "test_companions": evaluation.companions,
+            "test_share": evaluation.shares,
+            "dead_units": dead,
+            "learning_rate": self.recipe.rate(self.epoch),
+            "images_per_second": self.tally.samples / max(self.tally.seconds, 1e-9),
+            "seconds": self.tally.seconds,
+        }
+        self.step, self.tally = 0, Tally.empty(self.recipe.classifiers)
+        return line, evaluation
+
+    def evaluate(self) -> Evaluation:
+        """The network's present answers on the test images."""
+        logits = score(self.network, self.dataset.test_images, self.preprocessing, self.workers)
+        return Evaluation(logits, self.dataset.test_labels, self.recipe.weights, self.recipe.exponent)
+
+    def state(self) -> tuple[dict[str, Array], dict[str, int | float | str]]:
+        """Arrays and numbers from which `restore` goes on to the same bits."""
+        arrays = {f"weights/{p.name}": p.value for p in self.network.parameters()}
+        for slot, flat in self.optimiser.state.items():
+            arrays |= {f"optimiser/{slot}/{p.name}": view for p, view in flat.views.items()}
+        arrays |= {"tally/wrong": self.tally.wrong, "tally/companions": self.tally.companions}
+        numbers = {"samples": self.tally.samples, "loss": self.tally.loss, "seconds": self.tally.seconds}
+        return arrays, {"epoch": self.epoch, "step": self.step, "updates": self.optimiser.steps, **numbers}
+
+    def restore(self, arrays: dict[str, Array], numbers: dict[str, int | float | str]) -> None:
+        """Go back to a state; raises UserError if it is another network's."""
+        mine, _ = self.state()
+        if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in arrays.items()}:
+            raise UserError(
+                "the checkpoint is of another network or optimiser than the run's config.json says: restore both."
+            )
+        for name, array in mine.items():
+            array[...] = arrays[name]
+        self.epoch, self.step = int(numbers["epoch"]), int(numbers["step"])
+        self.optimiser.steps = int(numbers["updates"])
+        self.tally.samples, self.tally.loss = int(numbers["samples"]), float(numbers["loss"])
+        self.tally.seconds = float(numbers["seconds"])
+
+    def _train(self, batch: Array) -> None:
+        """One step on the samples `batch` (indices into the training images)."""
+        began = time.perf_counter()
+        images, labels = self.dataset.train_images[batch], self.dataset.train_labels[batch]
+        M, N = self.recipe.classifiers, len(batch)
+        logits = [np.empty((N, self.network.classes), np.float32) for _ in range(M)]
+        losses, companions = np.empty((M, N)), np.empty((M, N))
+
+        def work(ctx: Context, start: int, stop: int) -> None:
+            z, cache = self.network.forward(self.preprocessing(images[start:stop], ctx), ctx)
+            result = cldl_loss(
+                z,
+                labels[start:stop],
+                self.recipe.weights,
+                self.recipe.exponent,
+                self.recipe.through_companions,
+                samples=N,
+            )
+            self.network.backward(result.gradients, cache, ctx, need_dx=False)
+            losses[:, start:stop], companions[:, start:stop] = result.per_classifier, result.companions
+            for whole, part in zip(logits, z, strict=True):
+                whole[start:stop] = part
+
+        update = self.epoch * self.steps_per_epoch + self.step
+        self.workers.run(N, work, training=True, key=self.key.fold(STEP).fold(update))
+        loss = float((np.asarray(self.recipe.weights) @ losses).sum())
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the loss became {loss / N} in epoch {self.epoch + 1}, step {self.step + 1}: "
+                f"lower the learning rate ({self.recipe.learning_rate:g}) or lengthen the warm-up."
+            )
+        self.optimiser.step(self.workers.gradients(), self.recipe.rate(update / self.steps_per_epoch))
+        answers = [*(z.argmax(axis=1) for z in logits), predict(logits, self.recipe.weights, self.recipe.exponent)]
+        self.tally.samples += N
+        self.tally.loss += loss
+        self.tally.wrong += [np.count_nonzero(answer != labels) for answer in answers]
+        self.tally.companions += companions.sum(axis=1)
+        self.tally.seconds += time.perf_counter() - began
+        self.step += 1
+
+    def statistics(self) -> list[tuple[str, float, float, int]]:
+        """For each parameter its name, the largest |weight|, the largest |gradient| of the last step, and how many of
+        either are not finite: where to look when a run has diverged.
+        """
+        gradients = self.workers.gradients().views
+        rows = []
+        for p in self.network.parameters():
+            g = gradients[p]
+            bad = np.count_nonzero(~np.isfinite(p.value)) + np.count_nonzero(~np.isfinite(g))
+            rows.append((p.name, float(np.abs(p.value).max()), float(np.abs(g).max()), int(bad)))
+        return rows

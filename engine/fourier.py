@@ -1,0 +1,221 @@
+"""Convolution by the fast Fourier transform, for kernels of many taps between many channels.
+
+**The theorem.** On a circle of L points, with x^_f = sum_i x[i] e^(-2 pi i f i / L), the correlation
+y[i] = sum_a x[i + a - p] w[a] has the transform y^_f = x^_f v_f, where v_f = sum_a w[a] e^(2 pi i f (a - p) / L). In two
+dimensions f and i are pairs. Over C channels in and D out, v_f is a C x D matrix and x^_f a row of C numbers: a convolution
+is a matrix product a frequency.
+
+**The circle's size.** An output reads x at -p .. H + p - 1, so a circle of L >= H + p points is exact: what lies left of the
+image and what lies right of it are then the same zeros, and p need not be added twice. The backward pass reads no further.
+L is the next number 2^a 3^b: 16 for a 5 x 5 kernel on 14 x 14, 9 for 5 x 5 or 3 x 3 on 7 x 7, 36 for 5 x 5 on 32 x 32.
+
+**Two images in one.** The kernel is real, so the convolution of z = x_1 + i x_2 is y_1 + i y_2: images travel in pairs through
+complex transforms. v_(-f) = conj(v_f) lets frequency -f share the matrix of f: a pair's two rows are z^_f and conj(z^_(-f)).
+F = (L^2 + s) / 2 frequencies remain, where s of them, 4 for even L and 1 for odd, are their own negatives.
+
+**Three products for four.** (a + ib)(c + id) has the real part k1 - k2 and the imaginary part k3 - k1 - k2 with k1 = a c,
+k2 = b d, k3 = (a + b)(c + d). A spectrum is therefore three real planes, (real, imaginary, sum) of a factor or (k1, k2, k3) of a
+product, and one batched `np.matmul` over 3 F real matrices multiplies two spectra.
+
+**Backward.** With e = conj(dy^), so that nothing needs a conjugate transpose: conj(dx^)_f = e_f v_f' (v_f' transposed over the
+channels) and dv_f = x^_f' e_f, summed over the rows. dw[a] = Re sum_f dv_f e^(2 pi i f (a - p) / L), halved at the frequencies
+that are their own negatives because both halves of their rows say the same. The factor 1 / L^2 of the inverse sits in v.
+
+**Cost.** 6 F N C D floating-point operations for each of the three products, against 2 k^2 Ho Wo N C D directly, plus about
+10 L^2 log2(L) for an image and channel; 780 N C D against 9800 N C D for 5 x 5 on 14 x 14.
+"""
+
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from .fft import Transform, fft, good_size
+from .jit import jit
+from .simd import LANES, load, pointer, store
+
+ACCUMULATED = 4  # frequencies of the weights' gradient that are multiplied, then added while they are in the cache
+
+
+class FourierConvolution:
+    """Plan of a convolution of (N, height, width, C) images with (k, k, C, D) weights, stride 1 and zero padding p < k."""
+
+    def __init__(self, height: int, width: int, kernel: int, padding: int):
+        self.height, self.width, self.kernel, self.padding = height, width, kernel, padding
+        self.out_height, self.out_width = (side + 2 * padding - kernel + 1 for side in (height, width))
+        self.size = good_size(max(height, width) + padding)
+
+    @cached_property
+    def frequencies(self) -> int:
+        """F, the number of frequencies that are kept."""
+        return (self.size**2 + (1 if self.size % 2 else 4)) // 2
+
+    def image_shape(self, n: int, channels: int) -> tuple[int, int, int, int]:
+        """Shape (F, 3, N rounded up to even, C) of the spectrum of n images."""
+        return self.frequencies, 3, n + n % 2, channels
+
+    def weight_shape(self, channels: int, out_channels: int) -> tuple[int, int, int, int]:
+        """Shape (F, 3, C, D) of the spectrum of weights (k, k, C, D), and of its gradient."""
+        return self.frequencies, 3, channels, out_channels
+
+    def products(self, n: int, channels: int, out_channels: int) -> int:
+        """Real multiplications in the matrix product of one forward pass of n images."""
+        return 3 * self.frequencies * (n + n % 2) * channels * out_channels
+
+    def weight_spectrum(self, w, out):
+        """Write v of w (k, k, C, D) to out (F, 3, C, D); of w with its channels exchanged, it is what `backward` takes."""
+        k, _, C, D = w.shape
+        waves = _tables(self.size, k, self.padding, w.dtype).waves  # (3 F, k k)
+        np.matmul(waves, w.reshape(k * k, C * D), out=out.reshape(-1, C * D))
+
+    def weight_gradient(self, dspectrum, dw):
+        """Add the gradient that dspectrum (F, 3, C, D) holds to dw (k, k, C, D)."""
+        k, _, C, D = dw.shape
+        back = _tables(self.size, k, self.padding, dw.dtype).back  # (k k, 3 F)
+        dw += np.matmul(back, dspectrum.reshape(-1, C * D)).reshape(dw.shape)
+
+    def forward(self, x, spectrum, y, X, empty=np.empty):
+        """Convolve x (N, H, W, C) into y (N, Ho, Wo, D), leaving the spectrum of x in X (`image_shape(N, C)`)."""
+        tables = _tables(self.size, self.kernel, self.padding, x.dtype)
+        _analyse(x, X, 1.0, *tables.of_transform)
+        Y = empty(self.image_shape(len(x), y.shape[3]), x.dtype)  # (F, 3, N, D)
+        np.matmul(X, spectrum, out=Y)
+        _synthesise(Y, y, 1.0, *tables.of_transform)
+
+    def backward(self, dy, X, transposed, dx, dspectrum, empty=np.empty):
+        """Add the gradient of v to dspectrum (F, 3, C, D) and, unless dx is None, overwrite dx (N, H, W, C).
+
+        X is what `forward` left, transposed (F, 3, D, C) the spectrum of w with its channels exchanged (unused without dx).
+        """
+        tables = _tables(self.size, self.kernel, self.padding, dy.dtype)
+        E = empty(self.image_shape(len(dy), dy.shape[3]), dy.dtype)  # (F, 3, N, D)
+        _analyse(dy, E, -1.0, *tables.of_transform)
+        part = empty((ACCUMULATED, *dspectrum.shape[1:]), dy.dtype)  # (few, 3, C, D), small enough to stay in cache
+        for first in range(0, self.frequencies, ACCUMULATED):
+            few = slice(first, first + ACCUMULATED)
+            product = part[: len(dspectrum[few])]
+            np.matmul(X[few].swapaxes(2, 3), E[few], out=product)
+            dspectrum[few] += product
+        if dx is not None:
+            dX = empty(X.shape, dy.dtype)
+            np.matmul(E, transposed, out=dX)
+            _synthesise(dX, dx, -1.0, *tables.of_transform)
+
+
+class _Tables(NamedTuple):
+    of_transform: tuple  # what the kernels take: see `_analyse`
+    waves: np.ndarray  # (3 F, k k): planes of e^(2 pi i f (a - p) / L) / L^2
+    back: np.ndarray  # (k k, 3 F): what turns (k1, k2, k3) of dv into dw
+
+
+@lru_cache(maxsize=64)
+def _tables(size, kernel, padding, dtype) -> _Tables:
+    transform = Transform(size, dtype)
+    u, v = np.divmod(np.arange(size**2), size)
+    negative = (-u % size) * size + -v % size
+    kept = np.flatnonzero(np.arange(size**2) <= negative)  # (F,) of each f and -f, the smaller
+    pairs = np.stack([kept, negative[kept]], axis=1)  # (F, 2)
+    natural = (u * (size + 1) + v)[pairs]  # (F, 2): where a tile, whose rows are size + 1 vectors apart, holds f and -f
+    reverse = (transform.order[u] * (size + 1) + transform.order[v])[pairs]
+    a, b = np.divmod(np.arange(kernel**2), kernel)
+    turns = np.outer(u[kept], a - padding) + np.outer(v[kept], b - padding)
+    wave = np.exp(2j * np.pi * (turns % size) / size) / size**2  # (F, k k)
+    waves = np.stack([wave.real, wave.imag, wave.real + wave.imag], axis=1)  # (F, 3, k k)
+    own = np.where(pairs[:, 0] == pairs[:, 1], 0.5, 1.0)[:, None]
+    back = np.stack([wave.real + wave.imag, wave.imag - wave.real, -wave.imag], axis=1) * own[:, None]
+    return _Tables(
+        (transform.order, natural, reverse, transform.radices, transform.roots),
+        waves.reshape(-1, kernel**2).astype(dtype),
+        np.ascontiguousarray(back.reshape(-1, kernel**2).T, dtype),
+    )
+
+
+@jit
+def _analyse(images, spectrum, sign, order, natural, reverse, radices, roots):
+    """Spectrum (F, 3, M, C) of images (N, H, W, C): a pair has the rows z^_f and conj(z^_(-f)); sign -1 conjugates both."""
+    N, H, W, C = images.shape
+    F, _, M, _ = spectrum.shape
+    L, plane = len(order), M * C
+    pitch = (L + 1) * LANES  # not a power of two: rows of a tile fall into different sets of the cache
+    tile, blank = np.zeros((2, L * pitch), images.dtype), np.zeros((2, LANES), images.dtype)
+    re, im, zero, spare = pointer(tile[0]), pointer(tile[1]), load(pointer(blank[0]), 0), pointer(blank[1])
+    source, target, roots = pointer(images), pointer(spectrum), pointer(roots)
+    for n in range(0, M, 2):
+        for c in range(0, C, LANES):
+            lanes = min(LANES, C - c)
+            for i in range(L):
+                for j in range(L):
+                    at = order[i] * pitch + order[j] * LANES
+                    a, b = zero, zero
+                    if i < H and j < W:
+                        a = _take(source, ((n * H + i) * W + j) * C + c, lanes, spare)
+                        if n + 1 < N:
+                            b = _take(source, (((n + 1) * H + i) * W + j) * C + c, lanes, spare)
+                    store(re, at, a)
+                    store(im, at, b)
+            for i in range(H):
+                fft(re, im, order[i] * pitch, LANES, L, radices, roots)
+            for j in range(L):
+                fft(re, im, j * LANES, pitch, L, radices, roots)
+            for f in range(F):
+                for minus in range(2):
+                    at = natural[f, minus] * LANES
+                    a, b = load(re, at), (sign - 2 * sign * minus) * load(im, at)
+                    to = (3 * f * M + n + minus) * C + c
+                    _put(target, to, a, lanes, spare)
+                    _put(target, to + plane, b, lanes, spare)
+                    _put(target, to + 2 * plane, a + b, lanes, spare)
+
+
+@jit
+def _synthesise(spectrum, images, sign, order, natural, reverse, radices, roots):
+    """Images (N, H, W, C) of a product's spectrum (F, 3, M, C), the inverse of `_analyse` (times L^2)."""
+    N, H, W, C = images.shape
+    F, _, M, _ = spectrum.shape
+    L, plane = len(order), M * C
+    pitch = (L + 1) * LANES
+    tile, blank = np.zeros((2, L * pitch), images.dtype), np.zeros(LANES, images.dtype)
+    re, im, spare = pointer(tile[0]), pointer(tile[1]), pointer(blank)
+    source, target, roots = pointer(spectrum), pointer(images), pointer(roots)
+    for n in range(0, M, 2):
+        for c in range(0, C, LANES):
+            lanes = min(LANES, C - c)
+            for f in range(F):
+                for minus in range(2):
+                    at = reverse[f, minus] * LANES
+                    origin = (3 * f * M + n + minus) * C + c
+                    k1 = _take(source, origin, lanes, spare)
+                    k2 = _take(source, origin + plane, lanes, spare)
+                    k3 = _take(source, origin + 2 * plane, lanes, spare)
+                    store(re, at, k1 - k2)
+                    store(im, at, (sign - 2 * sign * minus) * (k3 - k1 - k2))
+            for j in range(L):
+                fft(im, re, j * LANES, pitch, L, radices, roots)
+            for i in range(H):
+                fft(im, re, i * pitch, LANES, L, radices, roots)
+                for j in range(W):
+                    at = i * pitch + j * LANES
+                    _put(target, ((n * H + i) * W + j) * C + c, load(re, at), lanes, spare)
+                    if n + 1 < N:
+                        _put(target, (((n + 1) * H + i) * W + j) * C + c, load(im, at), lanes, spare)
+
+
+@jit
+def _take(source, index, lanes, spare):
+    """The vector at index, of which only the first `lanes` numbers may be read."""
+    if lanes == LANES:
+        return load(source, index)
+    for k in range(lanes):
+        spare[k] = source[index + k]
+    return load(spare, 0)
+
+
+@jit
+def _put(target, index, vector, lanes, spare):
+    """Write the first `lanes` numbers of a vector."""
+    if lanes == LANES:
+        store(target, index, vector)
+    else:
+        store(spare, 0, vector)
+        for k in range(lanes):
+            target[index + k] = spare[k]

@@ -1,0 +1,14 @@
+"""One layer family a file, each with its forward, its backward and the mathematics of both."""
+
+from layers.conv2d import Conv2d
+from layers.dropout import Dropout
+from layers.flatten import Flatten
+from layers.layer import Layer
+from layers.linear import Linear
+from layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
+from layers.relu import ReLU
+from layers.sequential import Sequential
+
+__all__ = [
+    "AvgPool2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool", "Layer", "Linear", "MaxPool2d", "ReLU", "Sequential",
+]  # fmt: skip

@@ -1,0 +1,88 @@
+"""Convolution over images."""
+
+from __future__ import annotations
+
+from engine.context import Context
+from engine.convolution import ALGORITHMS, Way, Window, choose
+from engine.errors import UserError
+from engine.kernels import elementwise
+from engine.parameters import Initialiser, Parameter, constant, he
+from layers.layer import Array, Layer, Shape, expect_channels, expect_rank
+from layers.window import check_window, windows
+
+
+class Conv2d(Layer):
+    """Each output pixel is a weighted sum of a k x k window of input pixels, the same weights everywhere.
+
+    Forward:   y_nijd = b_d + sum over a, b, c of x_n,(i s - p + a),(j s - p + b),c W_abcd, zeros outside the image.
+               With the windows laid out as the rows of a matrix, P (N Ho Wo, k k C), it is one matrix product,
+               y = P W + b; for k = 1 the image itself is P.
+    Backward:  of the product: dW = P^T dy, db = the sum of the rows of dy, dP = dy W^T. A pixel stands in P once for
+               every window that holds it, so dx is the sum of dP over these places.
+    Groups:    channels and outputs are split into G equal groups, and each output sees only its own group's channels.
+    Shapes:    x (N, H, W, C), W (k, k, C / G, D), b (D,), y (N, Ho, Wo, D), Ho = floor((H + 2 p - k) / s) + 1.
+    Numerics:  large windows over many channels are computed by FFT (see engine.convolution), the rest by patches;
+               both agree to rounding. `algorithm` forces one of them (where it can be used).
+    Source:    the patch matrix: Chellapilla, Puri and Simard, 2006; groups: Krizhevsky et al., NIPS 2012.
+    Raises:    UserError for windows that are no windows, groups that do not divide the channels, other samples.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        weight: Initialiser = he,
+        bias: Initialiser | None = None,
+        rate: float = 1.0,
+        algorithm: str = "auto",
+    ) -> None:
+        check_window(kernel, stride, padding)
+        if groups < 1 or inputs % groups or outputs % groups:
+            raise UserError(
+                f"{groups} groups do not divide {inputs} input and {outputs} output channels: choose a common divisor."
+            )
+        if algorithm not in ALGORITHMS:
+            raise UserError(f"the algorithm {algorithm!r} is unknown: choose one of {', '.join(ALGORITHMS)}.")
+        self.inputs, self.outputs, self.algorithm = inputs, outputs, algorithm
+        self.window = Window(kernel, stride, padding, groups)
+        self.weight = Parameter((kernel, kernel, inputs // groups, outputs), weight, rate=rate, name="weight")
+        self.bias = Parameter((outputs,), bias or constant(0), rate=rate, decay=0, name="bias")
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
+        image, output = x.shape[1:], self.output_shape(x.shape[1:])
+        way: Way = choose(self.window, image, output, self.algorithm)
+        y = ctx.empty((len(x), *output), x.dtype)  # (N, Ho, Wo, D)
+        kept = way.forward(x, self.weight, y, ctx)
+        elementwise.bias_forward(y.reshape(-1, self.outputs), self.bias.value)
+        return y, (x.shape, way, kept)
+
+    def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
+        shape, way, kept = cache
+        elementwise.bias_backward(dy.reshape(-1, self.outputs), ctx.gradient(self.bias))
+        dx = ctx.empty(shape, dy.dtype) if need_dx else None  # (N, H, W, C)
+        way.backward(dy, kept, self.weight, dx, ctx)
+        return dx
+
+    def parameters(self) -> list[Parameter]:
+        return [self.weight, self.bias]
+
+    def output_shape(self, shape: Shape) -> Shape:
+        expect_rank(self, shape, 3, "images (H, W, C)")
+        expect_channels(self, shape, self.inputs)
+        window = (self.window.kernel, self.window.stride, self.window.padding)
+        return windows(shape[0], *window), windows(shape[1], *window), self.outputs
+
+    def multiply_adds(self, shape: Shape) -> int:
+        Ho, Wo, _ = self.output_shape(shape)
+        return Ho * Wo * self.weight.value.size
+
+    def __repr__(self) -> str:
+        w = self.window
+        groups = f", groups {w.groups}" if w.groups > 1 else ""
+        window = f"{w.kernel}x{w.kernel}, stride {w.stride}, padding {w.padding}"
+        return f"Conv2d({self.inputs} to {self.outputs}, {window}{groups})"

@@ -1,0 +1,58 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.context import Context
+from engine.errors import UserError
+from engine.kernels import elementwise
+from layers.layer import Array, Layer
+
+
+class Dropout(Layer):
+    """Each element is set to 0 with probability `rate` in training; in evaluation the layer does nothing.
+
+    Forward:   y = x b / (1 - rate), b drawn 1 with probability 1 - rate, so that the mean of y is x
+    Backward:  dx = dy b / (1 - rate), with the same b: the layer is linear in x once b is drawn.
+    Shapes:    any; y, dx as x.
+    Source:    Srivastava et al., JMLR 2014; divided in training rather than in evaluation, as in Caffe.
+    Numerics:  b comes from the pass's key and the element's place in the batch (see engine.key), kept as bytes.
+    Raises:    UserError if the rate is not in [0, 1).
+    """
+
+    def __init__(self, rate: float = 0.5) -> None:
+        if not 0 <= rate < 1:
+            raise UserError(f"the dropout rate is {rate}; it must be at least 0 and less than 1.")
+        self.rate = rate
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, Array | None]:
+        if not ctx.training or self.rate == 0:
+            return x, None
+        y = ctx.empty(x.shape, x.dtype)
+        mask = ctx.empty(x.shape, np.uint8)  # b
+        rows = (len(x), -1)
+        threshold = np.uint64(round(self.rate * 2**32))
+        elementwise.dropout_forward(
+            x.reshape(rows),
+            y.reshape(rows),
+            mask.reshape(rows),
+            threshold,
+            self._scale(x),
+            ctx.first,
+            *ctx.next_key().halves,
+        )
+        return y, mask
+
+    def backward(self, dy: Array, cache: Array | None, ctx: Context, need_dx: bool = True) -> Array:
+        if cache is None:
+            return dy
+        dx = ctx.empty(dy.shape, dy.dtype)
+        elementwise.dropout_backward(dy.reshape(-1), cache.reshape(-1), self._scale(dy), dx.reshape(-1))
+        return dx
+
+    def _scale(self, x: Array) -> np.floating:
+        return x.dtype.type(1 / (1 - self.rate))
+
+    def __repr__(self) -> str:
+        return f"Dropout({self.rate})"

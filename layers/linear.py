@@ -1,0 +1,56 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.context import Context
+from engine.kernels import elementwise
+from engine.parameters import Initialiser, Parameter, constant, he
+from layers.layer import Array, Layer, Shape, expect_channels, expect_rank
+
+
+class Linear(Layer):
+    """y = x W + b: every output is a weighted sum of every input.
+
+    Forward:   y_nd = sum_c x_nc W_cd + b_d
+    Backward:  W_cd meets y_nd through x_nc, so dW_cd = sum_n x_nc dy_nd, that is dW = x^T dy; likewise
+               db = sum_n dy_n and dx = dy W^T.
+    Shapes:    x (N, C), W (C, D), b (D,), y (N, D).
+    Raises:    UserError from `output_shape` if a sample is not a vector of C numbers.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, weight: Initialiser = he, bias: Initialiser | None = None, rate: float = 1.0
+    ) -> None:
+        self.weight = Parameter((inputs, outputs), weight, rate=rate, name="weight")
+        self.bias = Parameter((outputs,), bias or constant(0), rate=rate, decay=0, name="bias")
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, Array]:
+        y = ctx.empty((len(x), self.bias.shape[0]), x.dtype)  # (N, D)
+        np.matmul(x, self.weight.value, out=y)
+        elementwise.bias_forward(y, self.bias.value)
+        return y, x
+
+    def backward(self, dy: Array, cache: Array, ctx: Context, need_dx: bool = True) -> Array | None:
+        x = cache
+        ctx.gradient(self.weight)[...] += x.T @ dy  # (C, D)
+        elementwise.bias_backward(dy, ctx.gradient(self.bias))
+        if not need_dx:
+            return None
+        dx = ctx.empty(x.shape, x.dtype)  # (N, C)
+        return np.matmul(dy, self.weight.value.T, out=dx)
+
+    def parameters(self) -> list[Parameter]:
+        return [self.weight, self.bias]
+
+    def output_shape(self, shape: Shape) -> Shape:
+        expect_rank(self, shape, 1, "vectors (C,)")
+        expect_channels(self, shape, self.weight.shape[0])
+        return self.bias.shape
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return self.weight.value.size
+
+    def __repr__(self) -> str:
+        return f"Linear({self.weight.shape[0]}, {self.weight.shape[1]})"

@@ -1,0 +1,123 @@
+"""Pooling: the largest or the mean of each window, and the mean of a whole image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.context import Context
+from engine.errors import UserError
+from engine.kernels import pooling
+from layers.layer import Array, Layer, Shape, expect_rank
+from layers.window import check_window, windows
+
+
+class _Pool2d(Layer):
+    """A window of k x k pixels, s apart, over an image padded by p."""
+
+    def __init__(self, kernel: int, stride: int | None = None, padding: int = 0, *, ceil: bool = False) -> None:
+        self.kernel, self.stride, self.padding, self.ceil = kernel, stride or kernel, padding, ceil
+        check_window(self.kernel, self.stride, padding, pooling=True)
+        if kernel > 16:
+            raise UserError(f"the pooling kernel is {kernel}; the largest is 16: use GlobalAvgPool for a whole image.")
+
+    @property
+    def _window(self) -> tuple[int, int, int]:
+        return self.kernel, self.stride, self.padding
+
+    def output_shape(self, shape: Shape) -> Shape:
+        expect_rank(self, shape, 3, "images (H, W, C)")
+        H, W, C = shape
+        return windows(H, *self._window, self.ceil), windows(W, *self._window, self.ceil), C
+
+    def __repr__(self) -> str:
+        ceil = ", ceil" if self.ceil else ""
+        return f"{type(self).__name__}({self.kernel}, stride {self.stride}, padding {self.padding}{ceil})"
+
+
+class MaxPool2d(_Pool2d):
+    """The largest value of each window of k x k pixels.
+
+    Forward:   y_nijc = max over 0 <= a, b < k of x_n,(i s - p + a),(j s - p + b),c; pixels outside do not take part
+    Backward:  y is the chosen pixel, so the pixel receives dy of every window that chose it, and nothing of the others.
+               Of equal values the first in reading order is chosen.
+    Shapes:    x (N, H, W, C), y (N, Ho, Wo, C); see layers.window for Ho, Wo in floor and ceil mode.
+    Numerics:  the choice is kept as a byte (a k + b); the gradient is gathered pixel by pixel, in a fixed order.
+    Raises:    UserError for windows that are no windows, or a sample that is not an image or too small.
+    """
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
+        shape = (len(x), *self.output_shape(x.shape[1:]))  # (N, Ho, Wo, C)
+        y, place = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
+        pooling.max_forward(x, y, place, *self._window)
+        return y, (x.shape, place)
+
+    def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
+        shape, place = cache
+        dx = ctx.empty(shape, dy.dtype)  # (N, H, W, C)
+        pooling.max_backward(dy, place, dx, *self._window)
+        return dx
+
+    def kink_distance(self, x: Array, ctx: Context) -> float:
+        """Half the smallest gap between the largest and the second largest value of a window.
+
+        Windows of zeros only are passed over: a ReLU below has made them, and its own kinks are counted there.
+        """
+        p = self.padding
+        padded = np.pad(x, ((0, 0), (p, p + self.stride), (p, p + self.stride), (0, 0)), constant_values=-np.inf)
+        Ho, Wo, _ = self.output_shape(x.shape[1:])
+        padded = np.pad(padded, ((0, 0), (0, self.kernel), (0, self.kernel), (0, 0)), constant_values=-np.inf)
+        view = np.lib.stride_tricks.sliding_window_view(padded, (self.kernel, self.kernel), (1, 2))
+        view = view[:, :: self.stride, :: self.stride][:, :Ho, :Wo]  # (N, Ho, Wo, C, k, k)
+        if self.kernel == 1:
+            return np.inf
+        top = np.partition(view.reshape(*view.shape[:4], -1), -2, axis=-1)[..., -2:]
+        gaps = np.where((top == 0).all(axis=-1), np.inf, top[..., 1] - top[..., 0])
+        return float(gaps.min(initial=np.inf)) / 2
+
+
+class AvgPool2d(_Pool2d):
+    """The mean of each window of k x k pixels.
+
+    Forward:   y_nijc = (1 / A_ij) sum over a, b of x_n,(i s - p + a),(j s - p + b),c, padding counted as zeros; A_ij is
+               the window's area inside the padded image (k^2 but for clipped windows of ceil mode)
+    Backward:  each pixel of the window entered with weight 1 / A_ij, so dx is the sum of dy_ij / A_ij over its windows.
+    Shapes:    x (N, H, W, C), y (N, Ho, Wo, C).
+    Source:    Caffe, pooling_layer.cpp (AVE).
+    Raises:    as MaxPool2d.
+    """
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:
+        y = ctx.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)  # (N, Ho, Wo, C)
+        pooling.average_forward(x, y, *self._window)
+        return y, x.shape
+
+    def backward(self, dy: Array, cache: Shape, ctx: Context, need_dx: bool = True) -> Array:
+        dx = ctx.empty(cache, dy.dtype)  # (N, H, W, C)
+        pooling.average_backward(dy, dx, *self._window)
+        return dx
+
+
+class GlobalAvgPool(Layer):
+    """The mean of each channel over the whole image.
+
+    Forward:   y_nc = (1 / HW) sum over i, j of x_nijc
+    Backward:  dx_nijc = dy_nc / HW, the same for every pixel.
+    Shapes:    x (N, H, W, C), y (N, C).
+    Source:    Lin, Chen and Yan, "Network in network", ICLR 2014, section 3.2.
+    """
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:
+        N, H, W, C = x.shape
+        y = ctx.empty((N, C), x.dtype)
+        np.mean(x.reshape(N, H * W, C), axis=1, out=y)
+        return y, x.shape
+
+    def backward(self, dy: Array, cache: Shape, ctx: Context, need_dx: bool = True) -> Array:
+        N, H, W, C = cache
+        dx = ctx.empty(cache, dy.dtype)
+        dx[...] = (dy / (H * W)).reshape(N, 1, 1, C)
+        return dx
+
+    def output_shape(self, shape: Shape) -> Shape:
+        expect_rank(self, shape, 3, "images (H, W, C)")
+        return shape[-1:]

@@ -23,6 +23,8 @@ class Conv2d(Layer):
     Shapes:    x (N, H, W, C), W (k, k, C / G, D), b (D,), y (N, Ho, Wo, D), Ho = floor((H + 2 p - k) / s) + 1.
     Numerics:  large windows over many channels are computed by FFT (see engine.convolution), the rest by patches;
                both agree to rounding. `algorithm` forces one of them (where it can be used).
+    With ReLU: `relu=True` gives max(y, 0) in the same pass over memory as the bias, and backward then takes that output
+               as `relu`. `Sequential` asks for it where a ReLU follows; the numbers are those of the two layers.
     Source:    the patch matrix: Chellapilla, Puri and Simard, 2006; groups: Krizhevsky et al., NIPS 2012.
     Raises:    UserError for windows that are no windows, groups that do not divide the channels, other samples.
     """
@@ -53,19 +55,28 @@ class Conv2d(Layer):
         self.weight = Parameter((kernel, kernel, inputs // groups, outputs), weight, rate=rate, name="weight")
         self.bias = Parameter((outputs,), bias or constant(0), rate=rate, decay=0, name="bias")
 
-    def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
+    def forward(self, x: Array, ctx: Context, relu: bool = False) -> tuple[Array, tuple]:
         image, output = x.shape[1:], self.output_shape(x.shape[1:])
         way: Way = choose(self.window, image, output, self.algorithm)
         y = ctx.empty((len(x), *output), x.dtype)  # (N, Ho, Wo, D)
         kept = way.forward(x, self.weight, y, ctx)
-        elementwise.bias_forward(y.reshape(-1, self.outputs), self.bias.value)
+        finish = elementwise.bias_relu_forward if relu else elementwise.bias_forward
+        finish(y.reshape(-1, self.outputs), self.bias.value)
         return y, (x.shape, way, kept)
 
-    def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
+    def backward(
+        self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True, relu: Array | None = None
+    ) -> Array | None:
         shape, way, kept = cache
-        elementwise.bias_backward(dy.reshape(-1, self.outputs), ctx.gradient(self.bias))
-        dx = ctx.empty(shape, dy.dtype) if need_dx else None  # (N, H, W, C)
-        way.backward(dy, kept, self.weight, dx, ctx)
+        rows, db = dy.reshape(-1, self.outputs), ctx.gradient(self.bias)  # (N Ho Wo, D), (D,)
+        with ctx.scratch() as empty:
+            if relu is None:
+                elementwise.bias_backward(rows, db)
+            else:
+                dy = empty(dy.shape, dy.dtype)
+                elementwise.bias_relu_backward(relu.reshape(rows.shape), rows, dy.reshape(rows.shape), db)
+            dx = ctx.empty(shape, dy.dtype) if need_dx else None  # (N, H, W, C)
+            way.backward(dy, kept, self.weight, dx, ctx)
         return dx
 
     def parameters(self) -> list[Parameter]:

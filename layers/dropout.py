@@ -17,7 +17,8 @@ class Dropout(Layer):
     Backward:  dx = dy b / (1 - rate), with the same b: the layer is linear in x once b is drawn.
     Shapes:    any; y, dx as x.
     Source:    Srivastava et al., JMLR 2014; divided in training rather than in evaluation, as in Caffe.
-    Numerics:  b comes from the pass's key and the element's place in the batch (see engine.key), kept as bytes.
+    Numerics:  b comes from the pass's key and the element's place in the batch (see engine.key), kept as bytes; the rate is
+               rounded to a multiple of 2^-16.
     Raises:    UserError if the rate is not in [0, 1).
     """
 
@@ -32,7 +33,7 @@ class Dropout(Layer):
         y = ctx.empty(x.shape, x.dtype)
         mask = ctx.empty(x.shape, np.uint8)  # b
         rows = (len(x), -1)
-        threshold = np.uint64(round(self.rate * 2**32))
+        threshold = np.uint64(round(self.rate * 2**16))
         elementwise.dropout_forward(
             x.reshape(rows),
             y.reshape(rows),

@@ -5,19 +5,19 @@ import numpy as np
 from engine.jit import jit
 from engine.key import philox
 
-_ZERO = np.uint64(0)
+_ZERO, _HALF, _SHIFT = np.uint64(0), np.uint64(0xFFFF), np.uint64(16)
 
 
 @jit
 def relu(x):
     """max(x, 0); a NaN stays a NaN, so that it is noticed downstream."""
-    return x if not x <= 0 else 0
+    return x if not x <= 0 else type(x)(0)
 
 
 @jit
 def relu_gradient(y, dy):
     """dy where y > 0, else 0: the derivative at the kink is taken as 0."""
-    return dy if y > 0 else 0
+    return dy if y > 0 else type(dy)(0)
 
 
 @jit
@@ -43,6 +43,14 @@ def bias_forward(y, b):
 
 
 @jit
+def bias_relu_forward(y, b):
+    """y (rows, C) = max(y + b, 0), b (C,): `bias_forward` and `relu_forward` in one pass over memory."""
+    for r in range(y.shape[0]):
+        for c in range(y.shape[1]):
+            y[r, c] = relu(y[r, c] + b[c])
+
+
+@jit
 def bias_backward(dy, db):
     """db (C,) += the column sums of dy (rows, C), four rows at a time: a shorter chain of roundings."""
     rows = dy.shape[0]
@@ -56,22 +64,39 @@ def bias_backward(dy, db):
 
 
 @jit
-def dropout_forward(x, y, mask, threshold, scale, first, k0, k1):
-    """y = x * scale where the element's random word reaches `threshold`, else 0; x, y, mask (N, n).
+def bias_relu_backward(y, dy, dx, db):
+    """dx = dy [y > 0] and db += its column sums, all (rows, C): `relu_backward` and `bias_backward` in one pass."""
+    rows = dy.shape[0]
+    whole = rows - rows % 4
+    for r in range(0, whole, 4):
+        for c in range(dy.shape[1]):
+            d0, d1 = relu_gradient(y[r, c], dy[r, c]), relu_gradient(y[r + 1, c], dy[r + 1, c])
+            d2, d3 = relu_gradient(y[r + 2, c], dy[r + 2, c]), relu_gradient(y[r + 3, c], dy[r + 3, c])
+            dx[r, c], dx[r + 1, c], dx[r + 2, c], dx[r + 3, c] = d0, d1, d2, d3
+            db[c] += (d0 + d1) + (d2 + d3)
+    for r in range(whole, rows):
+        for c in range(dy.shape[1]):
+            dx[r, c] = relu_gradient(y[r, c], dy[r, c])
+            db[c] += dx[r, c]
 
-    Element e of the batch's sample s uses word e % 4 of philox at counter (e // 4, s), so chunks do not matter.
+
+@jit
+def dropout_forward(x, y, mask, threshold, scale, first, k0, k1):
+    """y = x * scale where the element's random number reaches `threshold` (of 2^16), else 0; x, y, mask (N, n).
+
+    Element e of the batch's sample s uses 16 bits of philox at counter (e // 8, s): the low half of word e % 8, or the
+    high half of word e % 8 - 4. So chunks do not matter.
     """
     samples, n = x.shape
     for s in range(samples):
-        for block in range((n + 3) // 4):
+        for block in range((n + 7) // 8):
             words = philox(np.uint64(block), np.uint64(first + s), _ZERO, _ZERO, k0, k1)
-            e = 4 * block
-            if e + 4 <= n:
-                for i in range(4):
-                    mask[s, e + i] = words[i] >= threshold
-            else:
-                for i in range(n - e):
-                    mask[s, e + i] = words[i] >= threshold
+            e = 8 * block
+            for i in range(4):
+                if e + i < n:
+                    mask[s, e + i] = (words[i] & _HALF) >= threshold
+                if e + i + 4 < n:
+                    mask[s, e + i + 4] = (words[i] >> _SHIFT) >= threshold
         for e in range(n):
             y[s, e] = x[s, e] * (scale * mask[s, e])
 

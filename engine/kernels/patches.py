@@ -11,27 +11,16 @@ def patches_forward(x, p, kernel, stride, padding):
     """x (N, H, W, C) -> p (N, Ho, Wo, k * k * C), zeros outside the image."""
     N, H, W, C = x.shape
     _, Ho, Wo, _ = p.shape
-    run = kernel * C
     for n in range(N):
         for i in range(Ho):
             for j in range(Wo):
-                row = p[n, i, j]
-                left = j * stride - padding
-                first, last = max(0, -left), min(kernel, W - left)  # the columns that lie inside the image
                 for a in range(kernel):
                     h = i * stride - padding + a
-                    start = a * run
-                    if h < 0 or h >= H or last <= first:
-                        for e in range(start, start + run):
-                            row[e] = 0
-                        continue
-                    for e in range(start, start + first * C):
-                        row[e] = 0
-                    for b in range(first, last):
+                    for b in range(kernel):
+                        w = j * stride - padding + b
+                        inside = 0 <= h < H and 0 <= w < W
                         for c in range(C):
-                            row[start + b * C + c] = x[n, h, left + b, c]
-                    for e in range(start + last * C, start + run):
-                        row[e] = 0
+                            p[n, i, j, (a * kernel + b) * C + c] = x[n, h, w, c] if inside else 0
 
 
 @jit

@@ -21,22 +21,20 @@ def max_forward(x, y, place, kernel, stride, padding):
         for i in range(Ho):
             for j in range(Wo):
                 top, left = i * stride - padding, j * stride - padding
-                best, where = y[n, i, j], place[n, i, j]
                 begun = False
                 for h in range(max(0, top), min(H, top + kernel)):
                     for w in range(max(0, left), min(W, left + kernel)):
                         here = (h - top) * kernel + (w - left)
-                        pixel = x[n, h, w]
                         if begun:
                             for c in range(C):
-                                larger = pixel[c] > best[c]
-                                best[c] = pixel[c] if larger else best[c]
-                                where[c] = here if larger else where[c]
+                                larger = x[n, h, w, c] > y[n, i, j, c]
+                                y[n, i, j, c] = x[n, h, w, c] if larger else y[n, i, j, c]
+                                place[n, i, j, c] = here if larger else place[n, i, j, c]
                         else:
                             begun = True
                             for c in range(C):
-                                best[c] = pixel[c]
-                                where[c] = here
+                                y[n, i, j, c] = x[n, h, w, c]
+                                place[n, i, j, c] = here
 
 
 @jit
@@ -47,15 +45,13 @@ def max_backward(dy, place, dx, kernel, stride, padding):
     for n in range(N):
         for h in range(H):
             for w in range(W):
-                out = dx[n, h, w]
                 for c in range(C):
-                    out[c] = 0
+                    dx[n, h, w, c] = 0
                 for i in range(first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)):
                     for j in range(first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)):
                         here = (h + padding - i * stride) * kernel + (w + padding - j * stride)
-                        where, upstream = place[n, i, j], dy[n, i, j]
                         for c in range(C):
-                            out[c] += upstream[c] if where[c] == here else 0
+                            dx[n, h, w, c] += dy[n, i, j, c] if place[n, i, j, c] == here else 0
 
 
 @jit
@@ -74,17 +70,15 @@ def average_forward(x, y, kernel, stride, padding):
         for i in range(Ho):
             for j in range(Wo):
                 top, left = i * stride - padding, j * stride - padding
-                total = y[n, i, j]
                 for c in range(C):
-                    total[c] = 0
+                    y[n, i, j, c] = 0
                 for h in range(max(0, top), min(H, top + kernel)):
                     for w in range(max(0, left), min(W, left + kernel)):
-                        pixel = x[n, h, w]
                         for c in range(C):
-                            total[c] += pixel[c]
+                            y[n, i, j, c] += x[n, h, w, c]
                 area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
                 for c in range(C):
-                    total[c] /= area
+                    y[n, i, j, c] /= area
 
 
 @jit
@@ -95,12 +89,10 @@ def average_backward(dy, dx, kernel, stride, padding):
     for n in range(N):
         for h in range(H):
             for w in range(W):
-                out = dx[n, h, w]
                 for c in range(C):
-                    out[c] = 0
+                    dx[n, h, w, c] = 0
                 for i in range(first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)):
                     for j in range(first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)):
                         area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
-                        upstream = dy[n, i, j]
                         for c in range(C):
-                            out[c] += upstream[c] / area
+                            dx[n, h, w, c] += dy[n, i, j, c] / area

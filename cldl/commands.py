@@ -15,10 +15,12 @@ from data.cache import VARIABLE
 from data.dataset import Dataset
 from engine.errors import UserError
 
+
 class Main(Protocol):
     """A command: arguments (sys.argv's where None) to exit status."""
 
     def __call__(self, argv: list[str] | None = None) -> int: ...
+
 
 LOADERS = {"mnist": mnist.load}
 

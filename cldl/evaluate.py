@@ -1,0 +1,42 @@
+"""Test a trained run once more, and write its report anew.
+
+python -m cldl.evaluate runs/mnist_nin-20260101-120000
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cldl import poster
+from cldl.commands import add_cache_argument, guarded, load_dataset, parser
+from cldl.display import Display
+from cldl.evaluation import Evaluation, score
+from cldl.report import write_report
+from cldl.runs import Run
+from cldl.trained import load_network
+from engine.workers import Workers
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C."""
+    p = parser("cldl.evaluate", "Test a run's checkpoint on its data set's test images; rewrites the run's report.")
+    p.add_argument("run", type=Path, metavar="DIR", help="the run's folder")
+    add_cache_argument(p)
+    options = p.parse_args(argv)
+    with Display() as display:
+        run = Run.open(options.run)
+        recipe, network = run.recipe, load_network(run)
+        dataset = load_dataset(recipe.dataset, options.cache, display.say).limited(test=run.config.get("limit_test"))
+        display.say(f"testing {run.folder} on {len(dataset.test_labels):,} images of {dataset.name}")
+        logits = score(network, dataset.test_images, recipe.preprocessing(), Workers(network.parameters()))
+        evaluation = Evaluation(logits, dataset.test_labels, recipe.weights, recipe.exponent)
+        page = write_report(run.folder, run.metrics(), evaluation, dataset, run.config)
+        display.result({"test_error": evaluation.errors}, poster.errors(dataset.name))
+        display.say(f"report: {page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

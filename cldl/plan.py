@@ -1,0 +1,72 @@
+"""What a run will do, in words and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cldl.network import Network
+from cldl.recipes import Recipe
+from cldl.runs import Run
+from cldl.training import Trainer
+from engine.parameters import Parameter
+
+
+def summary(trainer: Trainer, run: Run) -> dict[str, str]:
+    """The run in a few lines, each under its name."""
+    recipe, data, network = trainer.recipe, trainer.dataset, trainer.network
+    return {
+        "recipe": f"{recipe.name}: {recipe.summary}",
+        "data": f"{data.name}, {len(data.train_labels):,} images to train on and {len(data.test_labels):,} to test on, "
+        f"{_shape(network.input_shape)}, {len(data.class_names)} classes",
+        "network": f"{_number(len(network.classifiers), 'classifier')}, {_count(network.parameters())} parameters, "
+        f"{network.multiply_adds():,} multiply-adds an image",
+        "loss": _loss(recipe),
+        "training": f"{_optimiser(recipe)}; {_number(recipe.epochs, 'epoch')} of "
+        f"{_number(trainer.steps_per_epoch, 'step')} of {_number(recipe.batch_size, 'image')}",
+        "device": f"CPU, {_number(trainer.workers.threads, 'thread')}",
+        "run": f"{run.folder}, seed {run.config['seed']}",
+    }
+
+
+def layers(network: Network) -> list[tuple[str, str, str, str]]:
+    """The network as a table: layer, shape of its output, parameters, multiply-adds for one image; the sums last."""
+    rows = [
+        (
+            f"{name:13} {type(layer).__name__}",
+            _shape(layer.output_shape(shape)),
+            _count(layer.parameters()),
+            f"{layer.multiply_adds(shape):,}",
+        )
+        for name, layer, shape in network.layers()
+    ]
+    return [*rows, ("in all", "", _count(network.parameters()), f"{network.multiply_adds():,}")]
+
+
+def _loss(recipe: Recipe) -> str:
+    M = recipe.classifiers
+    if M == 1:
+        return "softmax cross-entropy (M = 1)"
+    g = 1 / (M - 1) if recipe.exponent is None else recipe.exponent
+    held = "" if recipe.through_companions else ", T held constant in the gradient"
+    return f"CLDL, M = {M}, lambda = {', '.join(f'{w:g}' for w in recipe.weights)}, g = {g:g}{held}"
+
+
+def _optimiser(recipe: Recipe) -> str:
+    parts = [recipe.optimiser, f"learning rate {recipe.learning_rate:g}", f"{recipe.schedule} schedule"]
+    if recipe.warmup:
+        parts.append(f"warm-up of {_number(recipe.warmup, 'epoch')}")
+    if recipe.weight_decay:
+        parts.append(f"weight decay {recipe.weight_decay:g}")
+    return ", ".join(parts)
+
+
+def _number(count: float, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _count(parameters: Iterable[Parameter]) -> str:
+    return f"{sum(p.value.size for p in parameters):,}"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,98 @@
+import json
+
+import numpy as np
+import pytest
+
+from cldl import commands, figures, report
+from cldl.evaluate import main
+from cldl.runs import Run
+from cldl.trained import load_network
+from data.dataset import Dataset
+from engine.errors import UserError
+from tests.cldl import tiny
+
+LABELS = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8])
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run that has 9 of 10 images right."""
+    images = np.stack([tiny.bright(k) for k in range(10)])
+    data = Dataset("MNIST", images[:1], LABELS[:1], images, LABELS, tuple("0123456789"))
+    monkeypatch.setitem(commands.LOADERS, "mnist", lambda cache, say: data)
+    monkeypatch.setattr(report, "DPI", 30)
+    monkeypatch.setattr(figures, "ROWS", 1)
+    return tiny.run(tmp_path / "run", monkeypatch)
+
+
+def test_it_prints_the_table_and_writes_the_report(run, capsys):
+    assert main([str(run.folder)]) == 0
+    out = capsys.readouterr().out
+    page = run.folder / "report" / "index.html"
+    assert f"testing {run.folder} on 10 images of MNIST" in out
+    assert [line.split() for line in out.splitlines()][-3:-1] == [
+        ["all", "together", "(fused)", "10.00", "NIN", "0.42"],
+        ["Maxout", "0.47"],
+    ]
+    assert out.endswith(f"report: {page}\n")
+    assert "1 wrong (10.00 %)" in page.read_text()
+
+
+def test_the_runs_own_limit_of_test_images_holds(run, capsys):
+    path = run.folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"limit_test": 4}))
+    assert main([str(run.folder)]) == 0
+    assert "on 4 images" in capsys.readouterr().out
+
+
+def test_a_run_without_metrics_has_a_report_too(run):
+    (run.folder / "metrics.jsonl").unlink()
+    assert main([str(run.folder)]) == 0
+    assert (run.folder / "report" / "index.html").exists()
+
+
+def test_nothing_of_the_run_but_its_report_changes(run):
+    before = {file: file.read_bytes() for file in run.folder.iterdir()}
+    main([str(run.folder)])
+    assert {file: file.read_bytes() for file in run.folder.iterdir() if file.is_file()} == before
+
+
+@pytest.mark.parametrize("spoil", ["nothing there", "no checkpoint", "damaged", "no data"])
+def test_what_cannot_be_evaluated_is_one_line_and_status_2(run, monkeypatch, capsys, spoil):
+    if spoil == "nothing there":
+        run.folder = run.folder.parent / "none"
+    if spoil == "no checkpoint":
+        (run.folder / "checkpoint.h5").unlink()
+    if spoil == "damaged":
+        data = (run.folder / "checkpoint.h5").read_bytes()
+        (run.folder / "checkpoint.h5").write_bytes(data[: len(data) // 2])
+    if spoil == "no data":
+
+        def fail(cache, say):
+            raise UserError("MNIST could not be had: connect.")
+
+        monkeypatch.setitem(commands.LOADERS, "mnist", fail)
+    assert main([str(run.folder)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_the_network_has_the_weights_of_the_checkpoint(run):
+    loaded = load_network(Run.open(run.folder))
+    for mine, theirs in zip(loaded.parameters(), tiny.network().parameters(), strict=True):
+        assert mine.name == theirs.name
+        np.testing.assert_array_equal(mine.value, theirs.value)
+
+
+@pytest.mark.parametrize("change", ["missing", "shape", "dtype"])
+def test_a_checkpoint_of_another_network_is_refused(run, change):
+    arrays, numbers = run.load()
+    name = "weights/classifier2.1.weight"
+    arrays[name] = {"shape": arrays[name][:-1], "dtype": arrays[name].astype(np.float64)}.get(change)
+    run.save({k: v for k, v in arrays.items() if v is not None}, numbers)
+    with pytest.raises(
+        UserError, match=r"checkpoint\.h5 does not hold .*classifier2\.1\.weight is not there or differs"
+    ):
+        load_network(run)

@@ -1,0 +1,1 @@
+"""Studies that a reader can run: the gradient, taken apart on a small example (`python -m cldl.study`)."""

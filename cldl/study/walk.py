@@ -1,0 +1,127 @@
+"""A walk through the gradient in the terminal: one sample, every factor, every term, and the same by other roads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from cldl.loss import Array, cldl_loss
+from cldl.study import figures, oracles
+from cldl.study.terms import EXAMPLE, TARGET, Terms, terms
+from engine.errors import UserError
+from engine.gradcheck import GradientReport, check_gradients
+
+
+def gradient(out: Path, console: Console | None = None) -> None:
+    """Show the worked example, and write the figures into the folder `out`; raises UserError if it cannot be written."""
+    console = console or Console(highlight=False)
+    z = np.log(EXAMPLE)
+    t = terms(z)
+    factors(console, t)
+    pushes(console, t)
+    roads(console, z, t)
+    checker(console, z)
+    console.print(f"\n[bold]5. Figures[/], into {out}")
+    try:
+        paths = figures.write(out)
+    except OSError as error:
+        raise UserError(
+            f"the figures cannot be written into {out} ({error.strerror}): choose another folder with --out."
+        ) from None
+    for path in paths:
+        console.print(f"   {path.name:17} {_first_sentence(getattr(figures, path.stem))}", soft_wrap=True)
+
+
+def factors(console: Console, t: Terms) -> None:
+    """Table 1: from the probabilities to the loss."""
+    M, K = EXAMPLE.shape
+    console.print(f"[bold]1. One sample[/]: M = {M} classifiers, K = {K} classes, target {TARGET}, every lambda 1")
+    console.print(f"   p = P({TARGET}),  q = 1 - p,  C = -log p")
+    console.print(f"   T = the product of the companions' q, to the power g = 1/(M-1) = {t.g:g}")
+    table = _table("m", *(f"P({j})" for j in range(K)), "q", "C", "T", "l = C T")
+    for m in range(M):
+        table.add_row(str(m + 1), *map(_number, (*EXAMPLE[m], t.q[m], t.C[m], t.T[m], t.losses[m])))
+    console.print(table)
+    console.print(f"   L = {' + '.join(map(_number, t.weights * t.losses))} = [bold]{_number(t.value)}[/]")
+
+
+def pushes(console: Console, t: Terms) -> None:
+    """Table 2: the terms of the push on each classifier."""
+    M = len(t.p)
+    console.print("\n[bold]2. The push on each classifier[/]: its gradient is push times direction r")
+    console.print("   own = lambda_k T^(k) q_k: cross-entropy, as far as the companions leave it")
+    console.print("   through T^(m) = g p_k lambda_m l^(m): a surer k makes m's loss count less")
+    table = _table("k", "own", *(f"through T^({m + 1})" for m in range(M)), "push")
+    for k in range(M):
+        through = ("-" if k == m else _number(t.through[k, m]) for m in range(M))
+        table.add_row(str(k + 1), _number(t.own[k]), *through, f"[bold]{_number(t.push[k])}[/]")
+    console.print(table)
+    console.print("   r = the softmax over the wrong classes, -1 on the target:")
+    for k in range(M):
+        console.print(f"   r^({k + 1}) = [{', '.join(f'{x:7.4f}' for x in t.r[k])}]", markup=False)
+
+
+def roads(console: Console, z: Array, t: Terms) -> None:
+    """Table 3: the gradient by the project's code and by the definition's derivatives."""
+    console.print("\n[bold]3. The gradient dL/dz[/], by roads that know nothing of each other")
+    result = cldl_loss([row[None] for row in z], np.array([TARGET]))
+    problem = (z, TARGET, t.weights, t.g)
+    found = {
+        "push x r": t.gradients,
+        "cldl_loss": np.concatenate(result.gradients),
+        "SymPy": oracles.by_sympy(*problem),
+        "complex step": oracles.by_complex_step(*problem),
+        "differences": oracles.by_differences(*problem),
+    }
+    table = _table("score", *found)
+    for k, j in np.ndindex(*z.shape):
+        table.add_row(f"z^({k + 1})_{j}", *("" if g is None else f"{g[k, j]:.8f}" for g in found.values()))
+    worst = (
+        "" if g is None else f"{np.abs(g - t.gradients).max() / np.abs(t.gradients).max():.0e}" for g in found.values()
+    )
+    table.add_section()
+    table.add_row("off by", *worst)
+    console.print(table)
+    if found["SymPy"] is None:
+        console.print("   SymPy is not installed: pip install 'cldl[study]' fills its column.", markup=False)
+    console.print("   off by: the largest difference from the first column, over the largest value")
+
+
+def checker(console: Console, z: Array) -> None:
+    """The same by the project's gradient checker, as anyone can use it on a loss of their own."""
+    console.print("\n[bold]4. The checker's verdict[/]: check_gradients(forward, backward, logits)")
+    console.print("   The worst element of each classifier. The upstream gradient is random, so that")
+    console.print("   no slip hides behind a 1: the numbers are those above, times one number.")
+    console.print(str(check(z)), markup=False, soft_wrap=True)
+
+
+def check(z: Array) -> GradientReport:
+    """`check_gradients` on `cldl_loss` at the scores z (M, K) of one sample."""
+
+    def forward(*logits):
+        result = cldl_loss(logits, np.array([TARGET]))
+        return result.value, result.gradients
+
+    def backward(dvalue, gradients):
+        return [dvalue * dz for dz in gradients]
+
+    return check_gradients(forward, backward, {f"z^({m + 1})": row[None] for m, row in enumerate(z)})
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=SIMPLE, pad_edge=False)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    return table
+
+
+def _number(x: float) -> str:
+    return f"{x:.4f}"
+
+
+def _first_sentence(function) -> str:
+    return function.__doc__.strip().splitlines()[0]

@@ -8,6 +8,7 @@ apart); the fused answer is black.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -100,7 +101,12 @@ def confusion(evaluation: Evaluation, class_names: Sequence[str]) -> Figure:
     if few:
         for row, column in np.argwhere(counts):
             dark = row != column and counts[row, column] > 0.6 * mistakes.max()
-            style = {"ha": "center", "va": "center", "color": "white" if dark else "black", "fontsize": 9}
+            style: dict[str, Any] = {
+                "ha": "center",
+                "va": "center",
+                "color": "white" if dark else "black",
+                "fontsize": 9,
+            }
             axes.text(column, row, f"{counts[row, column]}", **style)
     else:
         figure.colorbar(image, ax=axes, shrink=0.6, label="mistakes", ticks=MaxNLocator(integer=True))
@@ -178,13 +184,21 @@ def _curves(axes: Axes, metrics: Sequence[dict], key: str) -> None:
     epochs = [line["epoch"] for line in metrics]
     singles = [name for name in metrics[0][key] if name != "fused"]
     M = len(singles)
-    marked = {"markersize": 4, "linewidth": 1.6} if len(epochs) <= 50 else {"markersize": 0, "linewidth": 1.2}
+    marked: dict[str, Any] = (
+        {"markersize": 4, "linewidth": 1.6} if len(epochs) <= 50 else {"markersize": 0, "linewidth": 1.2}
+    )
     for m, (name, label) in enumerate(zip(singles, classifier_names(M), strict=True)):
         values = np.maximum([line[key][name] for line in metrics], FLOOR)
         axes.plot(epochs, values, color=_colour(m), marker=MARKERS[m % len(MARKERS)], label=label, **marked)
     if M > 1 and "fused" in metrics[0][key]:
         values = np.maximum([line[key]["fused"] for line in metrics], FLOOR)
-        style = {"color": "black", "marker": "X", "label": "all together (fused)", **marked, "linewidth": 2.2}
+        style: dict[str, Any] = {
+            "color": "black",
+            "marker": "X",
+            "label": "all together (fused)",
+            **marked,
+            "linewidth": 2.2,
+        }
         axes.plot(epochs, values, **style)
     axes.grid(color="0.9")
     axes.set_axisbelow(True)

@@ -77,7 +77,7 @@ def naive_form(points: int = 121) -> Figure:
     """The relative error of both ways to write the gradient, against the target's logit, in both precisions."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     weights, g = np.ones(3), 0.5
-    for axes, dtype, reach in zip(figure.subplots(1, 2), (np.float32, np.float64), (130, 800), strict=True):
+    for axes, dtype, reach in zip(figure.subplots(1, 2), ("float32", "float64"), (130, 800), strict=True):
         x = np.union1d(np.linspace(-reach, reach, points), np.linspace(0, 40, 41))
         errors = {forms.naive: np.empty(len(x)), forms.stable: np.empty(len(x))}
         for i, logit in enumerate(x):
@@ -91,11 +91,11 @@ def naive_form(points: int = 121) -> Figure:
                 x[~lost], found[~lost].clip(1e-18), marker, color=colour, markersize=5, label=f"{form.__name__} form"
             )
             axes.plot(x[lost], np.full(lost.sum(), 1e3), "|", color=colour, markersize=11)
-        eps = float(np.finfo(dtype).eps)
+        eps = float(np.finfo(np.dtype(dtype)).eps)
         axes.axhline(eps, color=GREY, linewidth=0.8)
         axes.text(-reach, eps * 0.6, f"machine epsilon, {eps:.1g}", color=GREY, va="top", fontsize=9)
         axes.text(0, 2e4, "bars: not a number, or infinite", color=ORANGE, ha="center", fontsize=9)
-        axes.set(title=np.dtype(dtype).name, yscale="log", ylim=(eps / 100, 3e5))
+        axes.set(title=dtype, yscale="log", ylim=(eps / 100, 3e5))
         axes.set(xlabel="the target's logit in classifier 3 (its other logits near 0)", ylabel="largest relative error")
         axes.legend(loc="center", bbox_to_anchor=(0.33, 0.55))
     return figure

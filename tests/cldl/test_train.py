@@ -98,7 +98,7 @@ def test_a_run_killed_before_its_first_checkpoint_resumes_from_the_beginning(who
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("steps", [1, 6, 8])
-def test_ctrl_c_ends_after_the_step_with_a_checkpoint_and_resumes_to_the_same_bits(whole, tmp_path, monkeypatch, capsys, kind, steps):
+def test_ctrl_c_ends_after_the_step_and_resumes_to_the_same_bits(whole, tmp_path, monkeypatch, capsys, kind, steps):
     folder, done = tmp_path / "run", []
 
     class Pressing(train.Display):
@@ -176,7 +176,9 @@ def test_what_the_user_can_mend_is_one_line_and_status_2(arguments, tmp_path, mo
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("arguments", [["--epochs", "many"], ["--limit-train", "0"], ["--nesterov", "maybe"], ["--epoch", "3"]])
+@pytest.mark.parametrize(
+    "arguments", [["--epochs", "many"], ["--limit-train", "0"], ["--nesterov", "maybe"], ["--epoch", "3"]]
+)
 def test_a_word_that_cannot_be_read_is_refused_by_the_parser(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         command("mnist_nin", *arguments)
@@ -192,7 +194,11 @@ def test_a_damaged_file_of_a_run_is_refused_by_name(whole, tmp_path, capsys, nam
     for file in ("config.json", "metrics.jsonl", "checkpoint.h5"):
         data = bytearray((whole / file).read_bytes())
         if file == name:
-            data = data[: len(data) // 2] if damage == "truncated" else data.replace(b'"', b"'").replace(b"\x00\x01", b"\x00\x02")
+            data = (
+                data[: len(data) // 2]
+                if damage == "truncated"
+                else data.replace(b'"', b"'").replace(b"\x00\x01", b"\x00\x02")
+            )
         (folder / file).write_bytes(data)
     assert command("--resume", "--run", folder) == 2
     printed = capsys.readouterr().err

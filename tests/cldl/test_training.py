@@ -108,7 +108,9 @@ def test_a_state_of_another_network_is_refused():
 
 def test_images_of_another_size_are_refused():
     d = digits()
-    small = Dataset("small", d.train_images[:, :20], d.train_labels, d.test_images[:, :20], d.test_labels, d.class_names)
+    small = Dataset(
+        "small", d.train_images[:, :20], d.train_labels, d.test_images[:, :20], d.test_labels, d.class_names
+    )
     with pytest.raises(UserError, match="choose another recipe"):
         Trainer(find("mnist_nin"), small)
 

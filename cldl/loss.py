@@ -81,10 +81,18 @@ def margin(z, target):
 
 
 @exact
-def wrong_share(z, target, d, r):
+def wrong_share(z, target, r):
     """r (K,): dd/dz_j = -r_j; the softmax over the wrong classes, and -1 on the target."""
+    largest = -np.inf
     for j in range(len(z)):
-        r[j] = np.exp((float(z[j]) - float(z[target])) + d)
+        if j != target and not z[j] <= largest:
+            largest = float(z[j])
+    total = 0.0
+    for j in range(len(z)):
+        r[j] = np.exp(float(z[j]) - largest) if j != target else 0.0
+        total += r[j]
+    for j in range(len(z)):
+        r[j] /= total
     r[target] = -1.0
 
 
@@ -111,7 +119,7 @@ def sample_loss(z, target, weights, g, through, loss, companion, dz, scale):
                 if m != k:
                     others += weights[m] * loss[m]
             slope += g * np.exp(-softplus(-d[k])) * others  # g p_k sum of lambda_m C^(m) T^(m)
-        wrong_share(z[k], target, d[k], r)
+        wrong_share(z[k], target, r)
         for j in range(K):
             dz[k, j] = scale * slope * r[j]
 
@@ -143,7 +151,7 @@ def cldl_loss(
 
     The formulas, their derivation and the source are at the top of this module. For M = 1 this is softmax
     cross-entropy. The arithmetic is done in float64 whatever the scores' precision, the gradients have the scores'.
-    Exact to 1e-12 relative for scores up to 1e4 in size. Infinite scores, and NaN, give NaN.
+    Exact to 1e-12 relative for scores up to 1e4 in size. A NaN gives NaN.
 
     Raises UserError if the arrays do not fit each other, or a label, weight or exponent is out of range.
 

@@ -173,7 +173,7 @@ class Trainer:
                 f"the loss became {loss / N} in epoch {self.epoch + 1}, step {self.step + 1}: "
                 f"lower the learning rate ({self.recipe.learning_rate:g}) or lengthen the warm-up."
             )
-        self.optimiser.step(self.workers.gradients(), self.recipe.rate(update / self.steps_per_epoch))
+        self.optimiser.step(self.workers.gradients, self.recipe.rate(update / self.steps_per_epoch))
         answers = [*(z.argmax(axis=1) for z in logits), predict(logits, self.recipe.weights, self.recipe.exponent)]
         self.tally.samples += N
         self.tally.loss += loss
@@ -186,7 +186,7 @@ class Trainer:
         """For each parameter its name, the largest |weight|, the largest |gradient| of the last step, and how many of
         either are not finite: where to look when a run has diverged.
         """
-        gradients = self.workers.gradients().views
+        gradients = self.workers.gradients.views
         rows = []
         for p in self.network.parameters():
             g = gradients[p]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -44,29 +44,30 @@ class Workers:
     def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None:
         """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`; the first exception is raised again."""
         self._images.expire()
-        futures = [
-            self._pool.submit(self._share, t, samples, work, training, key or Key(0)) for t in range(self.threads)
-        ]
+        shares = [(thread, samples, work, training, key or Key(0)) for thread in range(self.threads)]
+        futures = [self._pool.submit(self._share, *share) for share in shares]
+        wait(futures)
         for future in futures:
             future.result()
+        if training:
+            for other in self._gradients[1:]:
+                self.gradients.buffer += other.buffer
 
     def _share(self, thread: int, samples: int, work: Work, training: bool, key: Key) -> None:
         ctx = self._contexts[thread]
-        if training:
-            self._gradients[thread].buffer.fill(0)
+        self._gradients[thread].buffer.fill(0)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss
-            for start in range(thread * self.chunk, samples, self.threads * self.chunk):
-                ctx.restart(training=training, key=key, first=start)
-                work(ctx, start, min(start + self.chunk, samples))
-        if training:
-            ctx.gradients()
+            try:
+                for start in range(thread * self.chunk, samples, self.threads * self.chunk):
+                    ctx.restart(training=training, key=key, first=start)
+                    work(ctx, start, min(start + self.chunk, samples))
+            finally:
+                ctx.gradients()
 
+    @property
     def gradients(self) -> Flat:
-        """The sum of the threads' gradients since `run` began."""
-        total = self._gradients[0]
-        for other in self._gradients[1:]:
-            np.add(total.buffer, other.buffer, out=total.buffer)
-        return total
+        """The sum of all threads' gradients in the last `run`."""
+        return self._gradients[0]
 
     @property
     def nbytes(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from engine.context import Context
 from engine.convolution import ALGORITHMS, Way, Window, choose
 from engine.errors import UserError
@@ -56,6 +58,7 @@ class Conv2d(Layer):
         self.bias = Parameter((outputs,), bias or constant(0), rate=rate, decay=0, name="bias")
 
     def forward(self, x: Array, ctx: Context, relu: bool = False) -> tuple[Array, tuple]:
+        x = np.ascontiguousarray(x)
         image, output = x.shape[1:], self.output_shape(x.shape[1:])
         way: Way = choose(self.window, image, output, self.algorithm)
         y = ctx.empty((len(x), *output), x.dtype)  # (N, Ho, Wo, D)
@@ -68,6 +71,7 @@ class Conv2d(Layer):
         self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True, relu: Array | None = None
     ) -> Array | None:
         shape, way, kept = cache
+        dy = np.ascontiguousarray(dy)
         rows, db = dy.reshape(-1, self.outputs), ctx.gradient(self.bias)  # (N Ho Wo, D), (D,)
         with ctx.scratch() as empty:
             if relu is None:

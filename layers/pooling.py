@@ -48,13 +48,13 @@ class MaxPool2d(_Pool2d):
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         shape = (len(x), *self.output_shape(x.shape[1:]))  # (N, Ho, Wo, C)
         y, place = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
-        pooling.max_forward(x, y, place, *self._window)
+        pooling.max_forward(np.ascontiguousarray(x), y, place, *self._window)
         return y, (x.shape, place)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
         shape, place = cache
         dx = ctx.empty(shape, dy.dtype)  # (N, H, W, C)
-        pooling.max_backward(dy, place, dx, *self._window)
+        pooling.max_backward(np.ascontiguousarray(dy), place, dx, *self._window)
         return dx
 
     def kink_distance(self, x: Array, ctx: Context) -> float:
@@ -88,12 +88,12 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:
         y = ctx.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)  # (N, Ho, Wo, C)
-        pooling.average_forward(x, y, *self._window)
+        pooling.average_forward(np.ascontiguousarray(x), y, *self._window)
         return y, x.shape
 
     def backward(self, dy: Array, cache: Shape, ctx: Context, need_dx: bool = True) -> Array:
         dx = ctx.empty(cache, dy.dtype)  # (N, H, W, C)
-        pooling.average_backward(dy, dx, *self._window)
+        pooling.average_backward(np.ascontiguousarray(dy), dx, *self._window)
         return dx
 
 

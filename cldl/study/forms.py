@@ -37,9 +37,8 @@ def stable(z: Array, target: int, weights: Array, g: float) -> Array:
     d = margins(z, target)
     C, log_q = np.logaddexp(zero, -d), -np.logaddexp(zero, d)
     T = np.exp(g * _others(log_q))
-    return (
-        wrong_shares(z, target, d) * (weights * T * np.exp(log_q) + g * np.exp(-C) * _others(weights * C * T))[:, None]
-    )
+    slope = weights * T * np.exp(log_q) + g * np.exp(-C) * _others(weights * C * T)  # (M,)
+    return wrong_shares(z, target) * slope[:, None]
 
 
 def exact(z: Array, target: int, weights: Array, g: float, digits: int = 60) -> list[list[Decimal]]:

@@ -51,11 +51,12 @@ def margins(z: Array, target: int) -> Array:
     return z[:, target] - np.logaddexp.reduce(np.delete(z, target, axis=1), axis=1)
 
 
-def wrong_shares(z: Array, target: int, d: Array) -> Array:
+def wrong_shares(z: Array, target: int) -> Array:
     """r (M, K): the softmax over the wrong classes, and -1 on the target; dd/dz_j = -r_j."""
-    exponents = (z - z[:, [target]]) + d[:, None]
-    exponents[:, target] = 0
-    r = np.exp(exponents)
+    wrong = z.copy()
+    wrong[:, target] = -np.inf
+    r = np.exp(wrong - wrong.max(axis=1, keepdims=True))
+    r /= r.sum(axis=1, keepdims=True)
     r[:, target] = -1
     return r
 
@@ -75,7 +76,7 @@ def terms(
     C, log_q = np.logaddexp(0, -d), -np.logaddexp(0, d)
     T = np.exp(g * (log_q.sum() - log_q)) if M > 1 else np.ones(1)
     p, q = np.exp(-C), np.exp(log_q)
-    r = wrong_shares(z, target, d)
+    r = wrong_shares(z, target)
     through = g * np.outer(p, lam * C * T) * (1 - np.eye(M)) * through_companions  # (M, M)
     own = lam * T * q
     push = own + through.sum(axis=1)

@@ -1,0 +1,144 @@
+"""python -m cldl.gradcheck: every layer, network and loss of the project against differences, as a table.
+
+Each layer is drawn several times, with other shapes, strides, paddings and so on, and every check of
+`engine.gradcheck.check_layer` runs on each; losses and whole networks are held against differences. The exit status is 0
+if all passed, 1 if something failed and 2 for a wrong argument.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from cldl.gradcheck_cases import LAYERS
+from cldl.gradcheck_wholes import ONCE, WHOLES
+from engine.errors import UserError
+from engine.gradcheck import check_layer
+from engine.key import Key
+
+EXAMPLES = 10
+
+
+@dataclass
+class Row:
+    """What was found for one layer or loss: the number of examples and checks, the worst error, and the failures."""
+
+    name: str
+    examples: int = 0
+    checks: int = 0
+    relative: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+
+def chooser(key: Key) -> Callable[[int, int], int]:
+    """`choose(low, high)`: integers drawn from a key, one after another."""
+    drawn = 0
+
+    def choose(low: int, high: int) -> int:
+        nonlocal drawn
+        drawn += 1
+        return low + int(key.fold(drawn).words(1)[0]) % (high - low + 1)
+
+    return choose
+
+
+def check(name: str, examples: int, seed: int) -> Iterator[Row]:
+    """Check one layer or loss on `examples` examples; the row so far is given out after each."""
+    row = Row(name)
+    for example in range(1 if name in ONCE else examples):
+        key = Key(seed).fold(example)
+        own_seed = key.word & 0xFFFFFF
+        row.examples += 1
+        if name in LAYERS:
+            layer, shape, samples = LAYERS[name](chooser(key))
+            report = check_layer(layer, shape, samples=samples, seed=own_seed)
+            row.checks += report.ran
+            row.relative = max(row.relative, report.relative)
+            where = f"{report.layer}, input shape {shape}, {samples} samples, seed {own_seed}"
+            row.failures += [f"{r.name} ({where}): {r.message}" for r in report.results if not r.passed]
+        else:
+            found = WHOLES[name](chooser(key), own_seed)
+            row.checks += len(found.entries)
+            row.relative = max(row.relative, *(e.relative for e in found.entries))
+            if not found.passed:
+                row.failures.append(str(found))
+        yield row
+
+
+def check_all(names: Sequence[str], examples: int, seed: int, *, progress: bool = False) -> list[Row]:
+    """Check each of `names`."""
+    rows = []
+    for name in names:
+        done: Iterable[Row] = check(name, examples, seed)
+        if progress:
+            total = 1 if name in ONCE else examples
+            console = Console(stderr=True)
+            done = track(done, description=f"{name:<14}", total=total, console=console, transient=True)
+        rows.append(list(done)[-1])
+    return rows
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """The rows as a table to print."""
+    shown = Table("layer or loss", "examples", "checks", "worst relative error", "verdict")
+    for r in rows:
+        verdict = "passed" if r.passed else f"{len(r.failures)} FAILED"
+        shown.add_row(r.name, str(r.examples), str(r.checks), f"{r.relative:.1e}", verdict)
+    return shown
+
+
+def to_json(rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    """The rows as plain numbers."""
+    keys = ("name", "examples", "checks", "relative", "passed", "failures")
+    checked = [{key: getattr(row, key) for key in keys} for row in rows]
+    return {"seed": seed, "passed": all(row.passed for row in rows), "checked": checked}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    names = [*LAYERS, *WHOLES]
+    parser = argparse.ArgumentParser("python -m cldl.gradcheck", description="Check every gradient of the project.")
+    parser.add_argument(
+        "--layer", metavar="NAME", action="append", help=f"only this one (repeatable): {', '.join(names)}"
+    )
+    parser.add_argument("--examples", metavar="N", type=int, default=EXAMPLES, help="examples of each (%(default)s)")
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="of all that is drawn (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args(arguments)
+    try:
+        wanted = options.layer or names
+        unknown = [name for name in wanted if name not in names]
+        if unknown:
+            raise UserError(f"there is no layer or loss {unknown[0]!r}; choose from {', '.join(names)}.")
+        if options.examples < 1 or options.seed < 0:
+            raise UserError(
+                f"{options.examples} examples, seed {options.seed}: at least 1 example and a seed of 0 or more."
+            )
+        rows = check_all(wanted, options.examples, options.seed, progress=not options.json)
+    except UserError as error:
+        print(f"python -m cldl.gradcheck: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps(to_json(rows, options.seed), indent=2))
+    else:
+        Console().print(table(rows))
+        for row in rows:
+            for failure in row.failures:
+                print(f"{row.name}: {failure}", file=sys.stderr)
+    return 0 if all(row.passed for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

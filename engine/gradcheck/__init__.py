@@ -1,0 +1,27 @@
+"""Is a hand-written backward pass the gradient of its forward pass? The public checker, for anybody's layers.
+
+`check_gradients` takes any forward/backward pair and holds each gradient against differences of the forward pass.
+`check_layer` takes a layer (see layers.layer), and checks that and everything else that a layer promises;
+`layer_checks` and `parametrize_layers` are the same checks as a generator and as a pytest decorator.
+"""
+
+from engine.gradcheck.check import check_gradients
+from engine.gradcheck.differences import TOLERANCES
+from engine.gradcheck.inputs import clear_input, grid
+from engine.gradcheck.layers import LayerReport, check_layer, layer_checks, layer_pair, parametrize_layers
+from engine.gradcheck.report import GradientError, GradientReport, KinkError
+
+__all__ = [
+    "TOLERANCES",
+    "GradientError",
+    "GradientReport",
+    "KinkError",
+    "LayerReport",
+    "check_gradients",
+    "check_layer",
+    "clear_input",
+    "grid",
+    "layer_checks",
+    "layer_pair",
+    "parametrize_layers",
+]

@@ -1,0 +1,130 @@
+r"""Numeric slopes of a function along a line, how far each can be trusted, and what a kink does to them.
+
+Everything here sees the forward pass as `line(t)`, its output y at x + t v; the slope is d<dy, y>/dt at t = 0.
+
+    central   <dy, y(h) - y(-h)> / 2h       wrong by h^2 f'''/6 (truncation) and by about eps |f| / h (rounding)
+    complex   <dy, Im y(ih)> / h            wrong by rounding only: nothing is subtracted, so h can be tiny
+
+The two errors of a central difference balance near h = cbrt(eps), where both are about eps^(2/3). The difference of the
+outputs is taken before the sum, so outputs that do not change add no rounding.
+
+A kink inside [-h, h] makes a central difference the mean of two slopes, which is the gradient of nothing. Five points
+show it: their third differences are of the order h^3 where y is smooth, and of the order h at a kink. A smaller step
+may pass between kinks; one at x itself stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Line = Callable[[complex], np.ndarray]
+
+EPS = float(np.finfo(np.float64).eps)
+SHRINK = (1.0, 1e-1, 1e-2, 1e-3)  # the steps that are tried where kinks are near, in units of the first
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """step: times max(1, |x|); rtol: of the slope; noise: roundings, in units of sum |dy y| (over the step)."""
+
+    step: float
+    rtol: float
+    noise: float
+
+
+TOLERANCES = {
+    "elementwise": Tolerance(EPS ** (1 / 3), 1000 * EPS ** (2 / 3), 16 * EPS),
+    "directional": Tolerance(EPS ** (1 / 3), 1000 * EPS ** (2 / 3), 16 * EPS),
+    "taylor": Tolerance(EPS ** (1 / 4), 0.1, 64 * EPS),  # rtol: how far below 2 the order may be
+    "complex": Tolerance(1e-20, 1000 * EPS, 16 * EPS),
+}
+
+
+def same_to(dtype: np.typing.DTypeLike) -> float:
+    """How far two ways of computing one array may differ, as a share of its largest element."""
+    return 100 * float(np.finfo(dtype).eps)
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A numeric slope: its step, the limit that |analytic - numeric| is held to, and whether a kink spoils it."""
+
+    numeric: float
+    step: float
+    limit: float
+    kink: bool = False
+
+
+def central(line: Line, dy: np.ndarray, h: float) -> tuple[float, float]:
+    """The central difference with step h, and sum |dy y|, on which its rounding depends."""
+    above, below = line(h), line(-h)
+    size = float(np.sum(np.abs(dy) * (np.abs(above) + np.abs(below)))) / 2
+    return float(np.vdot(dy, above - below)) / (2 * h), size
+
+
+def complex_step(line: Line, dy: np.ndarray, h: float) -> tuple[float, float]:
+    """The complex step, and sum |dy y'|."""
+    imaginary = np.imag(line(1j * h)) / h
+    return float(np.vdot(dy, imaginary)), float(np.sum(np.abs(dy * imaginary)))
+
+
+def bend(line: Line, dy: np.ndarray, h: float) -> float:
+    """The largest third difference over the five points -h, -h/2, 0, h/2, h, as a slope: 0 where y is smooth."""
+    middle = line(0.0)
+    five = [float(np.vdot(dy, line(t * h) - middle)) for t in (-1, -0.5, 0, 0.5, 1)]
+    return float(np.abs(np.diff(five, 3)).max()) / (h / 2)
+
+
+def slope(line: Line, dy: np.ndarray, analytic: float, scale: float, method: str, rtol=None, atol=None) -> Slope:
+    """The numeric slope of y along the line; `scale` is max(1, |x|).
+
+    A slope that does not agree is only believed if the five points show no kink: a kink that makes the error e bends
+    the third differences by e at least. Otherwise the step shrinks.
+    """
+    table = TOLERANCES[method]
+    rtol = table.rtol if rtol is None else rtol
+
+    def measured(h: float) -> tuple[float, float]:
+        numeric, size = (complex_step if method == "complex" else central)(line, dy, h)
+        noise = table.noise * size / (1 if method == "complex" else h) if atol is None else atol
+        return numeric, rtol * max(abs(analytic), abs(numeric)) + noise
+
+    if method == "complex":
+        numeric, limit = measured(table.step * scale)
+        return Slope(numeric, table.step * scale, limit)
+    found = None
+    for shrink in SHRINK:
+        h = table.step * scale * shrink
+        numeric, limit = measured(h)
+        error = abs(analytic - numeric)
+        if error <= limit or not bend(line, dy, h) > error / 4:
+            return Slope(numeric, h, limit)
+        found = found or Slope(numeric, h, limit, kink=True)
+    assert found is not None
+    return found
+
+
+def taylor_order(line: Line, dy: np.ndarray, analytic: float, size: float = 0.0) -> tuple[float, float]:
+    """The order of |f(t) - f(0) - t f'(0)| in t, and the first step: 2 for the right f'(0), 1 for a wrong one.
+
+    Infinity where the remainder is no more than rounding, as for a function that is linear along the line. `size` is
+    sum |gradient x|: of what forward adds up inside, which may cancel in y.
+    """
+    table = TOLERANCES["taylor"]
+    middle = line(0.0)
+    size += float(np.sum(np.abs(dy * middle)))
+    order, step = 0.0, table.step
+    for shrink in SHRINK:
+        step = table.step * shrink
+        steps = step * 0.5 ** np.arange(5)
+        remainders = np.abs([float(np.vdot(dy, line(t) - middle)) - t * analytic for t in steps])
+        clear = remainders > table.noise * size + 10 * EPS * abs(analytic) * steps
+        if not np.isnan(remainders).any() and clear.sum() < 2:
+            return np.inf, step
+        order = float(np.polyfit(np.log(steps[clear]), np.log(remainders[clear]), 1)[0]) if clear.any() else 0.0
+        if order >= 2 - table.rtol or not bend(line, dy, step) > 0.1 * remainders[0] / step:
+            break
+    return order, step

@@ -1,0 +1,133 @@
+"""What a gradient check found: for each array its worst element, as a table, an exception or a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+
+class GradientError(AssertionError):
+    """A gradient is wrong, or a layer breaks a promise."""
+
+
+class KinkError(GradientError):
+    """The function has a kink at the input, so there is no gradient to compare with."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The worst element of one array.
+
+    name, index  -- which array, and which of its elements (or which of its random directions)
+    analytic     -- what backward gave
+    numeric      -- what the differences of forward gave (for the Taylor method: the order; `analytic` is then nominal, 2)
+    share        -- |analytic - numeric| as a share of the limit: above 1 is a failure
+    relative     -- the largest |analytic - numeric| of the array over its largest |analytic| (along directions: over the
+                    gradient's norm, the usual size of a slope along one)
+    step         -- of the difference
+    kink         -- True if the five-point detector found a kink there
+    shares       -- the share of every element (of every direction), in the array's shape
+    curve        -- step -> |analytic - numeric| at this element, for the figure
+    """
+
+    name: str
+    index: tuple[int, ...]
+    analytic: float
+    numeric: float
+    share: float
+    relative: float
+    step: float
+    kink: bool
+    shares: np.ndarray
+    curve: Callable[[float], float]
+
+    @property
+    def verdict(self) -> str:
+        return "kink" if self.kink else "passed" if self.share <= 1 else "FAILED"
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The result of `check_gradients`: an entry for each input and each parameter that has elements."""
+
+    entries: list[Entry]
+    method: str
+    seed: int
+    arguments: str = "forward, backward, inputs, parameters"
+
+    @property
+    def passed(self) -> bool:
+        return all(entry.verdict == "passed" for entry in self.entries)
+
+    @property
+    def worst(self) -> Entry:
+        """The entry nearest to failure, or furthest beyond; a NaN is worse than any number."""
+        return max(self.entries, key=lambda e: (e.verdict != "passed", np.isnan(e.share), e.share))
+
+    def repeat(self, entry: Entry) -> str:
+        """One line of Python that checks just this element again."""
+        only = f"only=({entry.name!r}, {entry.index})"
+        return f"check_gradients({self.arguments}, method={self.method!r}, seed={self.seed}, {only}).raise_if_failed()"
+
+    def raise_if_failed(self) -> None:
+        """Raise KinkError if the worst entry lies at a kink, GradientError if it is wrong."""
+        if self.passed:
+            return
+        entry = self.worst
+        if entry.verdict == "kink":
+            raise KinkError(
+                f"the function has a kink (or a jump) at {entry.name}{list(entry.index)}, nearer than the step "
+                f"{entry.step:.1e}: no gradient can be judged there; move the input away from it. "
+                f"To repeat: {self.repeat(entry)}"
+            )
+        raise GradientError(
+            f"the gradient of {entry.name}{list(entry.index)} is {entry.analytic:.12g} by backward (analytic) and "
+            f"{entry.numeric:.12g} by {self.method} (numeric), {entry.share:.3g} times the limit, "
+            f"step {entry.step:.1e}, seed {self.seed}. To repeat: {self.repeat(entry)}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON."""
+        keys = ("name", "analytic", "numeric", "share", "relative", "step", "verdict")
+        rows = [{**{k: getattr(e, k) for k in keys}, "index": list(e.index)} for e in self.entries]
+        return {"method": self.method, "seed": self.seed, "passed": self.passed, "entries": rows}
+
+    def __str__(self) -> str:
+        table = Table("array", "index", "analytic", "numeric", "of limit", "step", "verdict", box=SIMPLE)
+        for e in self.entries:
+            row = (f"{e.analytic:.10g}", f"{e.numeric:.10g}", f"{e.share:.2g}", f"{e.step:.1e}", e.verdict)
+            table.add_row(e.name, str(list(e.index)), *row)
+        console = Console(width=120, no_color=True, legacy_windows=False)
+        with console.capture() as capture:
+            console.print(f"{self.method}, seed {self.seed}: the worst element of each array", table, sep="\n", end="")
+            for e in self.entries:
+                if e.verdict != "passed":
+                    console.print(f"{e.name}: {self.repeat(e)}", soft_wrap=True, markup=False)
+        return capture.get()
+
+    def plot(self, entry: Entry | None = None):
+        """A matplotlib figure: the map of all errors of an array (the worst by default), and the V-shaped curve.
+
+        The curve is the error at the worst element against the step: truncation falls from the right, rounding rises
+        to the left, and the step that was used should lie in the valley.
+        """
+        from matplotlib.figure import Figure
+
+        entry = entry or self.worst
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        rows = entry.shares.reshape(-1, entry.shares.shape[-1]) if entry.shares.ndim else entry.shares.reshape(1, 1)
+        image = left.imshow(rows, aspect="auto", cmap="viridis", interpolation="nearest")
+        figure.colorbar(image, ax=left, label="error as a share of the limit")
+        left.set(title=f"{entry.name} {entry.shares.shape}", xlabel="last axis", ylabel="all other axes")
+        steps = np.logspace(-12, 0, 49)
+        right.loglog(steps, [max(entry.curve(h), 1e-18) for h in steps], marker=".")
+        right.axvline(entry.step, linestyle="--", color="grey")
+        right.set(title=f"{entry.name}{list(entry.index)}", xlabel="step", ylabel="|analytic - central difference|")
+        return figure

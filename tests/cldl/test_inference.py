@@ -1,0 +1,89 @@
+"""The label is the class whose loss is smallest; the printed argmax picks the least likely one."""
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cldl.inference import class_losses, deciders, margins, predict, softmax
+from cldl.loss import cldl_loss
+from engine.errors import UserError
+from engine.gradcheck import grid
+from engine.key import Key
+from tests.strategies import loss_cases, seeds
+
+
+@given(case=loss_cases(widths=(1.0, 30.0)))
+def test_the_loss_of_a_class_is_the_loss_with_that_class_as_the_target(case):
+    losses = class_losses(case.logits, case.weights, case.exponent)
+    N, K = case.logits[0].shape
+    for y in range(K):
+        result = cldl_loss(case.logits, np.full(N, y), case.weights, case.exponent)
+        np.testing.assert_allclose(losses[:, y], case.weights @ result.per_classifier, rtol=1e-10, atol=1e-300)
+
+
+@given(case=loss_cases())
+def test_the_label_is_the_argmin_and_the_printed_rule_the_argmax(case):
+    losses = class_losses(case.logits, case.weights, case.exponent)
+    arguments = (case.logits, case.weights, case.exponent)
+    rows = np.arange(len(losses))
+    assert np.array_equal(losses[rows, predict(*arguments)], losses.min(axis=1))
+    assert np.array_equal(losses[rows, predict(*arguments, rule="argmax")], losses.max(axis=1))
+
+
+def test_classifiers_that_agree_are_believed_and_argmax_picks_what_none_believes():
+    z = [np.array([[3.0, 0.0, -3.0]]), np.array([[2.0, 1.0, -4.0]])]
+    assert predict(z).tolist() == [0]
+    assert predict(z, rule="argmax").tolist() == [2]
+
+
+@given(seed=seeds, K=st.integers(2, 9), width=st.sampled_from([1.0, 100.0, 1e4]))
+def test_one_classifier_predicts_its_largest_score(seed, K, width):
+    z = grid((4, K), Key(seed), width)
+    assert np.array_equal(predict([z]), z.argmax(axis=1))
+
+
+def test_where_all_losses_vanish_the_mean_margin_decides():
+    """One classifier is certain of class 1, the other of class 2, more so: both losses underflow to 0."""
+    z = [np.array([[0.0, 5000.0, 0.0]]), np.array([[0.0, 0.0, 9000.0]])]
+    assert predict(z, exponent=0.5).tolist() == [2]
+    assert predict(z[::-1], exponent=0.5).tolist() == [2]
+
+
+@given(seed=seeds, width=st.sampled_from([1.0, 30.0, 700.0, 1e4]), K=st.integers(2, 6))
+def test_margins_keep_their_digits(seed, width, K):
+    z = grid((2, 1, K), Key(seed), width)
+    d = margins(z)
+    with mpmath.workdps(60):
+        for n, y in np.ndindex(2, K):
+            scores = [mpmath.mpf(float(s)) for s in z[n, 0]]
+            others = mpmath.log(mpmath.fsum(mpmath.exp(s) for j, s in enumerate(scores) if j != y))
+            assert abs(d[n, 0, y] - float(scores[y] - others)) <= 1e-14 * max(width, 1.0)
+
+
+def test_equal_scores_have_equal_margins():
+    assert margins(np.zeros((1, 1, 3)))[0, 0] == pytest.approx([-np.log(2)] * 3)
+
+
+@given(seed=seeds)
+def test_softmax_sums_to_one_and_does_not_overflow(seed):
+    P = softmax(grid((3, 5), Key(seed), 1e4))
+    assert np.isfinite(P).all()
+    np.testing.assert_allclose(P.sum(axis=1), 1.0)
+
+
+def test_the_decider_is_the_classifier_surest_of_the_answer():
+    z = [np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 3.0]])]
+    assert deciders(z, np.array([0, 1])).tolist() == [0, 1]
+
+
+def test_scores_are_untouched_and_unknown_rules_refused():
+    z = grid((2, 3), Key(0))
+    kept = z.copy()
+    predict([z, z])
+    assert np.array_equal(z, kept)
+    with pytest.raises(UserError, match="the rule is 'first'"):
+        predict([z], rule="first")
+    with pytest.raises(UserError, match="weights"):
+        predict([z], weights=[1.0, 2.0])

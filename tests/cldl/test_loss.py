@@ -1,0 +1,180 @@
+"""The CLDL loss: every law of the method, from single scores to scores of ten thousand, and what it refuses."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cldl.loss import cldl_loss, default_exponent
+from engine.errors import UserError
+from engine.gradcheck import grid
+from engine.key import Key
+from tests import reference
+from tests.cldl.laws import LAWS, agrees_with_60_digits, by_definition
+from tests.strategies import LossCase, loss_cases, seeds
+
+
+def real(*arguments):
+    result = cldl_loss(*arguments)
+    return result.value, result.per_classifier, result.gradients, result.companions
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("loss", [real, reference.Loss()], ids=["real", "blackboard"])
+def test_the_law_holds(loss, law):
+    @given(case=loss_cases())
+    def holds(case):
+        law(loss, case)
+
+    holds()
+
+
+@given(case=loss_cases(classes=6, widths=(1e-3, 1.0, 50.0, 700.0, 1e4)))
+def test_scores_of_ten_thousand_keep_twelve_digits(case):
+    agrees_with_60_digits(real, case)
+
+
+@pytest.mark.parametrize("target", [0, 1, 2])
+def test_twelve_digits_where_the_target_is_twenty_thousand_behind_or_ahead(target):
+    z = [np.array([[-1e4, 1e4, 9999.3]]), np.array([[9999.9, -1e4, 1e4]]), np.array([[0.1, -0.2, 0.3]])]
+    agrees_with_60_digits(real, LossCase(z, np.array([target]), np.ones(3), None, True))
+
+
+@pytest.mark.parametrize("K", [2, 10, 100, 1000])
+def test_a_thousand_classes_keep_twelve_digits(K):
+    z = [grid((1, K), Key(K).fold(m), 5.0) for m in range(3)]
+    agrees_with_60_digits(real, LossCase(z, np.array([K // 2]), np.array([0.5, 0.75, 1.0]), None, True))
+
+
+@given(seed=seeds, M=st.integers(1, 6), width=st.sampled_from([1.0, 100.0, 1e4, 1e30]), through=st.booleans())
+def test_float32_is_finite_everywhere_and_keeps_its_precision(seed, M, width, through):
+    key = Key(seed)
+    z = [grid((4, 5), key.fold(m), width).astype(np.float32) for m in range(M)]
+    labels = np.array([0, 1, 2, 4])
+    single = cldl_loss(z, labels, through_companions=through)
+    double = cldl_loss([s.astype(np.float64) for s in z], labels, through_companions=through)
+    assert np.isfinite(single.value)
+    assert all(g.dtype == np.float32 and np.isfinite(g).all() for g in single.gradients)
+    np.testing.assert_allclose(single.gradients, double.gradients, rtol=1e-6, atol=1e-37)
+
+
+def test_at_most_one_term_is_lost_where_a_companion_is_certain():
+    """(1 - p)^(g - 1) is infinite at p = 1 for M = 3; the gradient is not."""
+    z = [np.array([[800.0, 0.0]]), np.array([[0.0, 0.0]]), np.array([[0.0, 1.0]])]
+    result = cldl_loss(z, np.array([0]))
+    assert all(np.isfinite(g).all() for g in result.gradients)
+    assert 0 < result.companions[1, 0] < 1e-150
+
+
+def test_poster_and_geometric_mean_agree_for_two_classifiers_only():
+    z = [grid((2, 4), Key(m)) for m in range(3)]
+    labels = np.array([1, 3])
+    assert cldl_loss(z[:2], labels).value == cldl_loss(z[:2], labels, exponent=1).value
+    printed = cldl_loss(z, labels, exponent=2)
+    assert printed.value < cldl_loss(z, labels).value
+    np.testing.assert_allclose(printed.companions, cldl_loss(z, labels).companions ** 4)
+
+
+def test_default_exponents():
+    assert [default_exponent(M) for M in (1, 2, 3, 5)] == [1.0, 1.0, 0.5, 0.25]
+
+
+def test_the_factor_is_one_minus_the_score_as_the_formula_has_it():
+    """The text says geometric mean of the scores; by the formula a sample counts less once its companions are right."""
+    right, wrong = np.array([[5.0, 0.0]]), np.array([[0.0, 5.0]])
+    own = np.array([[0.0, 0.0]])
+    label = np.array([0])
+    assert cldl_loss([own, right], label).per_classifier[0, 0] < cldl_loss([own, wrong], label).per_classifier[0, 0]
+
+
+def test_chunks_of_a_batch_add_up_to_it():
+    z = [grid((5, 3), Key(m)) for m in range(3)]
+    labels = np.array([0, 1, 2, 1, 0])
+    whole = cldl_loss(z, labels)
+    parts = [cldl_loss([s[a:b] for s in z], labels[a:b], samples=5) for a, b in ((0, 2), (2, 5))]
+    assert sum(p.value for p in parts) == pytest.approx(whole.value, rel=1e-14)
+    for m in range(3):
+        np.testing.assert_allclose(np.concatenate([p.gradients[m] for p in parts]), whole.gradients[m], rtol=1e-14)
+
+
+def test_scores_and_labels_are_untouched_and_any_memory_order_is_taken():
+    z = [grid((3, 4), Key(m)) for m in range(2)]
+    labels = np.array([0, 3, 1], np.uint8)
+    kept = [s.copy() for s in z]
+    plain = cldl_loss(z, labels)
+    fortran = cldl_loss([np.asfortranarray(s) for s in z], labels.astype(np.int32))
+    assert all(np.array_equal(a, b) for a, b in zip(z, kept, strict=True))
+    assert labels.tolist() == [0, 3, 1]
+    assert plain.value == fortran.value
+    assert np.array_equal(plain.gradients, fortran.gradients)
+    assert not any(np.may_share_memory(g, s) for g in plain.gradients for s in z)
+
+
+@pytest.mark.parametrize("scores", [[np.nan, 0.0, 1.0], [0.0, np.nan, 1.0], [0.0, np.inf, 1.0]])
+def test_what_is_no_number_is_not_hidden(scores):
+    z = [np.array([scores]), np.array([[0.0, 0.0, 1.0]])]
+    assert np.isnan(cldl_loss(z, np.array([0])).gradients[0]).any()
+
+
+def test_sympy_differentiates_the_definition_to_the_same_gradient():
+    sympy = pytest.importorskip("sympy")
+    symbols = sympy.symbols("a0:2 b0:2 c0:2")
+    p = [sympy.exp(z) / (sympy.exp(z) + sympy.exp(w)) for z, w in zip(symbols[::2], symbols[1::2], strict=True)]
+    L = sum(-sympy.log(p[m]) * sympy.sqrt(sympy.prod(1 - p[t] for t in range(3) if t != m)) for m in range(3))
+    numbers = [0.5, -0.25, 1.5, 0.0, -1.0, 0.75]
+    at = dict(zip(symbols, numbers, strict=True))
+    expected = [float(sympy.diff(L, s).evalf(30, subs=at)) for s in symbols]
+    result = cldl_loss(list(np.array(numbers).reshape(3, 1, 2)), np.array([0]))
+    np.testing.assert_allclose(np.ravel(result.gradients), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("M", [1, 2, 3])
+def test_autograd_agrees_where_torch_is_installed(M):
+    torch = pytest.importorskip("torch")
+    case = LossCase([grid((2, 5), Key(m)) for m in range(M)], np.array([1, 4]), np.ones(M), None, True)
+    z = [torch.tensor(s, requires_grad=True) for s in case.logits]
+    p = torch.stack([torch.softmax(s, 1)[torch.arange(2), torch.tensor(case.labels)] for s in z])
+    q = 1 - p
+    T = [torch.prod(q[[t for t in range(M) if t != m]], 0) ** case.g for m in range(M)]
+    sum((-torch.log(p[m]) * T[m]).mean() for m in range(M)).backward()
+    np.testing.assert_allclose(cldl_loss(*case.arguments).gradients, [s.grad.numpy() for s in z], rtol=1e-11)
+
+
+def test_the_oracle_gives_the_numbers_worked_by_hand():
+    """M = 2, p = (0.9, 0.6): L = -log 0.9 * 0.4 - log 0.6 * 0.1."""
+    z = [np.log(np.array([[0.9, 0.1]])), np.log(np.array([[0.6, 0.4]]))]
+    value, *_ = by_definition(LossCase(z, np.array([0]), np.ones(2), None, True))
+    assert value == pytest.approx(-np.log(0.9) * 0.4 - np.log(0.6) * 0.1, rel=1e-12)
+
+
+Z = np.zeros((2, 3))
+Y = np.array([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([], Y), "shapes none"),
+        (([Z, Z[:1]], Y), r"\(2, 3\), \(1, 3\)"),
+        (([Z[0]], Y), r"shapes \(3,\)"),
+        (([Z.astype(np.float16)], Y), "float16"),
+        (([Z.astype(int)], Y), "int64"),
+        (([Z[:0]], Y[:0]), "at least 1 sample"),
+        (([Z[:, :1]], Y), "2 classes"),
+        (([Z], Y, [1.0, 1.0]), "1 finite numbers"),
+        (([Z], Y, [-1.0]), "finite numbers of 0 or more"),
+        (([Z], Y, [np.nan]), "finite numbers of 0 or more"),
+        (([Z], Y, [np.inf]), "finite numbers of 0 or more"),
+        (([Z], Y, None, -1.0), "exponent is -1.0"),
+        (([Z], Y, None, np.nan), "exponent is nan"),
+        (([Z], Y, None, np.inf), "exponent is inf"),
+        (([Z], Y[:1]), r"shape \(1,\)"),
+        (([Z], Y.astype(float)), "labels are float64"),
+        (([Z], np.array([0, 3])), "from 0 to 3; 0 to 2"),
+        (([Z], np.array([-1, 1])), "from -1 to 1"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_sentence(arguments, message):
+    with pytest.raises(UserError, match=message) as refusal:
+        cldl_loss(*arguments)
+    assert "\n" not in str(refusal.value)

@@ -1,0 +1,116 @@
+"""One pass: scratch memory that is used again, keys in order, gradients that add up, images made once."""
+
+import threading
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.context import Context, Images, Memory
+from engine.key import Key
+from engine.parameters import Parameter, constant
+
+
+@given(shapes=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), max_size=6))
+def test_lent_arrays_never_overlap_and_start_at_a_cache_line(shapes):
+    memory = Memory()
+    arrays = [memory.empty(shape, np.float32) for shape in shapes]
+    for i, array in enumerate(arrays):
+        assert array.shape == shapes[i]
+        assert array.ctypes.data % 64 == 0
+        array.fill(i)
+    assert all((array == i).all() for i, array in enumerate(arrays))
+
+
+def test_memory_that_was_given_back_is_handed_out_again_and_nothing_grows():
+    memory = Memory()
+    for _ in range(3):
+        a, b = memory.empty((4, 4), np.float64), memory.empty((8, 4), np.float32)
+        assert not np.may_share_memory(a, b)
+        memory.release(a)
+        c = memory.empty((128,), np.uint8)
+        assert np.may_share_memory(a, c)
+        memory.reset()
+        assert memory.nbytes == 256
+
+
+def test_releasing_twice_or_a_foreign_array_does_nothing():
+    memory = Memory()
+    a = memory.empty((4,), np.float64)
+    memory.release(a)
+    memory.release(a)
+    memory.release(np.zeros(4))
+    first, second = memory.empty((4,), np.float64), memory.empty((4,), np.float64)
+    assert not np.may_share_memory(first, second)
+
+
+def test_scratch_is_given_back_when_the_block_ends():
+    ctx = Context()
+    with ctx.scratch() as empty:
+        inner = empty((3,), np.float64)
+    assert np.may_share_memory(inner, ctx.empty((3,), np.float64))
+    assert ctx.nbytes == 24
+
+
+def test_keys_come_in_order_and_start_again_with_the_pass():
+    ctx = Context(key=Key(5))
+    keys = [ctx.next_key() for _ in range(3)]
+    assert len(set(keys)) == 3
+    ctx.restart(training=True, key=Key(5), first=7)
+    assert [ctx.next_key() for _ in range(3)] == keys
+    assert (ctx.training, ctx.first) == (True, 7)
+    assert Context(key=Key(6)).next_key() not in keys
+
+
+def test_gradients_start_at_zero_add_up_and_outlive_a_restart():
+    p = Parameter((2,), constant(1))
+    ctx = Context()
+    ctx.gradient(p)[...] += 1
+    ctx.restart(training=True, key=Key(0), first=0)
+    ctx.gradient(p)[...] += 1
+    assert ctx.gradients()[p].tolist() == [2, 2]
+    assert ctx.gradient(p).dtype == p.dtype
+
+
+class Doubled:
+    """The image 2 w of a parameter w."""
+
+    def __init__(self, parameter):
+        self.parameter, self.pushes = parameter, 0
+
+    def empty(self):
+        return np.empty(self.parameter.shape)
+
+    def push(self, value, image):
+        self.pushes += 1
+        image[...] = 2 * value
+
+    def pull(self, dimage, dvalue):
+        dvalue += 2 * dimage
+
+
+def test_an_image_is_made_once_until_it_expires_even_by_many_threads():
+    p = Parameter((2,), constant(3))
+    doubled, images = Doubled(p), Images()
+    contexts = [Context(images=images) for _ in range(8)]
+    threads = [threading.Thread(target=ctx.image, args=(doubled,)) for ctx in contexts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert doubled.pushes == 1
+    assert contexts[0].image(doubled).tolist() == [6, 6]
+    p.value[...] = 4
+    images.expire()
+    assert contexts[1].image(doubled).tolist() == [8, 8]
+    assert doubled.pushes == 2
+
+
+def test_the_gradient_of_an_image_is_pulled_back_once():
+    p = Parameter((2,), constant(3))
+    doubled, ctx = Doubled(p), Context()
+    ctx.gradient(p)[...] += 1
+    ctx.image_gradient(doubled)[...] += 5
+    assert ctx.gradients()[p].tolist() == [11, 11]
+    assert ctx.gradients()[p].tolist() == [11, 11]
+    assert ctx.image_gradient(doubled).tolist() == [0, 0]

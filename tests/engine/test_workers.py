@@ -1,0 +1,113 @@
+"""Threads and chunks: the same gradients whatever the cut, and the same bits every time."""
+
+import numpy as np
+import pytest
+
+from cldl.loss import cldl_loss
+from cldl.network import Network
+from engine.gradcheck import grid
+from engine.key import Key
+from engine.parameters import cast, initialise, normal
+from engine.workers import Workers, available_threads
+from layers.conv2d import Conv2d
+from layers.dropout import Dropout
+from layers.linear import Linear
+from layers.pooling import GlobalAvgPool, MaxPool2d
+from layers.relu import ReLU
+from layers.sequential import Sequential
+
+N = 7
+X = grid((N, 6, 6, 2), Key(1))
+LABELS = np.arange(N) % 3
+
+
+def network(dtype=np.float64):
+    bias = normal(0.5)
+    first = Conv2d(2, 3, 3, padding=1, bias=bias, algorithm="fourier")
+    blocks = [Sequential(first, ReLU(), MaxPool2d(2), Dropout(0.5)), Sequential(Conv2d(3, 3, 1, bias=bias), ReLU())]
+    made = Network(blocks, [Sequential(GlobalAvgPool(), Linear(3, 3)), GlobalAvgPool()], (6, 6, 2))
+    initialise(made.parameters(), Key(3))
+    cast(made.parameters(), dtype)
+    return made
+
+
+def gradients(net, workers, x, key=None):
+    def work(ctx, start, stop):
+        logits, cache = net.forward(x[start:stop], ctx)
+        result = cldl_loss(logits, LABELS[start:stop], samples=N)
+        net.backward(result.gradients, cache, ctx, need_dx=False)
+
+    workers.run(N, work, training=True, key=key or Key(9))
+    return workers.gradients.buffer.copy()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 16])
+def test_any_number_of_threads_and_chunks_gives_the_same_gradients(threads, chunk):
+    net = network()
+    whole = gradients(net, Workers(net.parameters(), threads=1, chunk=N), X)
+    cut = gradients(net, Workers(net.parameters(), threads=threads, chunk=chunk), X)
+    assert np.abs(whole).max() > 1e-3
+    np.testing.assert_allclose(cut, whole, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_run_gives_the_same_bits_in_old_memory_and_in_new(threads):
+    net = network(np.float32)
+    x = X.astype(np.float32)
+    workers = Workers(net.parameters(), threads=threads, chunk=2)
+    first = gradients(net, workers, x)
+    held = workers.nbytes
+    assert np.array_equal(gradients(net, workers, x), first)
+    assert workers.nbytes == held > 0
+    assert np.array_equal(gradients(net, Workers(net.parameters(), threads=threads, chunk=2), x), first)
+
+
+def test_another_key_drops_other_units():
+    net = network()
+    workers = Workers(net.parameters(), threads=2, chunk=2)
+    assert not np.array_equal(gradients(net, workers, X), gradients(net, workers, X, Key(10)))
+
+
+def test_every_sample_is_worked_on_once_and_evaluation_leaves_the_gradients():
+    net = network()
+    workers = Workers(net.parameters(), threads=3, chunk=2)
+    before = gradients(net, workers, X)
+    seen = np.zeros(N, int)
+
+    def work(ctx, start, stop):
+        assert not ctx.training
+        assert ctx.first == start
+        seen[start:stop] += 1
+
+    workers.run(N, work)
+    assert (seen == 1).all()
+    assert np.abs(before).max() > 0
+
+
+def test_changed_weights_are_noticed_by_the_images_made_of_them():
+    net = network()
+    workers = Workers(net.parameters(), threads=2, chunk=2)
+    gradients(net, workers, X)
+    net.parameters()[0].value *= 1.5
+    fresh = gradients(net, Workers(net.parameters(), threads=2, chunk=2), X)
+    assert np.array_equal(gradients(net, workers, X), fresh)
+
+
+def test_an_exception_in_a_thread_is_raised_again_and_leaves_no_gradient_behind():
+    net = network()
+    workers = Workers(net.parameters(), threads=2, chunk=2)
+    right = gradients(net, workers, X)
+
+    def fails(ctx, start, stop):
+        logits, cache = net.forward(X[start:stop], ctx)
+        net.backward(logits, cache, ctx)
+        raise ZeroDivisionError("chunk")
+
+    with pytest.raises(ZeroDivisionError, match="chunk"):
+        workers.run(N, fails, training=True)
+    assert np.array_equal(gradients(net, workers, X), right)
+
+
+def test_as_many_threads_as_processors_by_default():
+    assert Workers(network().parameters()).threads == available_threads() >= 1

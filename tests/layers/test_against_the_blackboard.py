@@ -1,0 +1,199 @@
+"""Every real layer gives the numbers of its blackboard version, whatever its windows and groups, and refuses nonsense."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.context import Context
+from engine.errors import UserError
+from engine.gradcheck import grid
+from engine.key import Key
+from engine.parameters import cast, initialise, normal
+from layers import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Layer, Linear, MaxPool2d, ReLU, Sequential
+from layers.window import check_window, windows
+from tests import reference
+from tests.strategies import seeds
+
+
+def both_ways(layer, x, dy=None, training=False):
+    """y, dx and the parameters' gradients of one pass."""
+    cast(layer.parameters(), np.float64)
+    ctx = Context(training=training, key=Key(3))
+    y, cache = layer.forward(x, ctx)
+    y = np.array(y)
+    dy = grid(y.shape, Key(8)) if dy is None else dy
+    dx = layer.backward(dy, cache, ctx)
+    return [y, np.array(dx), *(ctx.gradients()[p] for p in layer.parameters())]
+
+
+def assert_same(real, plain, x):
+    for p, q in zip(real.parameters(), plain.parameters(), strict=True):
+        q.value[...] = p.value
+    for a, b in zip(both_ways(real, x), both_ways(plain, x), strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+
+
+@given(
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 4),
+    groups=st.integers(1, 3),
+    size=st.tuples(st.integers(1, 8), st.integers(1, 8)),
+    algorithm=st.sampled_from(["auto", "patches", "fourier"]),
+    seed=seeds,
+)
+def test_convolution(kernel, stride, padding, groups, size, algorithm, seed):
+    padding = min(padding, kernel - 1)
+    H, W = (max(n, kernel - 2 * padding) for n in size)
+    options = {"stride": stride, "padding": padding, "groups": groups}
+    real = Conv2d(2 * groups, groups, kernel, **options, bias=normal(1.0), algorithm=algorithm)
+    initialise(real.parameters(), Key(seed))
+    assert_same(real, reference.Conv2d(2 * groups, groups, kernel, **options), grid((2, H, W, 2 * groups), Key(seed)))
+
+
+@pytest.mark.parametrize(("real", "plain"), [(MaxPool2d, reference.MaxPool2d), (AvgPool2d, reference.AvgPool2d)])
+@given(
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 5),
+    padding=st.integers(0, 2),
+    ceil=st.booleans(),
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    seed=seeds,
+)
+def test_pooling(real, plain, kernel, stride, padding, ceil, size, seed):
+    padding = min(padding, kernel // 2)
+    H, W = (max(n, kernel - 2 * padding) for n in size)
+    x = grid((2, H, W, 2), Key(seed))
+    assert_same(real(kernel, stride, padding, ceil=ceil), plain(kernel, stride, padding, ceil), x)
+
+
+@pytest.mark.parametrize(
+    ("real", "plain", "shape"),
+    [
+        (Linear(3, 4), reference.Linear(3, 4), (3,)),
+        (ReLU(), reference.ReLU(), (3, 2, 2)),
+        (GlobalAvgPool(), reference.GlobalAvgPool(), (3, 2, 2)),
+        (Flatten(), reference.Flatten(), (3, 2, 2)),
+        (Dropout(0.4), reference.Dropout(), (3, 2, 2)),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_the_other_layers(real, plain, shape):
+    assert_same(real, plain, grid((5, *shape), Key(1)))
+
+
+def test_a_convolution_worked_by_hand():
+    """A 2 x 2 window over a 3 x 3 image: the corner sees 1, 2, 4, 5."""
+    conv = Conv2d(1, 1, 2)
+    conv.weight.value = np.array([1.0, 10.0, 100.0, 1000.0]).reshape(2, 2, 1, 1)
+    conv.bias.value = np.array([0.5])
+    x = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)
+    y, dx, dW, db = both_ways(conv, x, np.array([1.0, 0, 0, 0]).reshape(1, 2, 2, 1))
+    assert y.ravel().tolist() == [5421.5, 6532.5, 8754.5, 9865.5]
+    assert dx.ravel().tolist() == [1, 10, 0, 100, 1000, 0, 0, 0, 0]
+    assert dW.ravel().tolist() == [1, 2, 4, 5]
+    assert db.tolist() == [1]
+
+
+@given(extent=st.integers(1, 20), kernel=st.integers(1, 6), stride=st.integers(1, 7), ceil=st.booleans())
+def test_windows_are_counted_as_they_lie(extent, kernel, stride, ceil):
+    for padding in range(kernel // 2 + 1):
+        if extent + 2 * padding >= kernel:
+            counted = reference.windows(extent, kernel, stride, padding, ceil)
+            assert windows(extent, kernel, stride, padding, ceil) == len(counted)
+
+
+@given(rate=st.floats(0.0, 0.9), seed=seeds)
+def test_dropout_drops_at_its_rate_and_keeps_the_mean(rate, seed):
+    ctx = Context(training=True, key=Key(seed))
+    x = np.ones((10, 1000))
+    y, _ = Dropout(rate).forward(x, ctx)
+    kept = y != 0
+    assert abs(kept.mean() - (1 - rate)) < 6 * np.sqrt(rate * (1 - rate) / 1e4) + 2**-16
+    np.testing.assert_allclose(y[kept], 1 / (1 - rate))
+    other, _ = Dropout(rate).forward(x, ctx)
+    assert rate < 0.01 or not np.array_equal(other, y)
+
+
+def test_nothing_is_hidden_by_relu_and_pooling():
+    """A NaN stays one, so that a run that has gone wrong is noticed."""
+    x = np.array([np.nan, 1.0, -1.0, 2.0]).reshape(1, 2, 2, 1)
+    assert np.isnan(ReLU().forward(x, Context())[0]).sum() == 1
+    assert np.isnan(AvgPool2d(2).forward(x, Context())[0]).all()
+
+
+def test_multiply_adds_are_those_of_the_products():
+    conv = Conv2d(4, 6, 3, padding=1, groups=2)
+    assert conv.multiply_adds((5, 7, 4)) == 5 * 7 * 3 * 3 * 2 * 6
+    assert Linear(3, 4).multiply_adds((3,)) == 12
+    assert Sequential(conv, ReLU(), Flatten(), Linear(210, 2)).multiply_adds((5, 7, 4)) == 5 * 7 * 108 + 420
+    assert MaxPool2d(2).multiply_adds((4, 4, 1)) == 0
+
+
+def test_layers_say_what_they_are():
+    shown = repr(Sequential(Conv2d(4, 6, 3, stride=2, groups=2), ReLU(), MaxPool2d(3, 2, ceil=True), Dropout(0.5)))
+    for word in (
+        "Conv2d(4 to 6, 3x3, stride 2, padding 0, groups 2",
+        "ReLU()",
+        "MaxPool2d(3, stride 2",
+        "ceil",
+        "Dropout(0.5)",
+    ):
+        assert word in shown
+    assert repr(Linear(3, 4)) == "Linear(3, 4)"
+
+
+def test_the_contract_itself_computes_nothing():
+    layer = Layer()
+    assert layer.parameters() == []
+    assert layer.output_shape((2, 3)) == (2, 3)
+    assert layer.kink_distance(np.zeros(3), Context()) == np.inf
+    with pytest.raises(NotImplementedError):
+        layer.forward(np.zeros(3), Context())
+    with pytest.raises(NotImplementedError):
+        layer.backward(np.zeros(3), None, Context())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Conv2d(3, 4, 3, groups=2), "2 groups do not divide 3 input and 4 output"),
+        (lambda: Conv2d(4, 3, 3, groups=2), "2 groups do not divide 4 input and 3 output"),
+        (lambda: Conv2d(4, 4, 3, groups=0), "0 groups"),
+        (lambda: Conv2d(1, 1, 3, algorithm="winograd"), "'winograd' is unknown"),
+        (lambda: Conv2d(1, 1, 0), "kernel 0, stride 1, padding 0 make no window"),
+        (lambda: Conv2d(1, 1, 3, stride=0), "stride 0"),
+        (lambda: Conv2d(1, 1, 3, padding=3), "padding from 0 to 2"),
+        (lambda: Conv2d(1, 1, 3, padding=-1), "padding -1"),
+        (lambda: MaxPool2d(3, padding=2), "padding from 0 to 1"),
+        (lambda: AvgPool2d(17), "largest is 16"),
+        (lambda: Dropout(1.0), "dropout rate is 1.0"),
+        (lambda: Dropout(-0.1), "dropout rate is -0.1"),
+        (lambda: check_window(3, 1, 3), "padding from 0 to 2"),
+        (lambda: windows(2, 5, 1, 1), "a window of 5 pixels does not fit an image of 2 with padding 1"),
+        (lambda: Conv2d(3, 4, 1).output_shape((5, 5, 2)), "last axis must be 3"),
+        (lambda: Conv2d(3, 4, 1).output_shape((3,)), r"it takes images \(H, W, C\)"),
+        (lambda: MaxPool2d(2).output_shape((4, 4)), r"it takes images \(H, W, C\)"),
+        (lambda: GlobalAvgPool().output_shape((4,)), r"it takes images \(H, W, C\)"),
+        (lambda: Linear(3, 4).output_shape((2, 2, 3)), r"it takes vectors \(C,\)"),
+        (lambda: Linear(3, 4).output_shape((4,)), "last axis must be 3"),
+        (lambda: Sequential(Flatten(), Linear(3, 4)).output_shape((2, 2, 1)), "last axis must be 3"),
+        (lambda: Conv2d(3, 4, 3).forward(np.zeros((1, 2, 2, 3)), Context()), "does not fit an image of 2"),
+    ],
+)
+def test_nonsense_is_refused_in_one_sentence(make, message):
+    with pytest.raises(UserError, match=message) as refusal:
+        make()
+    assert "\n" not in str(refusal.value)
+
+
+def test_kink_distances_are_half_the_gap_and_the_distance_from_zero():
+    ctx = Context()
+    x = np.array([1.0, -0.5, 3.0, 2.0]).reshape(1, 2, 2, 1)
+    assert ReLU().kink_distance(x, ctx) == 0.5
+    assert MaxPool2d(2).kink_distance(x, ctx) == 0.5
+    assert MaxPool2d(1).kink_distance(x, ctx) == np.inf
+    assert AvgPool2d(2).kink_distance(x, ctx) == np.inf
+    assert Sequential(ReLU(), MaxPool2d(2)).kink_distance(-np.abs(x), ctx) == 0.5

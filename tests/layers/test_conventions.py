@@ -1,0 +1,18 @@
+"""At the kink itself: the documented convention, in the real layers and on the blackboard."""
+
+import pytest
+
+from layers.pooling import MaxPool2d
+from layers.relu import ReLU
+from tests import reference
+from tests.layers.conventions import flat_at_zero, ties_go_to_the_first
+
+
+@pytest.mark.parametrize("relu", [ReLU(), reference.ReLU()], ids=["real", "blackboard"])
+def test_relu_is_flat_at_zero(relu):
+    flat_at_zero(relu)
+
+
+@pytest.mark.parametrize("pool", [MaxPool2d(2), MaxPool2d(3), reference.MaxPool2d()], ids=str)
+def test_of_equal_pixels_the_first_takes_the_gradient(pool):
+    ties_go_to_the_first(pool)

@@ -1,0 +1,59 @@
+"""Every layer and network keeps every promise, whatever its shapes, strides, paddings and groups."""
+
+import inspect
+import pkgutil
+from importlib import import_module
+
+import pytest
+from hypothesis import given
+
+import layers
+from cldl.gradcheck_cases import LAYERS
+from engine.gradcheck import check_layer
+from engine.gradcheck.promises import PROMISES
+from layers.layer import Layer
+from tests import reference
+from tests.strategies import layer_cases, seeds
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_keeps_its_promise(name, promise):
+    @given(case=layer_cases(name), seed=seeds)
+    def holds(case, seed):
+        report = check_layer(case.layer, case.shape, samples=case.samples, seed=seed, checks=[promise])
+        report.raise_if_failed()
+        assert report.relative <= 1e-7
+
+    holds()
+
+
+def test_every_public_layer_is_checked():
+    modules = [import_module(f"layers.{module.name}") for module in pkgutil.iter_modules(layers.__path__)]
+    public = {
+        name
+        for module in modules
+        for name, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, Layer) and kind is not Layer and not name.startswith("_")
+    }
+    assert public <= set(LAYERS)
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (reference.Linear(), (3,)),
+        (reference.ReLU(), (3, 3, 2)),
+        (reference.Dropout(), (3, 3, 2)),
+        (reference.MaxPool2d(), (6, 5, 2)),
+        (reference.AvgPool2d(), (6, 5, 2)),
+        (reference.Conv2d(groups=2), (6, 5, 2)),
+        (reference.GlobalAvgPool(), (3, 3, 2)),
+        (reference.Flatten(), (3, 3, 2)),
+    ],
+    ids=str,
+)
+def test_the_blackboard_layers_keep_their_promises_too(layer, shape, promise):
+    if not hasattr(layer, "output_shape") or promise != "shape_known":
+        check_layer(layer, shape, checks=[promise]).raise_if_failed()

@@ -101,6 +101,7 @@ class Recipe:
     def check(self) -> None:
         """Raise UserError unless every value is in its range."""
         ranges = {
+            "epochs": (1, 100_000),
             "mean": (-10, 10),
             "deviation": (1e-6, 10),
             "classifiers": (1, 3),
@@ -114,7 +115,6 @@ class Recipe:
             "factor": (0, 1),
             "power": (0, 100),
             "floor": (0, 1),
-            "epochs": (1, 100_000),
             "batch_size": (1, 60_000),
         }
         for name, (least, most) in ranges.items():

@@ -29,6 +29,14 @@ class Conv2d(Layer):
                as `relu`. `Sequential` asks for it where a ReLU follows; the numbers are those of the two layers.
     Source:    the patch matrix: Chellapilla, Puri and Simard, 2006; groups: Krizhevsky et al., NIPS 2012.
     Raises:    UserError for windows that are no windows, groups that do not divide the channels, other samples.
+
+    >>> layer, ctx = Conv2d(1, 1, 2, weight=constant(1)), Context()  # the sum over each 2 x 2 window
+    >>> x = np.arange(6, dtype=np.float32).reshape(1, 2, 3, 1)
+    >>> y, cache = layer.forward(x, ctx)
+    >>> y.ravel().tolist(), layer.backward(np.ones_like(y), cache, ctx).ravel().tolist()
+    ([8.0, 12.0], [1.0, 2.0, 1.0, 1.0, 2.0, 1.0])
+    >>> ctx.gradient(layer.weight).ravel().tolist()
+    [1.0, 3.0, 7.0, 9.0]
     """
 
     def __init__(

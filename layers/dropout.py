@@ -20,6 +20,11 @@ class Dropout(Layer):
     Numerics:  b comes from the pass's key and the element's place in the batch (see engine.key), kept as bytes; the rate is
                rounded to a multiple of 2^-16.
     Raises:    UserError if the rate is not in [0, 1).
+
+    >>> x, ctx = np.ones((1, 8)), Context(training=True)
+    >>> y, cache = Dropout(0.5).forward(x, ctx)
+    >>> y.tolist() == Dropout(0.5).backward(x, cache, ctx).tolist(), sorted(set(y[0].tolist()))
+    (True, [0.0, 2.0])
     """
 
     def __init__(self, rate: float = 0.5) -> None:

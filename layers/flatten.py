@@ -14,6 +14,10 @@ class Flatten(Layer):
     Forward:   y (N, H W C) = x (N, H, W, C)
     Backward:  dx = dy in x's shape: every element is copied once, so its gradient comes back once.
     Numerics:  exact; both directions are views, no element moves.
+
+    >>> y, cache = Flatten().forward(np.ones((2, 3, 3, 4)), Context())
+    >>> y.shape, Flatten().backward(y, cache, Context()).shape
+    ((2, 36), (2, 3, 3, 4))
     """
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:

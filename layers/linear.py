@@ -18,6 +18,14 @@ class Linear(Layer):
                db = sum_n dy_n and dx = dy W^T.
     Shapes:    x (N, C), W (C, D), b (D,), y (N, D).
     Raises:    UserError from `output_shape` if a sample is not a vector of C numbers.
+
+    >>> layer, ctx = Linear(2, 1, weight=constant(3), bias=constant(1)), Context()
+    >>> x = np.array([[1, 2], [0, 5]], np.float32)
+    >>> y, cache = layer.forward(x, ctx)
+    >>> y.tolist(), layer.backward(np.ones_like(y), cache, ctx).tolist()
+    ([[10.0], [16.0]], [[3.0, 3.0], [3.0, 3.0]])
+    >>> ctx.gradient(layer.weight).tolist(), ctx.gradient(layer.bias).tolist()
+    ([[1.0], [7.0]], [2.0])
     """
 
     def __init__(

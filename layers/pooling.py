@@ -43,6 +43,11 @@ class MaxPool2d(_Pool2d):
     Shapes:    x (N, H, W, C), y (N, Ho, Wo, C); see layers.window for Ho, Wo in floor and ceil mode.
     Numerics:  the choice is kept as a byte (a k + b); the gradient is gathered pixel by pixel, in a fixed order.
     Raises:    UserError for windows that are no windows, or a sample that is not an image or too small.
+
+    >>> x, ctx = np.array([[3.0, 1.0, 2.0, 2.0]]).reshape(1, 2, 2, 1), Context()
+    >>> y, cache = MaxPool2d(2).forward(x, ctx)
+    >>> y.item(), MaxPool2d(2).backward(np.full((1, 1, 1, 1), 5.0), cache, ctx).ravel().tolist()
+    (3.0, [5.0, 0.0, 0.0, 0.0])
     """
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
@@ -84,6 +89,11 @@ class AvgPool2d(_Pool2d):
     Shapes:    x (N, H, W, C), y (N, Ho, Wo, C).
     Source:    Caffe, pooling_layer.cpp (AVE).
     Raises:    as MaxPool2d.
+
+    >>> x, ctx = np.array([[3.0, 1.0, 2.0, 2.0]]).reshape(1, 2, 2, 1), Context()
+    >>> y, cache = AvgPool2d(2).forward(x, ctx)
+    >>> y.item(), AvgPool2d(2).backward(np.full((1, 1, 1, 1), 4.0), cache, ctx).ravel().tolist()
+    (2.0, [1.0, 1.0, 1.0, 1.0])
     """
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:
@@ -104,6 +114,11 @@ class GlobalAvgPool(Layer):
     Backward:  dx_nijc = dy_nc / HW, the same for every pixel.
     Shapes:    x (N, H, W, C), y (N, C).
     Source:    Lin, Chen and Yan, "Network in network", ICLR 2014, section 3.2.
+
+    >>> x, ctx = np.array([[3.0, 1.0, 2.0, 2.0]]).reshape(1, 2, 2, 1), Context()
+    >>> y, cache = GlobalAvgPool().forward(x, ctx)
+    >>> y.item(), GlobalAvgPool().backward(np.full((1, 1), 4.0), cache, ctx).ravel().tolist()
+    (2.0, [1.0, 1.0, 1.0, 1.0])
     """
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from cldl.network import Network
 from engine.errors import UserError
-from engine.parameters import Initialiser, he, normal
+from engine.parameters import Initialiser, constant, he, normal
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
+from layers.flatten import Flatten
 from layers.linear import Linear
 from layers.pooling import GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
@@ -38,6 +39,7 @@ def nin_mnist(
     dropout: float = 0.5,
     top_rate: float = 1.0,
     relu_on_scores: bool = True,
+    lower_rate: float = 1.0,
 ) -> Network:
     """Network in Network for MNIST: 28 x 28 pixels, 10 classes, with 1, 2 or 3 classifiers.
 
@@ -48,8 +50,10 @@ def nin_mnist(
     class whose score is 0 for all samples never learns again.
 
     CLDL's paper leaves the form of the lower classifiers open. Inferred: at the end of a block, behind its pooling and
-    before the dropout, the mean over the image (as in NIN) and one linear layer. With one classifier only the top one
-    is left (NIN itself); with two, the top one and that on block 2.
+    before the dropout, one linear layer on the whole map, as the authors of DSN put theirs, with a smaller learning rate
+    (`lower_rate`), as they do too. Its weights begin at 0: undecided, all classes alike, so that no classifier has taken a
+    class from its companions before it has seen an image (docs/results.md tells what happens otherwise). With one
+    classifier only the top one is left (NIN itself); with two, the top one and that on block 2.
     """
     if classifiers not in (1, 2, 3):
         raise UserError(
@@ -69,5 +73,6 @@ def nin_mnist(
     untapped = 3 - classifiers
     joined = [layer for part in parts[: untapped + 1] for layer in part]
     blocks = [Sequential(*joined), *(Sequential(*part) for part in parts[untapped + 1 :])]
-    lower = [Sequential(GlobalAvgPool(), Linear(48, 10, weight=weight)) for _ in range(classifiers - 1)]
+    sides = (14, 7)[untapped:]  # of the maps that the lower classifiers see
+    lower = [Sequential(Flatten(), Linear(48 * s * s, 10, weight=constant(0), rate=lower_rate)) for s in sides]
     return Network(blocks, [*lower, GlobalAvgPool()], (28, 28, 1))

@@ -37,6 +37,7 @@ class Recipe:
     relu_on_scores: bool = False  # a ReLU behind the top classifier's 1x1 convolution
     initialisation: str = "he"
     top_rate: float = 1.0  # multiplies the learning rate of the top classifier's 1x1 convolution
+    lower_rate: float = 0.002  # multiplies the learning rate of the lower classifiers
     weights: tuple[float, ...] = (0.1, 0.3, 1.0)  # lambda, from the bottom classifier to the top one
     exponent: float | None = None  # g; None: 1 / (M - 1)
     through_companions: bool = True  # False: every T^(m) is held constant in the gradient
@@ -53,7 +54,7 @@ class Recipe:
     factor: float = 0.1
     power: float = 1.0  # of the polynomial schedule
     floor: float = 0.0  # the last rate of the polynomial and cosine schedules, as a share of the first
-    epochs: int = 10
+    epochs: int = 15
     batch_size: int = 64
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -65,6 +66,7 @@ class Recipe:
             dropout=self.dropout,
             top_rate=self.top_rate,
             relu_on_scores=self.relu_on_scores,
+            lower_rate=self.lower_rate,
         )
 
     def preprocessing(self) -> Preprocessing:
@@ -107,6 +109,7 @@ class Recipe:
             "classifiers": (1, 3),
             "dropout": (0, 0.99),
             "top_rate": (0, 1000),
+            "lower_rate": (0, 1000),
             "learning_rate": (0, 1000),
             "momentum": (0, 0.9999),
             "beta2": (0, 0.999999),
@@ -155,6 +158,7 @@ _SHARED_SOURCES = {
     "relu_on_scores": "s9xie/DSN, best_cifar10_9.65 (commented out there); NIN has it, and classes die of it",
     "initialisation": "He et al., ICCV 2015, eq. 10",
     "top_rate": TUNED,
+    "lower_rate": INFERRED + "; s9xie/DSN multiplies its companions' rate by 0.001 to 0.002",
     "weights": INFERRED + "; equal weights starve the bottom classifier no less and fuse worse (docs/results.md)",
     "exponent": POSTER + ": the text's geometric mean, 1 / (M - 1); the print says M - 1",
     "through_companions": POSTER + ": the loss is minimised, T^(m) is part of it",

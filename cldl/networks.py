@@ -8,11 +8,13 @@ from engine.parameters import Initialiser, constant, he, normal
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
 from layers.flatten import Flatten
+from layers.layer import Layer
 from layers.linear import Linear
 from layers.pooling import GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
 from layers.sequential import Sequential
 
+LOWER = {"map": Flatten, "mean": GlobalAvgPool}  # what a lower classifier sees
 INITIALISERS: dict[str, Initialiser] = {"he": he, "normal": normal(0.05)}
 
 
@@ -39,6 +41,7 @@ def nin_mnist(
     dropout: float = 0.5,
     top_rate: float = 1.0,
     relu_on_scores: bool = True,
+    lower: str = "map",
     lower_rate: float = 1.0,
 ) -> Network:
     """Network in Network for MNIST: 28 x 28 pixels, 10 classes, with 1, 2 or 3 classifiers.
@@ -51,9 +54,10 @@ def nin_mnist(
 
     CLDL's paper leaves the form of the lower classifiers open. Inferred: at the end of a block, behind its pooling and
     before the dropout, one linear layer on the whole map, as the authors of DSN put theirs, with a smaller learning rate
-    (`lower_rate`), as they do too. Its weights begin at 0: undecided, all classes alike, so that no classifier has taken a
-    class from its companions before it has seen an image (docs/results.md tells what happens otherwise). With one
-    classifier only the top one is left (NIN itself); with two, the top one and that on block 2.
+    (`lower_rate`), as they do too. `lower="mean"` puts it on the map's mean instead, as NIN does at the top; there the
+    bottom classifier starves (docs/results.md). The weights begin at 0, undecided: no classifier has taken a class from its
+    companions before it has seen an image. With one classifier only the top one is left (NIN itself); with two, the top
+    one and that on block 2.
     """
     if classifiers not in (1, 2, 3):
         raise UserError(
@@ -61,6 +65,8 @@ def nin_mnist(
         )
     if initialisation not in INITIALISERS:
         raise UserError(f"the initialisation {initialisation!r} is unknown; choose one of {', '.join(INITIALISERS)}.")
+    if lower not in LOWER:
+        raise UserError(f"the lower classifiers' form {lower!r} is unknown; choose one of {', '.join(LOWER)}.")
     weight = INITIALISERS[initialisation]
     pool = MaxPool2d(3, 2, ceil=True)
     parts = [
@@ -74,5 +80,10 @@ def nin_mnist(
     joined = [layer for part in parts[: untapped + 1] for layer in part]
     blocks = [Sequential(*joined), *(Sequential(*part) for part in parts[untapped + 1 :])]
     sides = (14, 7)[untapped:]  # of the maps that the lower classifiers see
-    lower = [Sequential(Flatten(), Linear(48 * s * s, 10, weight=constant(0), rate=lower_rate)) for s in sides]
-    return Network(blocks, [*lower, GlobalAvgPool()], (28, 28, 1))
+    below: list[Layer] = [
+        Sequential(
+            LOWER[lower](), Linear(48 * (s * s if lower == "map" else 1), 10, weight=constant(0), rate=lower_rate)
+        )
+        for s in sides
+    ]
+    return Network(blocks, [*below, GlobalAvgPool()], (28, 28, 1))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from cldl.evaluation import Preprocessing
 from cldl.network import Network
-from cldl.networks import INITIALISERS, nin_mnist
+from cldl.networks import INITIALISERS, LOWER, nin_mnist
 from engine.errors import UserError
 from engine.optimisers import SGD, AdamW, Optimiser
 from engine.schedules import SCHEDULES, learning_rate
@@ -37,6 +37,7 @@ class Recipe:
     relu_on_scores: bool = False  # a ReLU behind the top classifier's 1x1 convolution
     initialisation: str = "he"
     top_rate: float = 1.0  # multiplies the learning rate of the top classifier's 1x1 convolution
+    lower: str = "map"  # what the lower classifiers see: the whole map, or its mean
     lower_rate: float = 0.002  # multiplies the learning rate of the lower classifiers
     weights: tuple[float, ...] = (0.1, 0.3, 1.0)  # lambda, from the bottom classifier to the top one
     exponent: float | None = None  # g; None: 1 / (M - 1)
@@ -66,6 +67,7 @@ class Recipe:
             dropout=self.dropout,
             top_rate=self.top_rate,
             relu_on_scores=self.relu_on_scores,
+            lower=self.lower,
             lower_rate=self.lower_rate,
         )
 
@@ -125,6 +127,7 @@ class Recipe:
                 raise UserError(f"{name} is {getattr(self, name)}; choose a value from {least:g} to {most:g}.")
         choices = {
             "dataset": DATASETS,
+            "lower": tuple(LOWER),
             "initialisation": tuple(INITIALISERS),
             "optimiser": OPTIMISERS,
             "penalty": PENALTIES,
@@ -158,6 +161,7 @@ _SHARED_SOURCES = {
     "relu_on_scores": "s9xie/DSN, best_cifar10_9.65 (commented out there); NIN has it, and classes die of it",
     "initialisation": "He et al., ICCV 2015, eq. 10",
     "top_rate": TUNED,
+    "lower": INFERRED + "; s9xie/DSN: one inner product on the whole map",
     "lower_rate": INFERRED + "; s9xie/DSN multiplies its companions' rate by 0.001 to 0.002",
     "weights": INFERRED + "; equal weights starve the bottom classifier no less and fuse worse (docs/results.md)",
     "exponent": POSTER + ": the text's geometric mean, 1 / (M - 1); the print says M - 1",

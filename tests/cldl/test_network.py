@@ -64,6 +64,18 @@ def test_fewer_classifiers_leave_the_trunk_as_it_is(classifiers, blocks):
     assert network.multiply_adds() - heads == nin_mnist(1).multiply_adds()
 
 
+def test_lower_classifiers_on_the_mean_are_linear_in_48_numbers():
+    shapes = [p.shape for p in nin_mnist(3, lower="mean").parameters() if p.name.startswith("classifier")]
+    assert shapes == [(48, 10), (10,), (48, 10), (10,)]
+
+
+def test_lower_classifiers_begin_undecided():
+    ctx = Context()
+    logits, _ = nin_mnist(3).forward(grid((2, 28, 28, 1), Key(4), 1.0).astype(np.float32), ctx)
+    assert not logits[0].any()
+    assert not logits[1].any()
+
+
 def test_names_of_parameters_are_unique_and_say_where_they_are():
     names = [p.name for p in nin_mnist(3).parameters()]
     assert len(set(names)) == len(names) == 22

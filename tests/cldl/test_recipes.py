@@ -42,6 +42,7 @@ WRONG = {
     "optimiser": "sgdd",
     "penalty": "cube",
     "initialisation": "luck",
+    "lower": "half",
     "dataset": "mnost",
     "classifiers": 4,
     "warmup": 1e9,

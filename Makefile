@@ -11,8 +11,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-mnist: $(VENV)/installed  ## install, get MNIST, train CLDL on it, write a report
-	$(BIN)/python -m cldl.train mnist_nin
+mnist: $(VENV)/installed  ## install, get MNIST, train CLDL on it, write a report (ARGS='--seed 1 ...')
+	$(BIN)/python -m cldl.train mnist_nin $(ARGS)
 
 test: $(VENV)/installed-for-tests lint  ## install, then check style and types and run all tests
 	$(BIN)/python -m pytest

@@ -38,8 +38,8 @@ class Recipe:
     initialisation: str = "he"
     top_rate: float = 1.0  # multiplies the learning rate of the top classifier's 1x1 convolution
     lower: str = "map"  # what the lower classifiers see: the whole map, or its mean
-    lower_rate: float = 0.002  # multiplies the learning rate of the lower classifiers
-    weights: tuple[float, ...] = (0.1, 0.3, 1.0)  # lambda, from the bottom classifier to the top one
+    lower_rate: float = 0.0005  # multiplies the learning rate of the lower classifiers
+    weights: tuple[float, ...] = (1.0, 1.0, 1.0)  # lambda, from the bottom classifier to the top one
     exponent: float | None = None  # g; None: 1 / (M - 1)
     through_companions: bool = True  # False: every T^(m) is held constant in the gradient
     optimiser: str = "adamw"
@@ -55,7 +55,7 @@ class Recipe:
     factor: float = 0.1
     power: float = 1.0  # of the polynomial schedule
     floor: float = 0.0  # the last rate of the polynomial and cosine schedules, as a share of the first
-    epochs: int = 15
+    epochs: int = 12
     batch_size: int = 64
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -162,8 +162,8 @@ _SHARED_SOURCES = {
     "initialisation": "He et al., ICCV 2015, eq. 10",
     "top_rate": TUNED,
     "lower": INFERRED + "; s9xie/DSN: one inner product on the whole map",
-    "lower_rate": INFERRED + "; s9xie/DSN multiplies its companions' rate by 0.001 to 0.002",
-    "weights": INFERRED + "; equal weights starve the bottom classifier no less and fuse worse (docs/results.md)",
+    "lower_rate": TUNED + "; s9xie/DSN multiplies its companions' rate by 0.001 to 0.002",
+    "weights": INFERRED,
     "exponent": POSTER + ": the text's geometric mean, 1 / (M - 1); the print says M - 1",
     "through_companions": POSTER + ": the loss is minimised, T^(m) is part of it",
     "optimiser": TUNED,
@@ -210,7 +210,6 @@ MNIST_NIN_PUBLISHED = replace(
     weight_decay=1e-4,
     schedule="step",
     steps=(200.0, 230.0),
-    weights=(1.0, 1.0, 1.0),
     warmup=0.0,
     epochs=260,
     batch_size=128,
@@ -221,7 +220,6 @@ MNIST_NIN_PUBLISHED = replace(
             ("relu_on_scores", "top_rate", "learning_rate", "momentum", "weight_decay", "optimiser", "nesterov"), NIN
         ),
         **dict.fromkeys(("schedule", "epochs", "warmup"), NIN_CIFAR),
-        "weights": INFERRED,
         "batch_size": "cuda-convnet's default",
     },
 )

@@ -67,12 +67,19 @@ def softplus(x):
 
 
 @exact
-def margin(z, target):
-    """d = z_target - log sum over j != target of exp z_j, for one sample's scores z (K,)."""
+def largest_wrong(z, target):
+    """The largest of the wrong classes' scores; NaN if one of them is."""
     largest = -np.inf
     for j in range(len(z)):
         if j != target and not z[j] <= largest:
             largest = float(z[j])
+    return largest
+
+
+@exact
+def margin(z, target):
+    """d = z_target - log sum over j != target of exp z_j, for one sample's scores z (K,)."""
+    largest = largest_wrong(z, target)
     total = 0.0
     for j in range(len(z)):
         if j != target:
@@ -83,10 +90,7 @@ def margin(z, target):
 @exact
 def wrong_share(z, target, r):
     """r (K,): dd/dz_j = -r_j; the softmax over the wrong classes, and -1 on the target."""
-    largest = -np.inf
-    for j in range(len(z)):
-        if j != target and not z[j] <= largest:
-            largest = float(z[j])
+    largest = largest_wrong(z, target)
     total = 0.0
     for j in range(len(z)):
         r[j] = np.exp(float(z[j]) - largest) if j != target else 0.0

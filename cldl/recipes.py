@@ -149,7 +149,7 @@ class Recipe:
 NIN = "mavenlin/cuda-convnet, NIN/mnist_def"
 NIN_CIFAR = "mavenlin/cuda-convnet, NIN: the CIFAR-10 schedule; the authors left MNIST's open"
 INFERRED = "inferred: CLDL's paper does not say"
-TUNED = "chosen here: the shortest schedule tried that reaches the goal on a CPU"
+TUNED = "chosen here, by trial on a CPU (docs/results.md)"
 POSTER = "CLDL poster (ECCV 2016)"
 
 _SHARED_SOURCES = {

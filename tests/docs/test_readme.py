@@ -1,6 +1,6 @@
 """Every command and every code block of the README runs."""
 
-import importlib
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -38,7 +38,8 @@ def test_the_commands_run_one_after_another(tmp_path, monkeypatch, capsys):
     run = [shlex.split(line)[2:] for line in COMMANDS if line.startswith("python -m cldl")]
     assert len(run) >= 6
     for module, *arguments in run:
-        main = importlib.import_module(module).main
+        package = importlib.util.find_spec(module).submodule_search_locations
+        main = importlib.import_module(f"{module}.__main__" if package else module).main
         assert main(arguments) == 0, (module, arguments, capsys.readouterr().err)
 
 

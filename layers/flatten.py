@@ -15,6 +15,7 @@ class Flatten(Layer):
     Backward:  dx = dy in x's shape: every element is copied once, so its gradient comes back once.
     Numerics:  exact; both directions are views, no element moves.
 
+    >>> import numpy as np
     >>> y, cache = Flatten().forward(np.ones((2, 3, 3, 4)), Context())
     >>> y.shape, Flatten().backward(y, cache, Context()).shape
     ((2, 36), (2, 3, 3, 4))

@@ -55,8 +55,8 @@ def nin_mnist(
     CLDL's paper leaves the form of the lower classifiers open. Inferred: at the end of a block, behind its pooling and
     before the dropout, one linear layer on the whole map, as the authors of DSN put theirs, with a smaller learning rate
     (`lower_rate`), as they do too. `lower="mean"` puts it on the map's mean instead, as NIN does at the top; there the
-    bottom classifier starves (docs/results.md). The weights begin at 0, undecided: no classifier has taken a class from its
-    companions before it has seen an image. With one classifier only the top one is left (NIN itself); with two, the top
+    bottom classifier starves (docs/results.md). The weights begin at 0: before it has seen an image, a lower
+    classifier prefers no class. With one classifier only the top one is left (NIN itself); with two, the top
     one and that on block 2.
     """
     if classifiers not in (1, 2, 3):

@@ -1,0 +1,78 @@
+"""Samples that go through a stretch of layers piece by piece come out as if they had gone together."""
+
+import numpy as np
+import pytest
+
+import layers.sequential as sequential
+from engine.context import Context
+from engine.key import Key
+from engine.parameters import cast, initialise, normal
+from layers import Conv2d, Dropout, MaxPool2d, ReLU, Sequential
+
+N, SHAPE = 5, (6, 6, 2)
+
+
+def net(algorithm="patches"):
+    """Dropout, a convolution of the given kind with its ReLU, a 1x1 convolution with its ReLU, pooling."""
+    made = Sequential(
+        Dropout(0.5),
+        Conv2d(2, 16, 3, padding=1, algorithm=algorithm, bias=normal(0.5)),
+        ReLU(),
+        Conv2d(16, 3, 1, bias=normal(0.5)),
+        ReLU(),
+        MaxPool2d(2),
+    )
+    initialise(made.parameters(), Key(3))
+    cast(made.parameters(), np.float64)
+    return made
+
+
+def passed(network, first=0):
+    """y, dx and the gradients of one training pass."""
+    x, ctx = Key(1).normal((N, *SHAPE)), Context(training=True, key=Key(7), first=first)
+    y, cache = network.forward(x, ctx)
+    dx = network.backward(Key(2).normal(y.shape), cache, ctx)
+    return y.copy(), dx.copy(), list(ctx.gradients().values()), cache, ctx
+
+
+@pytest.mark.parametrize("algorithm", ["patches", "fourier"])
+@pytest.mark.parametrize("samples", [1, 2, 4])
+def test_pieces_change_nothing_but_the_order_of_sums(monkeypatch, algorithm, samples):
+    y, dx, gradients, *_ = passed(net(algorithm))
+    monkeypatch.setattr(sequential, "PIECE", samples * 6 * 6 * 3)  # the narrowest stretch goes `samples` at a time
+    few_y, few_dx, few_gradients, cache, _ = passed(net(algorithm))
+    assert max(len(pieces) for _, pieces in cache) > 1
+    np.testing.assert_allclose(few_y, y, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(few_dx, dx, rtol=0, atol=1e-12)
+    for few, whole in zip(few_gradients, gradients, strict=True):
+        np.testing.assert_allclose(few, whole, rtol=0, atol=1e-12 * np.abs(whole).max())
+
+
+def test_a_layer_that_wants_many_samples_gets_them_all_with_the_relu_behind_it(monkeypatch):
+    monkeypatch.setattr(sequential, "PIECE", 1)
+    *_, cache, _ = passed(net("fourier"))
+    kinds = [[type(layer).__name__ for layer in stretch.chain.layers] for stretch, _ in cache]
+    assert kinds == [["Dropout"], ["Conv2d", "ReLU"], ["Conv2d", "ReLU", "MaxPool2d"]]
+    assert [len(pieces) for _, pieces in cache] == [N, 1, N]
+
+
+def test_the_pass_goes_on_as_if_there_had_been_no_pieces(monkeypatch):
+    whole = passed(net(), first=10)[-1]
+    monkeypatch.setattr(sequential, "PIECE", 1)
+    pieces = passed(net(), first=10)[-1]
+    assert pieces.first == whole.first == 10
+    assert pieces.next_key() == whole.next_key()
+
+
+def test_the_caches_of_a_layer_hold_all_samples_in_order(monkeypatch):
+    together = net()
+    _, cache = together.forward(Key(1).normal((N, *SHAPE)), Context())
+    whole = [kept for layer, kept in together.caches(cache) if isinstance(layer, ReLU)]
+    monkeypatch.setattr(sequential, "PIECE", 1)
+    apart = net()
+    _, cache = apart.forward(Key(1).normal((N, *SHAPE)), Context())
+    parts = [kept for layer, kept in apart.caches(cache) if isinstance(layer, ReLU)]
+    assert len(whole) == 2
+    assert len(parts) == 2 * N
+    for depth, expected in enumerate(whole):
+        np.testing.assert_allclose(np.concatenate(parts[depth * N : (depth + 1) * N]), expected, rtol=0, atol=1e-13)

@@ -52,27 +52,26 @@ def add_data_arguments(to: argparse.ArgumentParser) -> None:
     )
 
 
-def load_data(recipe: Recipe, options: argparse.Namespace, say: Say = quiet) -> tuple[Dataset, Preprocessing]:
-    """The recipe's whole data set, and the preprocessing of its images."""
+def load_data(
+    recipe: Recipe, options: argparse.Namespace, say: Say = quiet, run: Run | None = None
+) -> tuple[Dataset, Preprocessing]:
+    """The recipe's whole data set, and the preprocessing of its images.
+
+    Raises:    UserError where they cannot be had, or are not those that `run` began with.
+    """
+    config = run.config if run else {}  # that of an earlier version says nothing of them
     dataset = LOADERS[recipe.dataset](options.cache, data=options.data, say=say)
-    return dataset, recipe.make_preprocessing(dataset, cache_folder(options.cache), say)
-
-
-def load_same_data(run: Run, options: argparse.Namespace, say: Say = quiet) -> tuple[Dataset, Preprocessing]:
-    """Those that a run began with; raises UserError if what is there now is another copy, or another fit."""
-    dataset, preprocessing = load_data(run.recipe, options, say)
-    now = identity(dataset, preprocessing)
-    began = {**now, **run.config}  # a run of an earlier version says nothing of them
-    if began["training_sha256"] != now["training_sha256"]:
+    if config.get("training_sha256", dataset.training_sha256) != dataset.training_sha256:
         raise UserError(
-            f"the run in {run.folder} was trained on other images or labels than this copy of {dataset.name} has: "
-            "name its own copy by --data, or the folder that keeps it by --cache."
+            f"the run was trained on other images or labels than this copy of {dataset.name} has (its SHA-256 is "
+            f"{dataset.training_sha256}): name the run's own copy by --data, or the folder that keeps it by --cache."
         )
-    if began["preprocessing_sha256"] != now["preprocessing_sha256"]:
+    folder = cache_folder(options.cache)
+    preprocessing = recipe.make_preprocessing(dataset, folder, say)
+    if config.get("preprocessing_sha256", preprocessing.sha256) != preprocessing.sha256:
         raise UserError(
-            f"the run in {run.folder} was trained with another fit of {run.recipe.preprocessing} than "
-            f"{cache_folder(options.cache)} keeps (SHA-256 {began['preprocessing_sha256']}, here "
-            f"{now['preprocessing_sha256']}): name the folder that keeps its own by --cache."
+            f"the run was trained with another {recipe.preprocessing} than the one in {folder} (its SHA-256 is "
+            f"{preprocessing.sha256}): name the folder that keeps the run's own by --cache."
         )
     return dataset, preprocessing
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from cldl import poster
-from cldl.commands import add_data_arguments, guarded, load_same_data, parser
+from cldl.commands import add_data_arguments, guarded, load_data, parser
 from cldl.display import Display
 from cldl.evaluation import Evaluation, score
 from cldl.report import write_report
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     with Display() as display:
         run = Run.open(options.run)
         recipe, network = run.recipe, load_network(run)
-        dataset, preprocessing = load_same_data(run, options, display.say)
+        dataset, preprocessing = load_data(recipe, options, display.say, run)
         dataset = dataset.limited(test=run.config.get("limit_test"))
         display.say(f"testing {run.folder} on {len(dataset.test_labels):,} images of {dataset.name}")
         logits = score(network, dataset.test_images, preprocessing, Workers(network.parameters()))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cldl.commands import add_data_arguments, guarded, load_same_data, parser
+from cldl.commands import add_data_arguments, guarded, load_data, parser
 from cldl.digits import read_digit
 from cldl.evaluation import score
 from cldl.inference import deciders, predict, softmax
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     if recipe.preprocessing == "scale":  # needs no data
         preprocessing: Preprocessing = Scale(recipe.mean, recipe.deviation)
     else:
-        _, preprocessing = load_same_data(run, options)
+        _, preprocessing = load_data(recipe, options, run=run)
     height, width, channels = network.input_shape
     names = run.config.get("classes") or [str(k) for k in range(network.classes)]
     workers = Workers(network.parameters(), threads=1)

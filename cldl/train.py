@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from cldl.commands import add_data_arguments, guarded, identity, load_data, load_same_data, parser, whole
+from cldl.commands import add_data_arguments, guarded, identity, load_data, parser, whole
 from cldl.display import Display
 from cldl.poster import errors
 from cldl.recipes import RECIPES, Recipe, find
@@ -133,7 +133,7 @@ def resumed(options: argparse.Namespace, display: Display) -> tuple[Run, Dataset
         raise UserError(
             f"{run.folder} is a run of {config['recipe']['name']}, not of {options.recipe}: name the right one."
         )
-    dataset, preprocessing = load_same_data(run, options, display.say)
+    dataset, preprocessing = load_data(run.recipe, options, display.say, run)
     dataset = dataset.limited(config["limit_train"], config["limit_test"])
     trainer = Trainer(run.recipe, dataset, preprocessing, seed=config["seed"], threads=config["threads"])
     if run.has_checkpoint:

@@ -122,7 +122,8 @@ def _parsed(way: Callable[[], Files]) -> tuple[Arrays, Attributes]:
     arrays = {}
     for part in COUNTS:
         arrays[f"{part}_images"], arrays[f"{part}_labels"] = parse(f"{part}.bin", files[f"{part}.bin"])
-    names = files["fine_label_names.txt"].decode("utf-8", "replace").split()
+    words = files["fine_label_names.txt"].decode("utf-8", "replace").split()  # one a class
+    names = [word.replace("_", " ") for word in words]
     if len(set(names)) != FINE or len(names) != FINE:
         raise UserError(f"fine_label_names.txt has {len(set(names))} different names, expected {FINE}")
     return arrays, {"classes": "\n".join(names)}

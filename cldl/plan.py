@@ -17,7 +17,8 @@ def summary(trainer: Trainer, run: Run) -> dict[str, str]:
     return {
         "recipe": f"{recipe.name}: {recipe.summary}",
         "data": f"{data.name}, {len(data.train_labels):,} images to train on and {len(data.test_labels):,} to test on, "
-        f"{_shape(network.input_shape)}, {len(data.class_names)} classes",
+        f"{_shape(network.input_shape)}, {len(data.class_names)} classes; preprocessing {recipe.preprocessing}"
+        f"{', augmented' if recipe.augment else ''}",
         "network": f"{_number(len(network.classifiers), 'classifier')}, {_count(network.parameters())} parameters, "
         f"{network.multiply_adds():,} multiply-adds an image",
         "loss": _loss(recipe),

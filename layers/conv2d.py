@@ -91,6 +91,10 @@ class Conv2d(Layer):
             way.backward(dy, kept, self.weight, dx, ctx)
         return dx
 
+    def algorithm_for(self, shape: Shape) -> str:
+        """The name of the algorithm that is chosen for samples of this shape (see engine.convolution)."""
+        return type(choose(self.window, shape, self.output_shape(shape), self.algorithm)).__name__.lower()
+
     def parameters(self) -> list[Parameter]:
         return [self.weight, self.bias]
 

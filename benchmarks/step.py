@@ -1,0 +1,230 @@
+"""A training step and an evaluation, side by side with PyTorch.
+
+python -m benchmarks.step
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import json
+import platform
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import check
+from benchmarks.duel import Worker, alternate, middle, pin, python_has, ratio
+from benchmarks.job import write_job
+from benchmarks.networks import BATCH, RECIPES, recipe
+from cldl.commands import guarded, parser, whole
+from cldl.display import Display
+from cldl.explain import explain, step_flops
+from engine.errors import UserError
+from engine.workers import available_threads
+
+WORK = {"step": "training step", "evaluate": "evaluation"}
+CONFIGURATIONS = [(layout, mode) for mode in ("eager", "compiled") for layout in ("default", "channels_last")]
+WARM = 3  # calls that are not timed
+TRIAL = 2  # rounds in which PyTorch's fastest configuration is found
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine's part in a row."""
+
+    name: str
+    versions: dict[str, str]
+    seconds: list[list[float]]  # by round and call
+    base: int  # bytes in memory before the first step
+    peak: int  # at most, until after the last
+
+    def summary(self) -> dict:
+        """Without the single calls."""
+        least = min(min(block) for block in self.seconds)
+        numbers = {"median": middle(self.seconds), "minimum": least, "base_bytes": self.base, "peak_bytes": self.peak}
+        return {"name": self.name, "versions": self.versions, **numbers}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network, a kind of work, and how long it took."""
+
+    network: str
+    work: str
+    batch: int
+    flops: int  # of the direct convolution
+    matmul: float  # FLOP/s of a matrix product on all threads
+    engines: list[Engine]
+    tried: dict[str, float | str]  # PyTorch's configurations: median seconds, or why not
+
+    @property
+    def ratio(self) -> dict[str, float] | None:
+        """How many times as long PyTorch takes."""
+        return ratio(*(engine.seconds for engine in self.engines)) if len(self.engines) == 2 else None
+
+    def summary(self) -> dict:
+        """All that JSON says of it."""
+        own = {k: v for k, v in vars(self).items() if k != "engines"}
+        return {**own, "engines": [engine.summary() for engine in self.engines], "ratio": self.ratio}
+
+    def __str__(self) -> str:
+        lines = [
+            f"\n{self.network}, {WORK[self.work]}, batch {self.batch}: {self.flops / 1e9:.1f} GFLOP by direct convolution; "
+            f"a matrix product reaches {self.matmul / 1e9:.0f} GFLOP/s",
+            f"  {'':28} {'median ms':>10} {'minimum ms':>11} {'images/s':>9} {'GFLOP/s':>8} {'of peak':>8} "
+            f"{'peak MiB':>9} {'over start':>11}",
+        ]
+        for e in self.engines:
+            s = e.summary()
+            rate = self.flops / s["median"]
+            lines.append(
+                f"  {e.name:28} {1e3 * s['median']:10.1f} {1e3 * s['minimum']:11.1f} {self.batch / s['median']:9,.0f} "
+                f"{rate / 1e9:8.1f} {rate / self.matmul:8.0%} {e.peak / 2**20:9,.0f} {(e.peak - e.base) / 2**20:11,.0f}"
+            )
+        if self.ratio:
+            r, rounds = self.ratio, len(self.engines[0].seconds)
+            lines.append(
+                f"  PyTorch takes {r['median']:.2f} times as long "
+                f"(the middle half of {rounds} rounds: {r['low']:.2f} to {r['high']:.2f})"
+            )
+        if len(self.tried) > 1:
+            told = (f"{k} {v if isinstance(v, str) else f'{1e3 * v:.0f} ms'}" for k, v in self.tried.items())
+            lines.append(f"  in a first trial: {'; '.join(told)}")
+        return "\n".join(lines)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    p = parser("benchmarks.step", "Time this engine beside PyTorch.")
+    p.add_argument("networks", nargs="*", metavar="NETWORK", help=f"which of {', '.join(RECIPES)} (otherwise all)")
+    p.add_argument("--work", choices=tuple(WORK), help="only this (otherwise both)")
+    p.add_argument("--batch", type=whole(1), default=BATCH, help="images a step")
+    p.add_argument("--rounds", type=whole(1), default=10, help="blocks of each engine, in turn")
+    p.add_argument("--block", type=whole(1), default=4, help="calls a block")
+    p.add_argument("--threads", type=whole(1, available_threads()), default=available_threads())
+    p.add_argument("--torch-python", default=sys.executable, metavar="PATH", help="the Python that has PyTorch")
+    p.add_argument("--no-compile", action="store_true", help="leave out PyTorch's compiled configurations")
+    p.add_argument("--layers", action="store_true", help="then this engine's time by layer, on one thread")
+    p.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    return p
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status: 0, or 2 for an error that the user can mend."""
+    options = arguments().parse_args(argv)
+    names = options.networks or list(RECIPES)
+    if unknown := [name for name in names if name not in RECIPES]:
+        raise UserError(f"there is no network {unknown[0]!r} here; choose from {', '.join(RECIPES)}.")
+    with_torch = python_has(options.torch_python, "torch")
+    if not with_torch:
+        print(
+            "without PyTorch: `pip install torch`, or name a Python that has it by --torch-python, to compare.",
+            file=sys.stderr,
+        )
+    pin(options.threads)
+    say = (lambda line: None) if options.json else functools.partial(print, flush=True)
+    say(f"{processor()}; {options.threads} threads")
+    told: dict = {"machine": processor(), "threads": options.threads, "checks": {}, "rows": [], "layers": {}}
+    for name in names:
+        if with_torch:
+            agreement = agree(name, options)
+            told["checks"][name] = asdict(agreement)
+            say(f"\n{name}: {agreement}")
+        for work in [options.work] if options.work else WORK:
+            row = measure(name, work, options, with_torch)
+            told["rows"].append(row.summary())
+            say(str(row))
+        if options.layers:
+            costs, peak = explain(recipe(name, options.batch))
+            told["layers"][name] = {"peak": peak, "parts": [asdict(cost) for cost in costs]}
+            if not options.json:
+                print()
+                Display().costs(costs, peak, options.batch)
+    if options.json:
+        print(json.dumps(told, indent=2))
+    return 0
+
+
+def agree(name: str, options: argparse.Namespace) -> check.Agreement:
+    """Compare the two engines' gradients, in processes of their own: what the check needs is no part of a step."""
+    with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
+        folder = Path(place)
+        write_job(folder, name, recipe(name, options.batch), options.threads)
+        ours, theirs = (stack.enter_context(w) for w in (cldl(folder, options), torch(folder, options)))
+        return check.check(ours, theirs, folder)
+
+
+def measure(name: str, work: str, options: argparse.Namespace, with_torch: bool) -> Row:
+    """Time this engine, and beside it the fastest of PyTorch's configurations."""
+    with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
+        folder = Path(place)
+        network = write_job(folder, name, recipe(name, options.batch), options.threads)
+        workers = [stack.enter_context(cldl(folder, options))]
+        workers[0].ask(work, count=WARM)
+        tried: dict[str, float | str] = {}
+        if with_torch:
+            fastest, tried = trial(folder, work, options, stack)
+            workers.append(fastest)
+        seconds = alternate(workers, work, options.rounds, options.block)
+        engines = [
+            Engine(worker.name, worker.versions, blocks, worker.base, worker.ask("memory")["peak"])
+            for worker, blocks in zip(workers, seconds, strict=True)
+        ]
+        forward = 2 * options.batch * network.multiply_adds()
+        flops = step_flops(network, options.batch) if work == "step" else forward
+        return Row(name, work, options.batch, flops, workers[0].ask("peak"), engines, tried)
+
+
+def trial(
+    folder: Path, work: str, options: argparse.Namespace, stack: contextlib.ExitStack
+) -> tuple[Worker, dict[str, float | str]]:
+    """PyTorch's fastest configuration, warm, and what was found of each; the others are ended."""
+    ready: list[Worker] = []
+    found: dict[str, float | str] = {}
+    for layout, mode in CONFIGURATIONS:
+        if mode == "compiled" and options.no_compile:
+            continue
+        worker = stack.enter_context(torch(folder, options, layout, mode))
+        try:
+            worker.ask(work, count=WARM)
+            ready.append(worker)
+        except UserError as error:  # compiling needs a C++ compiler
+            found[worker.name] = str(error)
+            worker.close()
+    if not ready:
+        raise UserError("; ".join(map(str, found.values())))
+    medians = [middle(blocks) for blocks in alternate(ready, work, TRIAL, TRIAL)]
+    fastest = ready[medians.index(min(medians))]
+    for worker, seconds in zip(ready, medians, strict=True):
+        found[worker.name] = seconds
+        if worker is not fastest:
+            worker.close()
+    return fastest, found
+
+
+def cldl(folder: Path, options: argparse.Namespace) -> Worker:
+    """A worker with this engine."""
+    return Worker("cldl", sys.executable, "benchmarks.cldl_engine", folder, threads=options.threads)
+
+
+def torch(folder: Path, options: argparse.Namespace, layout: str = "channels_last", mode: str = "eager") -> Worker:
+    """A worker with PyTorch."""
+    name, module = f"PyTorch {mode} {layout}", "benchmarks.torch_engine"
+    return Worker(name, options.torch_python, module, folder, layout, mode, threads=options.threads)
+
+
+def processor() -> str:
+    """What the system calls the processor."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

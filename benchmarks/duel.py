@@ -6,12 +6,13 @@ other, and the ratio is taken within each round. While one works the others slee
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 from typing import IO, Any
@@ -80,10 +81,18 @@ class Worker:
         return (self._log.read().strip().splitlines() or [f"it ended with status {self._process.returncode}"])[-1]
 
 
-def pin(threads: int) -> None:
-    """Keep this process, and those that it will start, on so many processors, where the system can do that."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+@contextlib.contextmanager
+def pinned(threads: int) -> Iterator[None]:
+    """Keep this process, and those that it starts, on so many processors, where the system can do that."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:threads])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def alternate(workers: Sequence[Worker], work: str, rounds: int, block: int) -> list[list[list[float]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,8 +67,8 @@ def write_job(folder: Path, name: str, recipe: Recipe, threads: int) -> Network:
         "multiples": {p.name: [p.rate, p.decay] for p in network.parameters()},
     }
     (folder / "job.json").write_text(json.dumps(job))
-    parameters = {p.name: p.value for p in network.parameters()}
-    np.savez(folder / "arrays.npz", images=data.train_images, labels=data.train_labels, **parameters)
+    arrays: dict[str, Any] = {p.name: p.value for p in network.parameters()}
+    np.savez(folder / "arrays.npz", images=data.train_images, labels=data.train_labels, **arrays)
     return network
 
 

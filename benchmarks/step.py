@@ -12,11 +12,12 @@ import json
 import platform
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks import check
-from benchmarks.duel import Worker, alternate, middle, pin, python_has, ratio
+from benchmarks.duel import Worker, alternate, middle, pinned, python_has, ratio
 from benchmarks.job import write_job
 from benchmarks.networks import BATCH, RECIPES, recipe
 from cldl.commands import guarded, parser, whole
@@ -28,7 +29,7 @@ from engine.workers import available_threads
 WORK = {"step": "training step", "evaluate": "evaluation"}
 CONFIGURATIONS = [(layout, mode) for mode in ("eager", "compiled") for layout in ("default", "channels_last")]
 WARM = 3  # calls that are not timed
-TRIAL = 2  # rounds in which PyTorch's fastest configuration is found
+TRIAL = 3  # rounds, of so many calls, in which PyTorch's fastest configuration is found
 
 
 @dataclass(frozen=True)
@@ -125,28 +126,34 @@ def main(argv: list[str] | None = None) -> int:
             "without PyTorch: `pip install torch`, or name a Python that has it by --torch-python, to compare.",
             file=sys.stderr,
         )
-    pin(options.threads)
+    with pinned(options.threads):
+        found = run(names, options, with_torch)
+    if options.json:
+        print(json.dumps(found, indent=2))
+    return 0
+
+
+def run(names: Sequence[str], options: argparse.Namespace, with_torch: bool) -> dict:
+    """Measure all that is asked for, and say it as it comes, or return it for JSON."""
     say = (lambda line: None) if options.json else functools.partial(print, flush=True)
-    say(f"{processor()}; {options.threads} threads")
-    told: dict = {"machine": processor(), "threads": options.threads, "checks": {}, "rows": [], "layers": {}}
+    found: dict = {"machine": processor(), "threads": options.threads, "checks": {}, "rows": [], "layers": {}}
+    say(f"{found['machine']}, {options.threads} threads")
     for name in names:
         if with_torch:
             agreement = agree(name, options)
-            told["checks"][name] = asdict(agreement)
+            found["checks"][name] = asdict(agreement)
             say(f"\n{name}: {agreement}")
         for work in [options.work] if options.work else WORK:
             row = measure(name, work, options, with_torch)
-            told["rows"].append(row.summary())
+            found["rows"].append(row.summary())
             say(str(row))
         if options.layers:
             costs, peak = explain(recipe(name, options.batch))
-            told["layers"][name] = {"peak": peak, "parts": [asdict(cost) for cost in costs]}
+            found["layers"][name] = {"peak": peak, "parts": [asdict(cost) for cost in costs]}
             if not options.json:
                 print()
                 Display().costs(costs, peak, options.batch)
-    if options.json:
-        print(json.dumps(told, indent=2))
-    return 0
+    return found
 
 
 def agree(name: str, options: argparse.Namespace) -> check.Agreement:

@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -122,8 +123,8 @@ class TorchEngine:
         logits = network.to(real)(self._input(batch).to(real))
         loss = cldl_loss(logits, self.labels[batch], self.weights.to(real), self.job["exponent"])
         loss.backward()
-        names = self.job["multiples"]
-        np.savez(self.folder / "gradients.npz", **{name: _ours(network.parameter(name).grad) for name in names})
+        gradients: dict[str, Any] = {name: _ours(network.parameter(name).grad) for name in self.job["multiples"]}
+        np.savez(self.folder / "gradients.npz", **gradients)
         return loss.item()
 
     def _step(self) -> None:
@@ -151,7 +152,8 @@ class TorchEngine:
         return network.to(memory_format=self.format)
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        job, groups = self.job, {}
+        job = self.job
+        groups: dict[tuple, list[nn.Parameter]] = {}
         for name, multiples in job["multiples"].items():
             groups.setdefault(tuple(multiples), []).append(self.network.parameter(name))
         parameters = [

@@ -26,6 +26,7 @@ from cldl.training import Tally, Trainer
 from data.dataset import Dataset
 from engine.context import Context
 from engine.key import Key
+from engine.parameters import Parameter
 from layers.conv2d import Conv2d
 from layers.layer import Array, Layer, Shape
 from layers.relu import ReLU
@@ -75,6 +76,15 @@ class Timed(Layer):
         dx = self.layer.backward(dy, cache, ctx, need_dx)
         self.seconds[1] += time.perf_counter() - began
         return dx
+
+    def parameters(self) -> list[Parameter]:
+        return self.layer.parameters()
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return self.layer.output_shape(shape)
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return self.layer.multiply_adds(shape)
 
 
 def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -125,7 +124,7 @@ def python_has(python: str, module: str) -> bool:
     """Whether this interpreter finds the module."""
     look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
     try:
-        return subprocess.run([python or sys.executable, "-c", look], cwd=ROOT, check=False).returncode == 0
+        return subprocess.run([python, "-c", look], cwd=ROOT, check=False).returncode == 0
     except OSError as error:
         raise UserError(
             f"{python} cannot be run ({error.strerror}): give --torch-python a Python interpreter."

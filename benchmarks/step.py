@@ -98,9 +98,9 @@ def agree(name: str, options: argparse.Namespace) -> check.Agreement:
     """
     with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
         folder = Path(place)
-        write_job(folder, name, recipe(name, options.batch), options.threads)
+        network = write_job(folder, name, recipe(name, options.batch), options.threads)
         ours, theirs = (stack.enter_context(w) for w in (cldl(folder, options), torch(folder, options)))
-        return check.check(ours, theirs, folder)
+        return check.check(ours, theirs, folder, network, options.batch)
 
 
 def measure(name: str, work: str, options: argparse.Namespace, with_torch: bool) -> Row:

@@ -114,11 +114,11 @@ def test_a_layer_that_the_other_engine_does_not_know_is_refused():
 
 
 def test_a_pair_agrees_only_if_float64_agrees_and_float32_is_as_near_on_both_sides():
-    assert Agreement(double=1e-14, single=3e-4, ours=2e-4, theirs=3e-4).holds
-    assert Agreement(double=1e-14, single=2e-3, ours=5e-4, theirs=1.9e-3).holds
-    assert not Agreement(double=1e-6, single=3e-4, ours=2e-4, theirs=3e-4).holds
-    assert not Agreement(double=1e-14, single=3e-3, ours=2e-4, theirs=3e-3).holds
-    assert not Agreement(double=1e-14, single=3e-3, ours=3e-3, theirs=2e-4).holds
+    assert Agreement(double=1e-14, single=3e-4, ours=2e-4, theirs=3e-4, tie=1e-3).holds
+    assert Agreement(double=1e-14, single=2e-3, ours=5e-4, theirs=1.9e-3, tie=1e-3).holds
+    assert not Agreement(double=1e-6, single=3e-4, ours=2e-4, theirs=3e-4, tie=1e-3).holds
+    assert not Agreement(double=1e-14, single=3e-3, ours=2e-4, theirs=3e-3, tie=1e-3).holds
+    assert not Agreement(double=1e-14, single=3e-3, ours=3e-3, theirs=2e-4, tie=1e-3).holds
 
 
 def test_the_distance_is_that_of_the_worst_array():
@@ -131,12 +131,12 @@ def test_the_distance_is_that_of_the_worst_array():
 
 def test_both_engines_compute_the_same_loss_and_gradients(tmp_path):
     pytest.importorskip("torch")
-    write_job(tmp_path, "mnist_nin", recipe("mnist_nin", 4), 1)
+    network = write_job(tmp_path, "mnist_nin", recipe("mnist_nin", 4), 1)
     with (
         Worker("cldl", sys.executable, "benchmarks.cldl_engine", tmp_path, threads=1) as ours,
         Worker("torch", sys.executable, "benchmarks.torch_engine", tmp_path, "channels_last", threads=1) as theirs,
     ):
-        assert check(ours, theirs, tmp_path).holds
+        assert check(ours, theirs, tmp_path, network, 4).holds
         with np.load(tmp_path / "arrays.npz") as arrays:
             changed = dict(arrays) | {"block2.1.bias": arrays["block2.1.bias"] + 0.1}
         np.savez(tmp_path / "arrays.npz", **changed)
@@ -144,7 +144,7 @@ def test_both_engines_compute_the_same_loss_and_gradients(tmp_path):
             Worker("other", sys.executable, "benchmarks.torch_engine", tmp_path, threads=1) as other,
             pytest.raises(UserError, match="do not compute the same"),
         ):
-            check(ours, other, tmp_path)
+            check(ours, other, tmp_path, network, 4)
 
 
 def test_beside_pytorch_there_are_two_engines_and_a_ratio(capsys):

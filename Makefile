@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help mnist test lint clean
+.PHONY: help mnist test lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -21,6 +21,9 @@ lint: $(VENV)/installed-for-tests  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/installed  ## time a step, beside PyTorch where there is one (ARGS='--torch-python PATH --layers ...')
+	$(BIN)/python -m benchmarks.step $(ARGS)
 
 clean:  ## remove the environment and what tests leave
 	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache build *.egg-info

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cldl.commands import add_data_arguments, guarded, identity, load_data, parser, whole
 from cldl.display import Display
+from cldl.explain import explain
 from cldl.poster import errors
 from cldl.recipes import RECIPES, Recipe, find
 from cldl.report import write_report
@@ -33,6 +34,7 @@ def arguments() -> argparse.ArgumentParser:
     p = parser("cldl.train", "Train a recipe; --list shows them.")
     p.add_argument("recipe", nargs="?", help="the recipe's name")
     p.add_argument("--list", action="store_true", help="show the recipes and stop")
+    p.add_argument("--explain", action="store_true", help="show where the time of a training step goes, and stop")
     p.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (otherwise runs/RECIPE-DATE-TIME)")
     p.add_argument(
         "--resume", action="store_true", help="go on with the run in --run, or with the newest of the recipe"
@@ -89,14 +91,18 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if options.device == "cuda":
         raise UserError("this version trains on the CPU: leave --device out, or give --device cpu.")
+    if options.explain:
+        recipe = chosen(options)
+        Display().costs(*explain(recipe), recipe.batch_size)
+        return 0
     with Display() as display, interruption() as interrupted:
         run, dataset, trainer, lines = resumed(options, display) if options.resume else begun(options, display)
         display.plan(trainer, run)
         return train(run, dataset, trainer, lines, display, interrupted)
 
 
-def begun(options: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Trainer, list[dict]]:
-    """A new run."""
+def chosen(options: argparse.Namespace) -> Recipe:
+    """The recipe that was named, with the values that were given."""
     if options.recipe is None:
         raise UserError(f"no recipe was named; choose one of {', '.join(RECIPES)}.")
     given = {
@@ -104,7 +110,12 @@ def begun(options: argparse.Namespace, display: Display) -> tuple[Run, Dataset, 
         for f in fields(Recipe)
         if getattr(options, f.name, None) is not None and f.name not in OWN
     }
-    recipe = find(options.recipe).changed(**given)
+    return find(options.recipe).changed(**given)
+
+
+def begun(options: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Trainer, list[dict]]:
+    """A new run."""
+    recipe = chosen(options)
     folder = options.run or new_folder(recipe.name)
     if (folder / "config.json").exists():
         raise UserError(f"{folder} holds a run already: go on with it by --resume, or choose another folder by --run.")

@@ -84,6 +84,19 @@ def test_the_other_layers(real, plain, shape):
     assert_same(real, plain, grid((5, *shape), Key(1)))
 
 
+def test_the_algorithm_named_is_the_one_that_computes():
+    """Patches and FFT round differently, which tells them apart; left to itself the layer takes one of them."""
+    x = Key(1).normal((1, 9, 9, 3)).astype(np.float32)
+    y = {}
+    for algorithm in ("auto", "patches", "fourier"):
+        conv = Conv2d(3, 4, 5, algorithm=algorithm)
+        initialise(conv.parameters(), Key(2))
+        y[algorithm] = conv.forward(x, Context())[0]
+    np.testing.assert_allclose(y["fourier"], y["patches"], atol=1e-5)
+    assert not np.array_equal(y["fourier"], y["patches"])
+    assert any(np.array_equal(y["auto"], y[algorithm]) for algorithm in ("patches", "fourier"))
+
+
 def test_a_convolution_worked_by_hand():
     """A 2 x 2 window over a 3 x 3 image: the corner sees 1, 2, 4, 5."""
     conv = Conv2d(1, 1, 2)

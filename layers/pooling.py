@@ -74,7 +74,7 @@ class MaxPool2d(_Pool2d):
         padded = np.pad(x, ((0, 0), (p, p + s), (p, p + s), (0, 0)), constant_values=-np.inf)
         view = np.lib.stride_tricks.sliding_window_view(padded, (k, k), (1, 2))
         view = view[:, ::s, ::s][:, :Ho, :Wo]  # (N, Ho, Wo, C, k, k)
-        top = np.partition(view.reshape(*view.shape[:4], -1), -2)[..., -2:]
+        top = np.sort(view.reshape(*view.shape[:4], -1))[..., -2:]
         gaps = np.where((top == 0).all(axis=-1), np.inf, top[..., 1] - top[..., 0])
         return float(gaps.min()) / 2
 

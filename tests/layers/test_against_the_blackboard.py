@@ -146,16 +146,26 @@ def test_multiply_adds_are_those_of_the_products():
 
 
 def test_layers_say_what_they_are():
-    shown = repr(Sequential(Conv2d(4, 6, 3, stride=2, groups=2), ReLU(), MaxPool2d(3, 2, ceil=True), Dropout(0.5)))
-    for word in (
-        "Conv2d(4 to 6, 3x3, stride 2, padding 0, groups 2",
-        "ReLU()",
-        "MaxPool2d(3, stride 2",
-        "ceil",
-        "Dropout(0.5)",
-    ):
-        assert word in shown
+    assert repr(Conv2d(4, 6, 3, stride=2, groups=2)) == "Conv2d(4 to 6, 3x3, stride 2, padding 0, groups 2)"
+    assert repr(Conv2d(1, 2, 5, padding=2)) == "Conv2d(1 to 2, 5x5, stride 1, padding 2)"
+    assert repr(MaxPool2d(3, 2, ceil=True)) == "MaxPool2d(3, stride 2, padding 0, ceil)"
+    assert repr(AvgPool2d(2, padding=1)) == "AvgPool2d(2, stride 2, padding 1)"
+    assert repr(Dropout()) == "Dropout(0.5)"
     assert repr(Linear(3, 4)) == "Linear(3, 4)"
+    assert repr(Sequential(ReLU(), Flatten())) == "Sequential(ReLU(), Flatten())"
+
+
+def test_pooling_counts_whole_windows_unless_told_to_count_begun_ones():
+    assert MaxPool2d(2).output_shape((5, 4, 3)) == (2, 2, 3)
+    assert MaxPool2d(2, ceil=True).output_shape((5, 4, 3)) == (3, 2, 3)
+
+
+def test_the_largest_window_of_max_pooling_has_a_byte_for_each_of_its_pixels():
+    x, ctx = np.arange(256.0).reshape(1, 16, 16, 1), Context()
+    y, cache = MaxPool2d(16).forward(x, ctx)
+    assert cache[1].dtype == np.uint8
+    dx = MaxPool2d(16).backward(np.ones_like(y), cache, ctx)
+    assert np.flatnonzero(dx).tolist() == [255]
 
 
 def test_the_contract_itself_computes_nothing():

@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help mnist test lint coverage mutate clean
+.PHONY: help mnist test lint coverage mutate bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -30,6 +30,9 @@ coverage: $(VENV)/installed-for-tests  ## lines of the layers, the loss and the 
 mutate: $(VENV)/installed-for-tests  ## put slips into layers and loss, one at a time: tests must notice (ARGS='layers.relu.*')
 	$(PIP) --editable '.[mutation]'
 	$(BIN)/python tools/mutate.py $(ARGS)
+
+bench: $(VENV)/installed  ## time a step, beside PyTorch where there is one (ARGS='--torch-python PATH --layers ...')
+	$(BIN)/python -m benchmarks.step $(ARGS)
 
 clean:  ## remove the environment and what tests leave
 	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage build *.egg-info

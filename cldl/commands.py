@@ -1,4 +1,4 @@
-"""What the commands share: parsing, the data set's place, and errors in one line."""
+"""What the commands share: parsing, the data of a run, and errors in one line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from data import mnist
-from data.cache import VARIABLE
+from cldl.recipes import Recipe
+from cldl.runs import Run
+from data.cache import VARIABLE, cache_folder
 from data.dataset import Dataset
+from data.preprocessing import Preprocessing
+from data.sets import LOADERS
+from data.sources import Say, quiet
 from engine.errors import UserError
 
 
@@ -20,9 +24,6 @@ class Main(Protocol):
     """A command: arguments (sys.argv's where None) to exit status."""
 
     def __call__(self, argv: list[str] | None = None) -> int: ...
-
-
-LOADERS = {"mnist": mnist.load}
 
 
 def parser(prog: str, description: str) -> argparse.ArgumentParser:
@@ -35,8 +36,14 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     )
 
 
-def add_cache_argument(to: argparse.ArgumentParser) -> None:
-    """--cache FOLDER."""
+def add_data_arguments(to: argparse.ArgumentParser) -> None:
+    """--data PATH and --cache FOLDER."""
+    to.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="the data set's archive, or a folder with its files: read, and kept from then on in --cache",
+    )
     to.add_argument(
         "--cache",
         type=Path,
@@ -45,11 +52,37 @@ def add_cache_argument(to: argparse.ArgumentParser) -> None:
     )
 
 
-def load_dataset(name: str, cache: Path | str | None, say: Callable[[str], object]) -> Dataset:
-    """The data set of this name, from the cache or from where it can be had."""
-    if name not in LOADERS:
-        raise UserError(f"there is no data set {name!r}; choose one of {', '.join(LOADERS)}.")
-    return LOADERS[name](cache, say=say)
+def load_data(
+    recipe: Recipe, options: argparse.Namespace, say: Say = quiet, run: Run | None = None
+) -> tuple[Dataset, Preprocessing]:
+    """The recipe's whole data set, and the preprocessing of its images.
+
+    Raises:    UserError where they cannot be had, or are not those that `run` began with.
+    """
+    config = run.config if run else {}  # that of an earlier version says nothing of them
+    dataset = LOADERS[recipe.dataset](options.cache, data=options.data, say=say)
+    if config.get("training_sha256", dataset.training_sha256) != dataset.training_sha256:
+        raise UserError(
+            f"the run was trained on other images or labels than this copy of {dataset.name} has (its SHA-256 is "
+            f"{dataset.training_sha256}): name the run's own copy by --data, or the folder that keeps it by --cache."
+        )
+    folder = cache_folder(options.cache)
+    preprocessing = recipe.make_preprocessing(dataset, folder, say)
+    if config.get("preprocessing_sha256", preprocessing.sha256) != preprocessing.sha256:
+        raise UserError(
+            f"the run was trained with another {recipe.preprocessing} than the one in {folder} (its SHA-256 is "
+            f"{preprocessing.sha256}): name the folder that keeps the run's own by --cache."
+        )
+    return dataset, preprocessing
+
+
+def identity(dataset: Dataset, preprocessing: Preprocessing) -> dict:
+    """What a run's config.json says of what it is fed with."""
+    return {
+        "training_sha256": dataset.training_sha256,
+        "preprocessing_sha256": preprocessing.sha256,
+        "classes": list(dataset.class_names),
+    }
 
 
 def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:

@@ -9,13 +9,12 @@ section III.A.
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from cldl.pictures import open_picture
 from engine.errors import UserError
 
 Array = np.ndarray
@@ -33,7 +32,7 @@ def read_digit(path: Path) -> Array:
 
     Raises:    UserError for a file that cannot be read as a picture, and for a picture without a digit.
     """
-    grey = _grey(_open(path)).astype(np.float64)  # (H, W) in 0 .. 255
+    grey = _grey(open_picture(path)).astype(np.float64)  # (H, W) in 0 .. 255
     if _border(grey).mean() > 127.5:
         grey = 255 - grey
     if grey.shape != (SIZE, SIZE):
@@ -42,24 +41,6 @@ def read_digit(path: Path) -> Array:
             raise UserError(f"{path} shows no digit: nothing stands out from its edge; give a picture of one digit.")
         grey = _centred(_fitted(digit / digit.max()))
     return np.rint(grey).astype(np.uint8)[..., None]
-
-
-def _open(path: Path) -> Image.Image:
-    """The picture of a file, upright and decoded."""
-    if not os.path.isfile(path):  # unlike Path.is_file it never raises
-        what = "is a folder" if os.path.isdir(path) else "is not there"
-        raise UserError(f"{path} {what}: give the path of a PNG or JPEG file.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as picture:
-                return ImageOps.exif_transpose(picture)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        limit = f"{Image.MAX_IMAGE_PIXELS:,}"
-        raise UserError(f"{path} has more than {limit} pixels: give a smaller picture.") from None
-    except Exception as error:  # Pillow reports damage with nearly any exception
-        reason = "may not be read" if isinstance(error, PermissionError) else "cannot be read as a PNG or JPEG picture"
-        raise UserError(f"{path} {reason}: give an intact file of one of these kinds.") from error
 
 
 def _grey(picture: Image.Image) -> Array:

@@ -18,8 +18,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cldl.explain import SIDE, Cost
 from cldl.pace import Pace, duration
-from cldl.plan import layers, summary
+from cldl.plan import COSTS, costs, layers, summary
 from cldl.poster import ERRORS, beside
 from cldl.runs import Run
 from cldl.training import Trainer
@@ -110,6 +111,14 @@ class Display:
         """The weights and gradients of a run that has diverged."""
         head = ("<parameter", ">largest |weight|", ">largest |gradient|", ">not finite")
         self._table(head, [(name, f"{w:.3g}", f"{g:.3g}", f"{bad:,}") for name, w, g, bad in rows])
+
+    def costs(self, rows: Sequence[Cost], peak: float, samples: int) -> None:
+        """Where the time of a training step goes."""
+        self._table(COSTS, costs(rows, peak))
+        self.say(
+            f"a training step of {samples} images on one thread; FLOPs of the direct convolution; the peak is that of a "
+            f"{SIDE}x{SIDE} matrix product of NumPy's, {peak / 1e9:.1f} GFLOP/s"
+        )
 
     def result(self, line: dict, poster: dict[str, float] = ERRORS["MNIST"]) -> None:
         """The test errors of a line of metrics beside the poster's."""

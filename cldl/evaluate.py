@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from cldl import poster
-from cldl.commands import add_cache_argument, guarded, load_dataset, parser
+from cldl.commands import add_data_arguments, guarded, load_data, parser
 from cldl.display import Display
 from cldl.evaluation import Evaluation, score
 from cldl.report import write_report
@@ -23,17 +23,18 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C."""
     p = parser("cldl.evaluate", "Test a run's checkpoint on its data set's test images; rewrites the run's report.")
     p.add_argument("run", type=Path, metavar="DIR", help="the run's folder")
-    add_cache_argument(p)
+    add_data_arguments(p)
     options = p.parse_args(argv)
     with Display() as display:
         run = Run.open(options.run)
         recipe, network = run.recipe, load_network(run)
-        dataset = load_dataset(recipe.dataset, options.cache, display.say).limited(test=run.config.get("limit_test"))
+        dataset, preprocessing = load_data(recipe, options, display.say, run)
+        dataset = dataset.limited(test=run.config.get("limit_test"))
         display.say(f"testing {run.folder} on {len(dataset.test_labels):,} images of {dataset.name}")
-        logits = score(network, dataset.test_images, recipe.preprocessing(), Workers(network.parameters()))
+        logits = score(network, dataset.test_images, preprocessing, Workers(network.parameters()))
         evaluation = Evaluation(logits, dataset.test_labels, recipe.weights, recipe.exponent)
         page = write_report(run.folder, run.metrics(), evaluation, dataset, run.config)
-        display.result({"test_error": evaluation.errors}, poster.errors(dataset.name))
+        display.result({"test_error": evaluation.errors}, poster.errors(dataset.name, recipe.augment))
         display.say(f"report: {page}")
     return 0
 

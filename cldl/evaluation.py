@@ -10,26 +10,13 @@ import numpy as np
 from cldl.inference import deciders, predict, softmax
 from cldl.loss import CldlResult, cldl_loss
 from cldl.network import Network
+from data.preprocessing import Preprocessing
 from engine.context import Context
 from engine.workers import Workers
 from layers.relu import ReLU
 
 Array = np.ndarray
 ALIVE_SAMPLES = 512  # images on which a unit must be 0 everywhere to count as dead
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """x = (pixel / 255 - mean) / deviation, one mean and deviation for all pixels."""
-
-    mean: float = 0.0
-    deviation: float = 1.0
-
-    def __call__(self, images: Array, ctx: Context) -> Array:
-        """uint8 (n, H, W, C) -> float32 (n, H, W, C), in the pass's memory."""
-        x = ctx.empty(images.shape, np.float32)
-        np.multiply(images, np.float32(1 / (255 * self.deviation)), out=x)
-        return np.subtract(x, np.float32(self.mean / self.deviation), out=x)
 
 
 @dataclass(frozen=True)

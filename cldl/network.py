@@ -78,12 +78,13 @@ class Network:
         return rows
 
     def caches(self, cache: list) -> list[tuple[str, Layer, Any]]:
-        """Every simple layer as (name, layer, what its forward left for its backward), in the order of `layers`."""
+        """Every simple layer as (name, layer, what its forward left for its backward), as often as it was called."""
+        names = {layer: name for name, layer, _ in self.layers()}
         own: list = []
-        for block, classifier, (below, above) in zip(self.blocks, self.classifiers, cache, strict=True):
-            for layer, kept in ((block, below), (classifier, above)):
-                own += kept if isinstance(layer, Sequential) else [kept]
-        return [(name, layer, kept) for (name, layer, _), kept in zip(self.layers(), own, strict=True)]
+        for block, classifier, kept in zip(self.blocks, self.classifiers, cache, strict=True):
+            for layer, left in zip((block, classifier), kept, strict=True):
+                own += layer.caches(left) if isinstance(layer, Sequential) else [(layer, left)]
+        return [(names[layer], layer, left) for layer, left in own]
 
     def multiply_adds(self) -> int:
         """Multiplications that are added up, for one image's forward pass."""

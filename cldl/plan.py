@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from cldl.explain import Cost
 from cldl.network import Network
 from cldl.recipes import Recipe
 from cldl.runs import Run
 from cldl.training import Trainer
 from engine.parameters import Parameter
+
+COSTS = (
+    "<part",
+    "<layer",
+    "<output",
+    "<algorithm",
+    ">GFLOP",
+    ">MB",
+    ">fwd ms",
+    ">bwd ms",
+    ">of time",
+    ">GFLOP/s",
+    ">of peak",
+)
 
 
 def summary(trainer: Trainer, run: Run) -> dict[str, str]:
@@ -17,7 +32,8 @@ def summary(trainer: Trainer, run: Run) -> dict[str, str]:
     return {
         "recipe": f"{recipe.name}: {recipe.summary}",
         "data": f"{data.name}, {len(data.train_labels):,} images to train on and {len(data.test_labels):,} to test on, "
-        f"{_shape(network.input_shape)}, {len(data.class_names)} classes",
+        f"{_shape(network.input_shape)}, {len(data.class_names)} classes; preprocessing {recipe.preprocessing}"
+        f"{', augmented' if recipe.augment else ''}",
         "network": f"{_number(len(network.classifiers), 'classifier')}, {_count(network.parameters())} parameters, "
         f"{network.multiply_adds():,} multiply-adds an image",
         "loss": _loss(recipe),
@@ -40,6 +56,26 @@ def layers(network: Network) -> list[tuple[str, str, str, str]]:
         for name, layer, shape in network.layers()
     ]
     return [*rows, ("in all", "", _count(network.parameters()), f"{network.multiply_adds():,}")]
+
+
+def costs(rows: Sequence[Cost], peak: float) -> list[tuple[str, ...]]:
+    """The parts of a training step as a table, in the order of COSTS; the sums last."""
+    total = Cost(
+        "in all",
+        "",
+        flops=sum(c.flops for c in rows),
+        bytes=sum(c.bytes for c in rows),
+        forward=sum(c.forward for c in rows),
+        backward=sum(c.backward for c in rows),
+    )
+    return [_cost(cost, total.seconds, peak) for cost in (*rows, total)]
+
+
+def _cost(c: Cost, seconds: float, peak: float) -> tuple[str, ...]:
+    sizes = (f"{c.flops / 1e9:.2f}" if c.flops else "", f"{c.bytes / 1e6:.1f}" if c.bytes else "")
+    times = (f"{1000 * c.forward:.1f}", f"{1000 * c.backward:.1f}" if c.backward else "", f"{c.seconds / seconds:.0%}")
+    speed = (f"{c.rate / 1e9:.1f}", f"{c.rate / peak:.0%}") if c.flops else ("", "")
+    return c.name, c.kind, "x".join(map(str, c.output)), c.algorithm, *sizes, *times, *speed
 
 
 def _loss(recipe: Recipe) -> str:

@@ -17,9 +17,9 @@ ERRORS = {  # test error in %, the best first; by data set
 }
 
 
-def errors(dataset: str) -> dict[str, float]:
+def errors(dataset: str, augmented: bool = False) -> dict[str, float]:
     """The poster's test errors in % on a data set, by system, the best first; empty where it has none."""
-    return ERRORS.get(dataset, {})
+    return ERRORS.get(f"{dataset}, augmented" if augmented else dataset, {})
 
 
 def classifier_names(M: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Say what digits are in image files, which classifier decided, and how sure each one was.
+"""Say what is in image files, which classifier decided, and how sure each one was.
 
 python -m cldl.predict runs/mnist_nin-20260101-120000 seven.png
 """
@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from cldl.commands import guarded, parser
+from cldl.commands import add_data_arguments, guarded, load_data, parser
 from cldl.digits import read_digit
 from cldl.evaluation import score
 from cldl.inference import deciders, predict, softmax
+from cldl.pictures import read_picture
 from cldl.poster import classifier_names
 from cldl.recipes import Recipe
 from cldl.runs import Run
 from cldl.trained import load_network
+from data.preprocessing import Preprocessing, Scale
 from engine.errors import UserError
 from engine.workers import Workers
 
@@ -26,23 +29,32 @@ from engine.workers import Workers
 @guarded
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit status: 0, 2 if an image or the run cannot be read, 130 after Ctrl-C."""
-    p = parser("cldl.predict", "Label image files (PNG, JPEG), a digit each, with a trained run.")
+    p = parser(
+        "cldl.predict", "Label image files (PNG, JPEG) with a trained run: a digit each, where it learned digits."
+    )
     p.add_argument("run", type=Path, metavar="DIR", help="the run's folder")
     p.add_argument("images", type=Path, metavar="IMAGE", nargs="+", help="the image files")
+    add_data_arguments(p)
     options = p.parse_args(argv)
     run = Run.open(options.run)
     recipe, network = run.recipe, load_network(run)
+    if recipe.preprocessing == "scale":  # needs no data
+        preprocessing: Preprocessing = Scale(recipe.mean, recipe.deviation)
+    else:
+        _, preprocessing = load_data(recipe, options, run=run)
+    height, width, channels = network.input_shape
+    names = run.config.get("classes") or [str(k) for k in range(network.classes)]
     workers = Workers(network.parameters(), threads=1)
     status = 0
     for path in options.images:
         try:
-            image = read_digit(path)
+            image = read_digit(path) if channels == 1 else read_picture(path, height, width)
         except UserError as error:  # the other images are still answered
             print(f"error: {error}", file=sys.stderr, flush=True)
             status = 2
         else:
-            logits = score(network, image[None], recipe.preprocessing(), workers)
-            print(f"{_shown(path)}: {explained(logits, recipe)}", flush=True)
+            logits = score(network, image[None], preprocessing, workers)
+            print(f"{_shown(path)}: {explained(logits, recipe, names)}", flush=True)
     return status
 
 
@@ -51,16 +63,16 @@ def _shown(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def explained(logits: list[np.ndarray], recipe: Recipe) -> str:
-    """The answer to one image, who decided it, and a line for each classifier; logits M arrays (1, K)."""
+def explained(logits: list[np.ndarray], recipe: Recipe, classes: Sequence[str]) -> str:
+    """The answer to one image, who decided it, and a line for each classifier; logits M arrays (1, K), K class names."""
     answers = predict(logits, recipe.weights, recipe.exponent)
     answer, names = int(answers[0]), classifier_names(len(logits))
-    lines = [f"{answer}, decided by {names[deciders(logits, answers)[0]]}"]
+    lines = [f"{classes[answer]}, decided by {names[deciders(logits, answers)[0]]}"]
     for name, z in zip(names, logits, strict=True):
         P = softmax(z[0].astype(np.float64))  # (K,)
         own = int(P.argmax())
-        other = "" if own == answer else f", {answer} with {P[answer]:.2%}"
-        lines.append(f"  {name}: {own} with {P[own]:.2%}{other}")
+        other = "" if own == answer else f", {classes[answer]} with {P[answer]:.2%}"
+        lines.append(f"  {name}: {classes[own]} with {P[own]:.2%}{other}")
     return "\n".join(lines)
 
 

@@ -10,17 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
-from cldl.evaluation import Preprocessing
 from cldl.network import Network
 from cldl.networks import INITIALISERS, LOWER, nin_mnist
+from data.augmentation import CropFlip
+from data.dataset import Dataset
+from data.preprocessing import KINDS, Preprocessing, Scale, fitted
+from data.sets import LOADERS
+from data.sources import Say, quiet
 from engine.errors import UserError
 from engine.optimisers import SGD, AdamW, Optimiser
 from engine.schedules import SCHEDULES, learning_rate
 
 OPTIMISERS = ("sgd", "adamw")
 PENALTIES = ("square", "norm")
-DATASETS = ("mnist",)
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,10 @@ class Recipe:
     name: str
     summary: str
     dataset: str = "mnist"
-    mean: float = 0.0  # of the pixels, in units of 255
+    preprocessing: str = "scale"  # or one that is fitted (see data.preprocessing)
+    mean: float = 0.0  # of "scale", in units of 255
     deviation: float = 1.0
+    augment: bool = False  # random crops of the image with 4 zeros around it, and reflections
     classifiers: int = 3  # M, from the top block downwards
     dropout: float = 0.5
     relu_on_scores: bool = False  # a ReLU behind the top classifier's 1x1 convolution
@@ -71,9 +77,15 @@ class Recipe:
             lower_rate=self.lower_rate,
         )
 
-    def preprocessing(self) -> Preprocessing:
-        """From bytes to the network's input."""
-        return Preprocessing(self.mean, self.deviation)
+    def make_preprocessing(self, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
+        """From bytes to the network's input; what is fitted on the data set is looked up and kept in the folder, if any."""
+        if self.preprocessing == "scale":
+            return Scale(self.mean, self.deviation)
+        return fitted(self.preprocessing, dataset, folder, say)
+
+    def make_augmentation(self) -> CropFlip | None:
+        """What varies the training images."""
+        return CropFlip() if self.augment else None
 
     def make_optimiser(self, network: Network) -> Optimiser:
         """The optimiser of the network's parameters."""
@@ -126,7 +138,8 @@ class Recipe:
             if not least <= getattr(self, name) <= most:
                 raise UserError(f"{name} is {getattr(self, name)}; choose a value from {least:g} to {most:g}.")
         choices = {
-            "dataset": DATASETS,
+            "dataset": tuple(LOADERS),
+            "preprocessing": ("scale", *KINDS),
             "lower": tuple(LOWER),
             "initialisation": tuple(INITIALISERS),
             "optimiser": OPTIMISERS,
@@ -154,8 +167,10 @@ POSTER = "CLDL poster (ECCV 2016)"
 
 _SHARED_SOURCES = {
     "dataset": POSTER,
+    "preprocessing": "Lin et al., ICLR 2014, as maxout: Goodfellow et al., ICML 2013",
     "mean": "Lin et al., ICLR 2014 (pixels divided by 255, as in Goodfellow et al., ICML 2013)",
     "deviation": "Lin et al., ICLR 2014 (pixels divided by 255)",
+    "augment": POSTER + ": only CIFAR-100 is augmented",
     "classifiers": POSTER + ": three classifiers are used",
     "dropout": NIN,
     "relu_on_scores": "s9xie/DSN, best_cifar10_9.65 (commented out there); NIN has it, and classes die of it",

@@ -59,9 +59,10 @@ def write_report(folder: Path, metrics: list[dict], evaluation: Evaluation, data
 
     Raises:    UserError when the files cannot be written.
     """
-    sections = _sections(metrics, evaluation, dataset)
+    theirs = poster.errors(dataset.name, config["recipe"].get("augment", False))
+    sections = _sections(metrics, evaluation, dataset, theirs)
     drawn = {name: _png(figure) for name, _, figure, _ in sections}
-    body = [_head(evaluation, dataset, config)]
+    body = [_head(evaluation, dataset, config, theirs)]
     for name, title, figure, caption in sections:
         width = round(PIXELS * figure.get_figwidth())
         kind = ' class="wide"' if width > WIDTH else ""
@@ -85,7 +86,9 @@ def write_report(folder: Path, metrics: list[dict], evaluation: Evaluation, data
     return folder / "index.html"
 
 
-def _sections(metrics: list[dict], evaluation: Evaluation, dataset: Dataset) -> list[tuple[str, str, Figure, str]]:
+def _sections(
+    metrics: list[dict], evaluation: Evaluation, dataset: Dataset, theirs: dict[str, float]
+) -> list[tuple[str, str, Figure, str]]:
     """File name, title, figure and caption of each section; what a single classifier has nothing to say about is left out."""
     several, names = len(evaluation.logits) > 1, dataset.class_names
     sections = []
@@ -97,9 +100,9 @@ them, and with part of the network switched off at random (dropout), so this err
             who="each classifier gets wrong when it is asked alone, and how many all get wrong together"
             if several
             else "the network gets wrong",
-            poster=" Dotted: what the poster reports." if poster.errors(dataset.name) else "",
+            poster=" Dotted: what the poster reports." if theirs else "",
         )
-        curves = figures.learning_curves(metrics, poster.errors(dataset.name))
+        curves = figures.learning_curves(metrics, theirs)
         sections.append(("learning_curves", "How the error falls", curves, caption))
     if metrics and several:
         caption = """
@@ -126,9 +129,9 @@ some classes need more layers than others. Over all classes: {told}."""
     return sections
 
 
-def _head(evaluation: Evaluation, dataset: Dataset, config: dict) -> str:
+def _head(evaluation: Evaluation, dataset: Dataset, config: dict, theirs: dict[str, float]) -> str:
     """The title, the result beside the poster's, and what the method is."""
-    N, M, theirs = len(evaluation.labels), len(evaluation.logits), poster.errors(dataset.name)
+    N, M = len(evaluation.labels), len(evaluation.logits)
     wrong = f"{np.count_nonzero(evaluation.answers != evaluation.labels):,} wrong ({evaluation.errors['fused']:.2f} %)"
     who = "the network's classifiers, asked together, get" if M > 1 else "the network gets"
     heads = ("this run", "test error in %", "CLDL's poster", "test error in %")

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from cldl.commands import add_cache_argument, guarded, load_dataset, parser, whole
+from cldl.commands import add_data_arguments, guarded, identity, load_data, parser, whole
 from cldl.display import Display
+from cldl.explain import explain
 from cldl.poster import errors
 from cldl.recipes import RECIPES, Recipe, find
 from cldl.report import write_report
@@ -33,6 +34,7 @@ def arguments() -> argparse.ArgumentParser:
     p = parser("cldl.train", "Train a recipe; --list shows them.")
     p.add_argument("recipe", nargs="?", help="the recipe's name")
     p.add_argument("--list", action="store_true", help="show the recipes and stop")
+    p.add_argument("--explain", action="store_true", help="show where the time of a training step goes, and stop")
     p.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (otherwise runs/RECIPE-DATE-TIME)")
     p.add_argument(
         "--resume", action="store_true", help="go on with the run in --run, or with the newest of the recipe"
@@ -42,7 +44,7 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("--threads", type=whole(1, 1024), help="worker threads (otherwise one a processor)")
     p.add_argument("--limit-train", type=whole(1), metavar="N", help="train on the first N images only")
     p.add_argument("--limit-test", type=whole(1), metavar="N", help="test on the first N images only")
-    add_cache_argument(p)
+    add_data_arguments(p)
     group = p.add_argument_group("the recipe's values (otherwise as the recipe has them)")
     for f in fields(Recipe):
         if f.name not in OWN:
@@ -89,14 +91,18 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if options.device == "cuda":
         raise UserError("this version trains on the CPU: leave --device out, or give --device cpu.")
+    if options.explain:
+        recipe = chosen(options)
+        Display().costs(*explain(recipe), recipe.batch_size)
+        return 0
     with Display() as display, interruption() as interrupted:
         run, dataset, trainer, lines = resumed(options, display) if options.resume else begun(options, display)
         display.plan(trainer, run)
         return train(run, dataset, trainer, lines, display, interrupted)
 
 
-def begun(options: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Trainer, list[dict]]:
-    """A new run."""
+def chosen(options: argparse.Namespace) -> Recipe:
+    """The recipe that was named, with the values that were given."""
     if options.recipe is None:
         raise UserError(f"no recipe was named; choose one of {', '.join(RECIPES)}.")
     given = {
@@ -104,19 +110,25 @@ def begun(options: argparse.Namespace, display: Display) -> tuple[Run, Dataset, 
         for f in fields(Recipe)
         if getattr(options, f.name, None) is not None and f.name not in OWN
     }
-    recipe = find(options.recipe).changed(**given)
+    return find(options.recipe).changed(**given)
+
+
+def begun(options: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Trainer, list[dict]]:
+    """A new run."""
+    recipe = chosen(options)
     folder = options.run or new_folder(recipe.name)
     if (folder / "config.json").exists():
         raise UserError(f"{folder} holds a run already: go on with it by --resume, or choose another folder by --run.")
-    dataset = load_dataset(recipe.dataset, options.cache, display.say).limited(options.limit_train, options.limit_test)
+    full, preprocessing = load_data(recipe, options, display.say)
+    dataset = full.limited(options.limit_train, options.limit_test)
     choices = {
         "seed": options.seed,
         "threads": options.threads or available_threads(),
         "limit_train": options.limit_train,
         "limit_test": options.limit_test,
     }
-    trainer = Trainer(recipe, dataset, seed=options.seed, threads=choices["threads"])
-    run = Run.create(folder, recipe, **choices)
+    trainer = Trainer(recipe, dataset, preprocessing, seed=options.seed, threads=choices["threads"])
+    run = Run.create(folder, recipe, **choices, **identity(full, preprocessing))
     return run, dataset, trainer, []
 
 
@@ -132,10 +144,9 @@ def resumed(options: argparse.Namespace, display: Display) -> tuple[Run, Dataset
         raise UserError(
             f"{run.folder} is a run of {config['recipe']['name']}, not of {options.recipe}: name the right one."
         )
-    dataset = load_dataset(run.recipe.dataset, options.cache, display.say).limited(
-        config["limit_train"], config["limit_test"]
-    )
-    trainer = Trainer(run.recipe, dataset, seed=config["seed"], threads=config["threads"])
+    dataset, preprocessing = load_data(run.recipe, options, display.say, run)
+    dataset = dataset.limited(config["limit_train"], config["limit_test"])
+    trainer = Trainer(run.recipe, dataset, preprocessing, seed=config["seed"], threads=config["threads"])
     if run.has_checkpoint:
         trainer.restore(*run.load())
     return run, dataset, trainer, run.metrics()[: trainer.epoch]
@@ -166,7 +177,7 @@ def train(
         if next(interrupted):
             return stopped(run, trainer, display)
     page = write_report(run.folder, lines, evaluation or trainer.evaluate(), dataset, run.config)
-    display.result(lines[-1], errors(dataset.name))
+    display.result(lines[-1], errors(dataset.name, trainer.recipe.augment))
     display.say(f"report: {page}")
     return 0
 

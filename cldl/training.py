@@ -6,7 +6,7 @@ after any step and go on to the same bits. Every random number comes from the se
 
     Key(seed).fold(0).fold(i)      the initial weights of parameter i
     Key(seed).fold(1).fold(e)      the order of the samples in epoch e
-    Key(seed).fold(2).fold(s)      dropout in step s of the run
+    Key(seed).fold(2).fold(s)      augmentation and dropout in step s of the run
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from cldl.inference import predict
 from cldl.loss import cldl_loss
 from cldl.recipes import Recipe
 from data.dataset import Dataset
+from data.preprocessing import Preprocessing
 from engine.context import Context
 from engine.errors import UserError
 from engine.key import Key
@@ -64,9 +65,20 @@ class Tally:
 
 
 class Trainer:
-    """A network in training."""
+    """A network in training.
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, *, seed: int = 0, threads: int | None = None) -> None:
+    preprocessing -- from bytes to the network's input; None: the recipe's, fitted on the data set if it must be
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        preprocessing: Preprocessing | None = None,
+        *,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> None:
         self.recipe, self.dataset, self.key = recipe, dataset, Key(seed)
         self.network = recipe.build()
         if dataset.train_images.shape[1:] != self.network.input_shape:
@@ -74,8 +86,14 @@ class Trainer:
                 f"{dataset.name} has images of shape {dataset.train_images.shape[1:]}; the network takes "
                 f"{self.network.input_shape}: choose another recipe."
             )
+        if len(dataset.class_names) != self.network.classes:
+            raise UserError(
+                f"{dataset.name} has {len(dataset.class_names)} classes; the network tells {self.network.classes} apart: "
+                "choose another recipe."
+            )
         initialise(self.network.parameters(), self.key.fold(WEIGHTS))
-        self.preprocessing = recipe.preprocessing()
+        self.preprocessing = preprocessing or recipe.make_preprocessing(dataset)
+        self.augmentation = recipe.make_augmentation()
         self.optimiser = recipe.make_optimiser(self.network)
         self.workers = Workers(self.network.parameters(), threads=threads)
         self.epoch = 0  # epochs that are finished
@@ -151,7 +169,10 @@ class Trainer:
         losses, companions = np.empty((M, N)), np.empty((M, N))
 
         def work(ctx: Context, start: int, stop: int) -> None:
-            z, cache = self.network.forward(self.preprocessing(images[start:stop], ctx), ctx)
+            x = self.preprocessing(images[start:stop], ctx)
+            if self.augmentation:
+                x = self.augmentation(x, ctx)
+            z, cache = self.network.forward(x, ctx)
             result = cldl_loss(
                 z,
                 labels[start:stop],

@@ -1,6 +1,8 @@
 """Images with labels, split in a part to learn from and a part to be tested on."""
 
+import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -32,6 +34,14 @@ class Dataset:
                 f"{self.name}: train images of shape {self.train_images.shape[1:]} and test images of shape "
                 f"{self.test_images.shape[1:]}, expected one shape (H, W, C): bring them to one size"
             )
+
+    @cached_property
+    def training_sha256(self) -> str:
+        """The SHA-256 of the training images and labels: what a network, or a preprocessing, has learned from."""
+        digest = hashlib.sha256(repr(self.train_images.shape).encode())
+        digest.update(np.ascontiguousarray(self.train_images).data)
+        digest.update(self.train_labels.astype("<i8").data)
+        return digest.hexdigest()
 
     def limited(self, train: int | None = None, test: int | None = None) -> "Dataset":
         """Return the data set with only the first `train` and the first `test` samples; None keeps all.

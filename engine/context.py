@@ -10,36 +10,45 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
+from math import prod
 
 import numpy as np
 
 from engine.key import Key
 from engine.parameters import Derived, Parameter
 
+Empty = Callable[[tuple[int, ...], np.typing.DTypeLike], np.ndarray]
+LINE, SLAB = 64, 2**25  # bytes: of a cache line, and of a slab
+STAGGER = 33 * LINE  # bytes between two blocks
+
 
 class Memory:
     """Scratch arrays that are used again: `empty` hands one out, `release` takes it back, `reset` takes back all.
 
     The pool is sorted by size in bytes. A training step asks for the same sizes in the same order every time, so after
-    the first step nothing is allocated; and what was released last, still in cache, is handed out first.
+    the first step nothing is allocated; and what was released last, still in cache, is handed out first. New blocks are cut
+    from large slabs, for which the system uses large pages, each block a little off a round address: what stands at the same
+    place in every page competes for the same few lines of a cache.
     """
 
     def __init__(self) -> None:
         self._idle: dict[int, list[np.ndarray]] = defaultdict(list)
-        self._lent: dict[int, np.ndarray] = {}
+        self._lent: dict[int, np.ndarray] = {}  # by the identity of the array that all views of a block rest on
+        self._rest = memoryview(b"")  # of the last slab
 
     def empty(self, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:
         """An array of this shape with arbitrary contents."""
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        size = prod(shape) * np.dtype(dtype).itemsize
         pool = self._idle[size]
-        block = pool.pop() if pool else _aligned(size)
-        self._lent[_address(block)] = block
+        block = pool.pop() if pool else self._cut(size)
+        self._lent[id(block)] = block
         return block.view(dtype).reshape(shape)
 
     def release(self, array: np.ndarray) -> None:
-        """Take back a lent array (or a view that starts where it starts); any other array is none of ours."""
-        block = self._lent.pop(_address(array), None)
+        """Take back a lent array, or the one that it is a view of; any other array is none of ours."""
+        block = self._lent.pop(id(array.base), None)
         if block is not None:
             self._idle[block.size].append(block)
 
@@ -54,16 +63,14 @@ class Memory:
         """Bytes held, lent and idle."""
         return sum(b.size for b in self._lent.values()) + sum(size * len(pool) for size, pool in self._idle.items())
 
-
-def _address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
-
-
-def _aligned(size: int) -> np.ndarray:
-    """`size` bytes that start at a cache line (64 bytes)."""
-    raw = np.empty(size + 64, np.uint8)
-    start = -_address(raw) % 64
-    return raw[start : start + size]
+    def _cut(self, size: int) -> np.ndarray:
+        """`size` bytes that start at a cache line."""
+        room = -(-size // LINE) * LINE + STAGGER
+        if room > len(self._rest):
+            slab = np.empty(max(SLAB, room + LINE), np.uint8)
+            self._rest = slab.data[-slab.__array_interface__["data"][0] % LINE :]
+        block, self._rest = self._rest[:size], self._rest[room:]
+        return np.frombuffer(block, np.uint8)
 
 
 class Images:
@@ -71,23 +78,21 @@ class Images:
 
     def __init__(self) -> None:
         self._arrays: dict[Derived, np.ndarray] = {}
-        self._fresh: set[Derived] = set()
         self._lock = threading.Lock()
 
     def get(self, derived: Derived) -> np.ndarray:
         """The image of the parameter's present value."""
-        if derived not in self._fresh:
+        if derived not in self._arrays:
             with self._lock:
-                if derived not in self._fresh:
-                    if derived not in self._arrays:
-                        self._arrays[derived] = derived.empty()
-                    derived.push(derived.parameter.value, self._arrays[derived])
-                    self._fresh.add(derived)
+                if derived not in self._arrays:
+                    image = derived.empty()
+                    derived.push(derived.parameter.value, image)
+                    self._arrays[derived] = image
         return self._arrays[derived]
 
-    def expire(self) -> None:
-        """The parameters have changed: the next `get` makes the image anew."""
-        self._fresh.clear()
+    def renew(self, pool: Executor) -> None:
+        """The parameters have changed: make all images anew, side by side."""
+        list(pool.map(lambda derived: derived.push(derived.parameter.value, self._arrays[derived]), self._arrays))
 
 
 class Context:
@@ -127,6 +132,14 @@ class Context:
         self._draws += 1
         return self._key.fold(self._draws)
 
+    def pieces(self, samples: int, piece: int | None) -> Iterator[slice]:
+        """Slices of `piece` samples (None: of all) to go on with one by one, each drawing what its samples would have drawn."""
+        first, draws = self.first, self._draws
+        for start in range(0, samples, piece or max(samples, 1)):
+            self.first, self._draws = first + start, draws
+            yield slice(start, min(start + (piece or samples), samples))
+        self.first = first
+
     def empty(self, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:
         """Scratch memory of this pass, contents arbitrary."""
         return self._memory.empty(shape, dtype)
@@ -137,7 +150,7 @@ class Context:
             self._memory.release(array)
 
     @contextmanager
-    def scratch(self) -> Iterator[Callable[[tuple[int, ...], np.typing.DTypeLike], np.ndarray]]:
+    def scratch(self) -> Iterator[Empty]:
         """An `empty` whose arrays are given back when the block ends."""
         lent = []
 

@@ -1,8 +1,9 @@
 """Two ways to compute the same convolution, and the choice between them.
 
-A way has `forward(x, weight, y, ctx)`, which writes y and returns what its backward needs, and
-`backward(dy, kept, weight, dx, ctx)`, which adds to the weight's gradient and, unless dx is None, writes dx.
-Shapes: x (N, H, W, C), weight (k, k, C / G, D), y (N, Ho, Wo, D).
+A way has `forward(x, weight, bias, relu, y, ctx)`, which writes y, through a ReLU if `relu`, and returns what its backward
+needs, and `backward(dy, y, kept, weight, bias, dx, ctx)`, which adds to the gradients of weight and bias and, unless dx is None,
+writes dx; y is the output if a ReLU made it, else None.
+Shapes: x (N, H, W, C), weight (k, k, C / G, D), bias (D,), y (N, Ho, Wo, D).
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from engine.context import Context
+from engine import affine
+from engine.context import Context, Empty
 from engine.fourier import FourierConvolution
-from engine.kernels import patches
+from engine.kernels import elementwise, patches
 from engine.parameters import Parameter
 
 Array = np.ndarray
@@ -35,11 +37,15 @@ class Window:
 
 
 class Way(Protocol):
-    """See the module's docstring."""
+    """See the module's docstring; `wants_many` says that many samples at a time are faster than few."""
 
-    def forward(self, x: Array, weight: Parameter, y: Array, ctx: Context) -> Any: ...
+    wants_many: ClassVar[bool]
 
-    def backward(self, dy: Array, kept: Any, weight: Parameter, dx: Array | None, ctx: Context) -> None: ...
+    def forward(self, x: Array, weight: Parameter, bias: Parameter, relu: bool, y: Array, ctx: Context) -> Any: ...
+
+    def backward(
+        self, dy: Array, y: Array | None, kept: Any, weight: Parameter, bias: Parameter, dx: Array | None, ctx: Context
+    ) -> None: ...
 
 
 def choose(window: Window, image: tuple[int, ...], output: tuple[int, ...], algorithm: str = "auto") -> Way:
@@ -60,31 +66,45 @@ def choose(window: Window, image: tuple[int, ...], output: tuple[int, ...], algo
 
 @dataclass(frozen=True)
 class Patches:
-    """Every window as a row of a matrix P (N Ho Wo, k k C): y = P W, dW = P^T dy, dP = dy W^T, group by group.
+    """Every window as a row of a matrix P (N Ho Wo, k k C): y = P W + b, group by group; see engine.affine.
 
     For k = 1 the image is P already.
     """
 
+    wants_many: ClassVar[bool] = False
     window: Window
 
-    def forward(self, x: Array, weight: Parameter, y: Array, ctx: Context) -> list[Array]:
+    def forward(self, x: Array, weight: Parameter, bias: Parameter, relu: bool, y: Array, ctx: Context) -> list[Array]:
         """Return P of each group."""
         P = [self._patches(part, y.shape, ctx) for part in _split(x, self.window.groups)]
-        for Pg, Wg, yg in zip(P, self._columns(weight.value), self._columns(y), strict=True):
-            np.matmul(Pg, Wg, out=yg)
+        for Pg, Wg, bg, yg in zip(P, *map(self._columns, (weight.value, bias.value, y)), strict=True):
+            affine.forward(Pg, Wg, bg[0], yg, relu)
         return P
 
-    def backward(self, dy: Array, kept: list[Array], weight: Parameter, dx: Array | None, ctx: Context) -> None:
-        """Product by product; dx is the sum of dP over the places in P where a pixel stands."""
-        dW = self._columns(ctx.gradient(weight))
-        with ctx.scratch() as empty:
-            product = empty(dW[0].shape, dy.dtype)
-            for Pg, dWg, dyg in zip(kept, dW, self._columns(dy), strict=True):
-                dWg += np.matmul(Pg.T, dyg, out=product)
-        if dx is not None:
-            parts = zip(self._columns(weight.value), self._columns(dy), _split(dx, self.window.groups), strict=True)
-            for Wg, dyg, dxg in parts:
-                self._patches_backward(dyg, Wg, dxg, dy.shape, ctx)
+    def backward(
+        self,
+        dy: Array,
+        y: Array | None,
+        kept: list[Array],
+        weight: Parameter,
+        bias: Parameter,
+        dx: Array | None,
+        ctx: Context,
+    ) -> None:
+        """Group by group; dx is the sum of dP over the places in P where a pixel stands."""
+        groups = self.window.groups
+        arrays = (dy, weight.value, ctx.gradient(weight), ctx.gradient(bias))
+        outputs = [None] * groups if y is None else map(np.ascontiguousarray, self._columns(y))
+        inputs = [None] * groups if dx is None else _split(dx, groups)
+        for Pg, dyg, Wg, dWg, dbg, yg, dxg in zip(kept, *map(self._columns, arrays), outputs, inputs, strict=True):
+            with ctx.scratch() as empty:
+                dyg = np.ascontiguousarray(dyg)
+                dP: Array | None = None
+                if dxg is not None:
+                    dP = dxg.reshape(Pg.shape) if self._pointwise else empty(Pg.shape, dy.dtype)
+                affine.backward(Pg, yg, dyg, Wg, dP, dWg, dbg[0], ctx)
+                if dP is not None and not self._pointwise:
+                    self._gather(dP.reshape(*dy.shape[:3], -1), dxg, empty)
 
     def _columns(self, array: Array) -> list[Array]:
         """Views (rows, D / G) of each group's outputs."""
@@ -104,22 +124,18 @@ class Patches:
         patches.patches_forward(np.ascontiguousarray(x), P, k, stride, padding)
         return P.reshape(-1, k * k * C)
 
-    def _patches_backward(self, dy: Array, W: Array, dx: Array, output: tuple[int, ...], ctx: Context) -> None:
-        """Write dx (N, H, W, C / G) from dy (N Ho Wo, D / G)."""
-        if self._pointwise:
-            np.matmul(dy, W.T, out=dx.reshape(len(dy), -1))
-            return
-        with ctx.scratch() as empty:
-            dP = empty((*output[:3], len(W)), dy.dtype)
-            np.matmul(dy, W.T, out=dP.reshape(len(dy), -1))
-            whole = dx if self.window.groups == 1 else empty(dx.shape, dx.dtype)
-            patches.patches_backward(dP, whole, self.window.kernel, self.window.stride, self.window.padding)
-            if whole is not dx:
-                dx[...] = whole
+    def _gather(self, dP: Array, dx: Array, empty: Empty) -> None:
+        """Write dx (N, H, W, C / G) from dP (N, Ho, Wo, k k C / G)."""
+        whole = dx if self.window.groups == 1 else empty(dx.shape, dx.dtype)
+        patches.patches_backward(dP, whole, self.window.kernel, self.window.stride, self.window.padding)
+        if whole is not dx:
+            dx[...] = whole
 
 
 def _split(array: Array, groups: int) -> list[Array]:
     """Views of `groups` equal parts of the last axis."""
+    if groups == 1:
+        return [array]
     width = array.shape[-1] // groups
     return [array[..., g * width : (g + 1) * width] for g in range(groups)]
 
@@ -155,17 +171,38 @@ class Spectrum:
 class Fourier:
     """A product over the channels for every frequency; see engine.fourier."""
 
+    wants_many: ClassVar[bool] = True  # the weights' spectrum is larger than the images'
     plan: FourierConvolution
 
-    def forward(self, x: Array, weight: Parameter, y: Array, ctx: Context) -> Array:
+    def forward(self, x: Array, weight: Parameter, bias: Parameter, relu: bool, y: Array, ctx: Context) -> Array:
         """Return the spectrum of x."""
         X = ctx.empty(self.plan.image_shape(len(x), x.shape[-1]), x.dtype)
         with ctx.scratch() as empty:
             self.plan.forward(x, ctx.image(Spectrum(self.plan, weight)), y, X, empty)
+        (elementwise.bias_relu_forward if relu else elementwise.bias_forward)(_rows(y), bias.value)
         return X
 
-    def backward(self, dy: Array, kept: Array, weight: Parameter, dx: Array | None, ctx: Context) -> None:
+    def backward(
+        self,
+        dy: Array,
+        y: Array | None,
+        kept: Array,
+        weight: Parameter,
+        bias: Parameter,
+        dx: Array | None,
+        ctx: Context,
+    ) -> None:
         """In the frequencies, the weight's gradient stays there until the pass ends."""
         transposed = ctx.image(Spectrum(self.plan, weight, True)) if dx is not None else None
         with ctx.scratch() as empty:
+            if y is None:
+                elementwise.bias_backward(_rows(dy), ctx.gradient(bias))
+            else:
+                g = empty(dy.shape, dy.dtype)
+                elementwise.bias_relu_backward(_rows(y), _rows(dy), _rows(g), ctx.gradient(bias))
+                dy = g
             self.plan.backward(dy, kept, transposed, dx, ctx.image_gradient(Spectrum(self.plan, weight)), empty)
+
+
+def _rows(array: Array) -> Array:
+    return array.reshape(-1, array.shape[-1])

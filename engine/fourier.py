@@ -13,9 +13,8 @@ L is the next number 2^a 3^b: 16 for a 5 x 5 kernel on 14 x 14, 9 for 5 x 5 or 3
 complex transforms. v_(-f) = conj(v_f) lets frequency -f share the matrix of f: a pair's two rows are z^_f and conj(z^_(-f)).
 F = (L^2 + s) / 2 frequencies remain, where s of them, 4 for even L and 1 for odd, are their own negatives.
 
-**Three products for four.** (a + ib)(c + id) has the real part k1 - k2 and the imaginary part k3 - k1 - k2 with k1 = a c,
-k2 = b d, k3 = (a + b)(c + d). A spectrum is therefore three real planes, (real, imaginary, sum) of a factor or (k1, k2, k3) of a
-product, and one batched `np.matmul` over 3 F real matrices multiplies two spectra.
+**Three products for four.** A product of complex matrices is made of three real ones, with v kept in three planes and x^ and y^
+in two, real and imaginary; see engine.spectra.
 
 **Backward.** With e = conj(dy^), so that nothing needs a conjugate transpose: conj(dx^)_f = e_f v_f' (v_f' transposed over the
 channels) and dv_f = x^_f' e_f, summed over the rows. dw[a] = Re sum_f dv_f e^(2 pi i f (a - p) / L), halved at the frequencies
@@ -30,11 +29,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import spectra, tile
 from .fft import Transform, fft, good_size
 from .jit import jit
-from .simd import LANES, load, pointer, store
-
-ACCUMULATED = 4  # frequencies of the weights' gradient that are multiplied, then added while they are in the cache
+from .simd import LANES, load, pointer, prefetch, store
 
 
 class FourierConvolution:
@@ -51,8 +49,11 @@ class FourierConvolution:
         return (self.size**2 + (1 if self.size % 2 else 4)) // 2
 
     def image_shape(self, n: int, channels: int) -> tuple[int, int, int, int]:
-        """Shape (F, 3, N rounded up to even, C) of the spectrum of n images."""
-        return self.frequencies, 3, n + n % 2, channels
+        """Shape (F, 2, M + 1, C) of the spectrum of n images, M being n rounded up to even.
+
+        The row more is never used: it keeps the planes from being a power of two apart, where caches hold only a few of them.
+        """
+        return self.frequencies, 2, n + n % 2 + 1, channels
 
     def weight_shape(self, channels: int, out_channels: int) -> tuple[int, int, int, int]:
         """Shape (F, 3, C, D) of the spectrum of weights (k, k, C, D), and of its gradient."""
@@ -66,7 +67,7 @@ class FourierConvolution:
         """Write v of w (k, k, C, D) to out (F, 3, C, D); of w with its channels exchanged, it is what `backward` takes."""
         k, _, C, D = w.shape
         waves = _tables(self.size, k, self.padding, w.dtype).waves  # (3 F, k k)
-        np.matmul(waves, w.reshape(k * k, C * D), out=out.reshape(-1, C * D))
+        tile.multiply(waves, w.reshape(k * k, C * D), out.reshape(-1, C * D))
 
     def weight_gradient(self, dspectrum, dw):
         """Add the gradient that dspectrum (F, 3, C, D) holds to dw (k, k, C, D)."""
@@ -78,8 +79,8 @@ class FourierConvolution:
         """Convolve x (N, H, W, C) into y (N, Ho, Wo, D), leaving the spectrum of x in X (`image_shape(N, C)`)."""
         tables = _tables(self.size, self.kernel, self.padding, x.dtype)
         _analyse(x, X, 1.0, *tables.of_transform)
-        Y = empty(self.image_shape(len(x), y.shape[3]), x.dtype)  # (F, 3, N, D)
-        np.matmul(X, spectrum, out=Y)
+        Y = empty(self.image_shape(len(x), y.shape[3]), x.dtype)
+        spectra.multiply(X, spectrum, Y, len(x) + len(x) % 2)
         _synthesise(Y, y, 1.0, *tables.of_transform)
 
     def backward(self, dy, X, transposed, dx, dspectrum, empty=np.empty):
@@ -88,24 +89,19 @@ class FourierConvolution:
         X is what `forward` left, transposed (F, 3, D, C) the spectrum of w with its channels exchanged (unused without dx).
         """
         tables = _tables(self.size, self.kernel, self.padding, dy.dtype)
-        E = empty(self.image_shape(len(dy), dy.shape[3]), dy.dtype)  # (F, 3, N, D)
+        E = empty(self.image_shape(len(dy), dy.shape[3]), dy.dtype)
         _analyse(dy, E, -1.0, *tables.of_transform)
-        part = empty((ACCUMULATED, *dspectrum.shape[1:]), dy.dtype)  # (few, 3, C, D), small enough to stay in cache
-        for first in range(0, self.frequencies, ACCUMULATED):
-            few = slice(first, first + ACCUMULATED)
-            product = part[: len(dspectrum[few])]
-            np.matmul(X[few].swapaxes(2, 3), E[few], out=product)
-            dspectrum[few] += product
+        spectra.accumulate(X, E, dspectrum, len(dy) + len(dy) % 2)
         if dx is not None:
             dX = empty(X.shape, dy.dtype)
-            np.matmul(E, transposed, out=dX)
+            spectra.multiply(E, transposed, dX, len(dy) + len(dy) % 2)
             _synthesise(dX, dx, -1.0, *tables.of_transform)
 
 
 class _Tables(NamedTuple):
     of_transform: tuple  # what the kernels take: see `_analyse`
     waves: np.ndarray  # (3 F, k k): planes of e^(2 pi i f (a - p) / L) / L^2
-    back: np.ndarray  # (k k, 3 F): what turns (k1, k2, k3) of dv into dw
+    back: np.ndarray  # (k k, 3 F): what turns the three parts of dv into dw
 
 
 @lru_cache(maxsize=64)
@@ -120,9 +116,9 @@ def _tables(size, kernel, padding, dtype) -> _Tables:
     a, b = np.divmod(np.arange(kernel**2), kernel)
     turns = np.outer(u[kept], a - padding) + np.outer(v[kept], b - padding)
     wave = np.exp(2j * np.pi * (turns % size) / size) / size**2  # (F, k k)
-    waves = np.stack([wave.real, wave.imag, wave.real + wave.imag], axis=1)  # (F, 3, k k)
+    waves = np.stack([wave.real, wave.imag - wave.real, -wave.real - wave.imag], axis=1)  # (F, 3, k k)
     own = np.where(pairs[:, 0] == pairs[:, 1], 0.5, 1.0)[:, None]
-    back = np.stack([wave.real + wave.imag, wave.imag - wave.real, -wave.imag], axis=1) * own[:, None]
+    back = np.stack([wave.real - wave.imag, -wave.imag, -wave.real], axis=1) * own[:, None]
     return _Tables(
         (transform.order, natural, reverse, transform.radices, transform.roots),
         waves.reshape(-1, kernel**2).astype(dtype),
@@ -132,15 +128,14 @@ def _tables(size, kernel, padding, dtype) -> _Tables:
 
 @jit
 def _analyse(images, spectrum, sign, order, natural, reverse, radices, roots):
-    """Spectrum (F, 3, M, C) of images (N, H, W, C): a pair has the rows z^_f and conj(z^_(-f)); sign -1 conjugates both."""
+    """Spectrum (F, 2, M + 1, C) of images (N, H, W, C): a pair has the rows z^_f and conj(z^_(-f)); sign -1 conjugates both."""
     N, H, W, C = images.shape
-    F, _, M, _ = spectrum.shape
-    L, plane = len(order), M * C
+    F, L, plane = len(natural), len(order), spectrum.shape[2] * C
     pitch = (L + 1) * LANES  # not a power of two: rows of a tile fall into different sets of the cache
     tile, blank = np.zeros((2, L * pitch), images.dtype), np.zeros((2, LANES), images.dtype)
     re, im, zero, spare = pointer(tile[0]), pointer(tile[1]), load(pointer(blank[0]), 0), pointer(blank[1])
     source, target, roots = pointer(images), pointer(spectrum), pointer(roots)
-    for n in range(0, M, 2):
+    for n in range(0, N, 2):
         for c in range(0, C, LANES):
             lanes = min(LANES, C - c)
             for i in range(L):
@@ -153,6 +148,7 @@ def _analyse(images, spectrum, sign, order, natural, reverse, radices, roots):
                             b = _take(source, (((n + 1) * H + i) * W + j) * C + c, lanes, spare)
                     store(re, at, a)
                     store(im, at, b)
+            _soon(target, n, c, C, N, F, plane)
             for i in range(H):
                 fft(re, im, order[i] * pitch, LANES, L, radices, roots)
             for j in range(L):
@@ -161,34 +157,30 @@ def _analyse(images, spectrum, sign, order, natural, reverse, radices, roots):
                 for minus in range(2):
                     at = natural[f, minus] * LANES
                     a, b = load(re, at), (sign - 2 * sign * minus) * load(im, at)
-                    to = (3 * f * M + n + minus) * C + c
+                    to = 2 * f * plane + (n + minus) * C + c
                     _put(target, to, a, lanes, spare)
                     _put(target, to + plane, b, lanes, spare)
-                    _put(target, to + 2 * plane, a + b, lanes, spare)
 
 
 @jit
 def _synthesise(spectrum, images, sign, order, natural, reverse, radices, roots):
-    """Images (N, H, W, C) of a product's spectrum (F, 3, M, C), the inverse of `_analyse` (times L^2)."""
+    """Images (N, H, W, C) of a product's spectrum (F, 2, M + 1, C), the inverse of `_analyse` (times L^2)."""
     N, H, W, C = images.shape
-    F, _, M, _ = spectrum.shape
-    L, plane = len(order), M * C
+    F, L, plane = len(natural), len(order), spectrum.shape[2] * C
     pitch = (L + 1) * LANES
     tile, blank = np.zeros((2, L * pitch), images.dtype), np.zeros(LANES, images.dtype)
     re, im, spare = pointer(tile[0]), pointer(tile[1]), pointer(blank)
     source, target, roots = pointer(spectrum), pointer(images), pointer(roots)
-    for n in range(0, M, 2):
+    for n in range(0, N, 2):
         for c in range(0, C, LANES):
             lanes = min(LANES, C - c)
             for f in range(F):
                 for minus in range(2):
                     at = reverse[f, minus] * LANES
-                    origin = (3 * f * M + n + minus) * C + c
-                    k1 = _take(source, origin, lanes, spare)
-                    k2 = _take(source, origin + plane, lanes, spare)
-                    k3 = _take(source, origin + 2 * plane, lanes, spare)
-                    store(re, at, k1 - k2)
-                    store(im, at, (sign - 2 * sign * minus) * (k3 - k1 - k2))
+                    origin = 2 * f * plane + (n + minus) * C + c
+                    store(re, at, _take(source, origin, lanes, spare))
+                    store(im, at, (sign - 2 * sign * minus) * _take(source, origin + plane, lanes, spare))
+            _soon(source, n, c, C, N, F, plane)
             for j in range(L):
                 fft(im, re, j * LANES, pitch, L, radices, roots)
             for i in range(H):
@@ -198,6 +190,18 @@ def _synthesise(spectrum, images, sign, order, natural, reverse, radices, roots)
                     _put(target, ((n * H + i) * W + j) * C + c, load(re, at), lanes, spare)
                     if n + 1 < N:
                         _put(target, (((n + 1) * H + i) * W + j) * C + c, load(im, at), lanes, spare)
+
+
+@jit
+def _soon(spectrum, n, c, C, N, F, plane):
+    """Prefetch what the next turn reads or writes of a spectrum, while this one computes."""
+    c += LANES
+    if c >= C:
+        n, c = n + 2, 0
+    if n < N:
+        for f in range(2 * F):
+            prefetch(spectrum, f * plane + n * C + c)
+            prefetch(spectrum, f * plane + (n + 1) * C + c)
 
 
 @jit

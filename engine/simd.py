@@ -11,13 +11,20 @@ Run as plain Python (`NUMBA_DISABLE_JIT=1`), a vector is a NumPy array of LANES 
 import operator
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import extending, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import models, overload, register_model
 
-LANES = 16
+
+def _has_avx512() -> bool:
+    return get_host_cpu_features().get("avx512f", False)
+
+
+LANES, REGISTERS = (16, 32) if _has_avx512() else (8, 16)  # float32 in a register of vectors, and how many there are
 intrinsic: Any = extending.intrinsic  # a checker of types cannot know that it hides the first argument
 
 
@@ -55,6 +62,33 @@ def store(data, index, vector):
     data[index : index + LANES] = vector
 
 
+def where_positive(condition, vector):
+    """The lanes of `vector` where those of `condition` are above 0, and 0 elsewhere."""
+    return np.where(condition > 0, vector, vector.dtype.type(0))
+
+
+def zeros_like(vector):
+    """A vector of zeros."""
+    return np.zeros_like(vector)
+
+
+def prefetch(data, index):
+    """Ask for the cache line of data[index], which will be needed soon; changes nothing."""
+
+
+@intrinsic
+def _prefetch(typing, data, index):
+    def generate(context, builder, signature, arguments):
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        where = builder.bitcast(builder.gep(*arguments[:1], arguments[1:]), byte)
+        builder.call(ask, [where, number(0), number(2), number(1)])  # to read, into the second cache, data
+        return context.get_dummy_value()
+
+    return types.void(data, types.intp), generate
+
+
 @intrinsic
 def _pointer(typing, array):
     if array.layout != "C":
@@ -66,8 +100,16 @@ def _pointer(typing, array):
     return types.CPointer(array.dtype)(array), generate
 
 
-def _place(context, builder, data, index, vector):
-    return builder.bitcast(builder.gep(data, [index]), context.get_value_type(vector).as_pointer())
+def vector_at(builder, data, index, kind):
+    """LLVM's pointer to the vector that begins at data[index]."""
+    return builder.bitcast(builder.gep(data, [index]), kind.as_pointer())
+
+
+def splat(builder, number, kind):
+    """LLVM's vector of this number in every lane."""
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, cgutils.int32_t(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
 
 
 @intrinsic
@@ -75,9 +117,8 @@ def _load(typing, data, index):
     vector = Vector(data.dtype)
 
     def generate(context, builder, signature, arguments):
-        return builder.load(
-            _place(context, builder, arguments[0], arguments[1], vector), align=data.dtype.bitwidth // 8
-        )
+        place = vector_at(builder, arguments[0], arguments[1], context.get_value_type(vector))
+        return builder.load(place, align=data.dtype.bitwidth // 8)
 
     return vector(data, types.intp), generate
 
@@ -87,7 +128,7 @@ def _spread(typing, data, index):
     vector = Vector(data.dtype)
 
     def generate(context, builder, signature, arguments):
-        return _splat(context, builder, builder.load(builder.gep(arguments[0], [arguments[1]])), vector)
+        return splat(builder, builder.load(builder.gep(*arguments[:1], arguments[1:])), context.get_value_type(vector))
 
     return vector(data, types.intp), generate
 
@@ -95,18 +136,40 @@ def _spread(typing, data, index):
 @intrinsic
 def _store(typing, data, index, vector):
     def generate(context, builder, signature, arguments):
-        place = _place(context, builder, arguments[0], arguments[1], vector)
+        place = vector_at(builder, arguments[0], arguments[1], context.get_value_type(vector))
         builder.store(arguments[2], place, align=data.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(data, types.intp, vector), generate
 
 
-def _splat(context, builder, number, vector):
-    kind = context.get_value_type(vector)
-    first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, cgutils.int32_t(0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
-    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
+@intrinsic
+def _where_positive(typing, condition, vector):
+    def generate(context, builder, signature, arguments):
+        zero = ir.Constant(context.get_value_type(vector), None)
+        return builder.select(builder.fcmp_ordered(">", arguments[0], zero), arguments[1], zero)
+
+    return vector(condition, vector), generate
+
+
+@intrinsic
+def _zeros_like(typing, vector):
+    return vector(vector), lambda context, builder, signature, arguments: ir.Constant(arguments[0].type, None)
+
+
+@overload(prefetch)
+def _overload_prefetch(data, index):
+    return lambda data, index: _prefetch(data, index)
+
+
+@overload(where_positive)
+def _overload_where_positive(condition, vector):
+    return lambda condition, vector: _where_positive(condition, vector)
+
+
+@overload(zeros_like)
+def _overload_zeros_like(vector):
+    return lambda vector: _zeros_like(vector)
 
 
 @overload(pointer)
@@ -140,8 +203,8 @@ def _arithmetic(operation, instruction):
     @intrinsic
     def scaled(typing, number, vector):
         def generate(context, builder, signature, arguments):
-            splat = _splat(context, builder, arguments[0], vector)
-            return getattr(builder, instruction)(splat, arguments[1], flags=("contract", "nsz"))
+            numbers = splat(builder, arguments[0], context.get_value_type(vector))
+            return getattr(builder, instruction)(numbers, arguments[1], flags=("contract", "nsz"))
 
         return vector(vector.scalar, vector), generate
 

@@ -94,6 +94,11 @@ def _damage(path: Path, error: Exception) -> str:
     return "is damaged"
 
 
+def fingerprint(arrays: dict[str, np.ndarray], attributes: Attributes, *, kind: str, version: int) -> str:
+    """Return the SHA-256 that a file of these arrays and attributes carries."""
+    return _digest({"kind": kind, "version": version, "attributes": attributes}, arrays)
+
+
 def _plain(dtype: np.dtype) -> bool:
     return dtype.kind in "biuf" and dtype.itemsize <= 8 and not dtype.metadata
 

@@ -7,7 +7,6 @@ import numpy as np
 from engine.context import Context
 from engine.convolution import ALGORITHMS, Way, Window, choose
 from engine.errors import UserError
-from engine.kernels import elementwise
 from engine.parameters import Initialiser, Parameter, constant, he
 from layers.layer import Array, Layer, Shape, expect_channels, expect_rank
 from layers.window import check_window, windows
@@ -67,29 +66,24 @@ class Conv2d(Layer):
 
     def forward(self, x: Array, ctx: Context, relu: bool = False) -> tuple[Array, tuple]:
         x = np.ascontiguousarray(x)
-        image, output = x.shape[1:], self.output_shape(x.shape[1:])
-        way: Way = choose(self.window, image, output, self.algorithm)
-        y = ctx.empty((len(x), *output), x.dtype)  # (N, Ho, Wo, D)
-        kept = way.forward(x, self.weight, y, ctx)
-        finish = elementwise.bias_relu_forward if relu else elementwise.bias_forward
-        finish(y.reshape(-1, self.outputs), self.bias.value)
+        way, y = self.way(x.shape[1:]), ctx.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)  # (N, Ho, Wo, D)
+        kept = way.forward(x, self.weight, self.bias, relu, y, ctx)
         return y, (x.shape, way, kept)
 
     def backward(
         self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True, relu: Array | None = None
     ) -> Array | None:
         shape, way, kept = cache
-        dy = np.ascontiguousarray(dy)
-        rows, db = dy.reshape(-1, self.outputs), ctx.gradient(self.bias)  # (N Ho Wo, D), (D,)
-        with ctx.scratch() as empty:
-            if relu is None:
-                elementwise.bias_backward(rows, db)
-            else:
-                dy = empty(dy.shape, dy.dtype)
-                elementwise.bias_relu_backward(relu.reshape(rows.shape), rows, dy.reshape(rows.shape), db)
-            dx = ctx.empty(shape, dy.dtype) if need_dx else None  # (N, H, W, C)
-            way.backward(dy, kept, self.weight, dx, ctx)
+        dx = ctx.empty(shape, dy.dtype) if need_dx else None  # (N, H, W, C)
+        way.backward(np.ascontiguousarray(dy), relu, kept, self.weight, self.bias, dx, ctx)
         return dx
+
+    def way(self, shape: Shape) -> Way:
+        """How images (H, W, C) are convolved."""
+        return choose(self.window, shape, self.output_shape(shape), self.algorithm)
+
+    def wants_many(self, shape: Shape) -> bool:
+        return self.way(shape).wants_many
 
     def parameters(self) -> list[Parameter]:
         return [self.weight, self.bias]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine import affine
 from engine.context import Context
-from engine.kernels import elementwise
 from engine.parameters import Initialiser, Parameter, constant, he
 from layers.layer import Array, Layer, Shape, expect_channels, expect_rank
 
@@ -36,18 +36,23 @@ class Linear(Layer):
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Array]:
         y = ctx.empty((len(x), self.bias.shape[0]), x.dtype)  # (N, D)
-        np.matmul(x, self.weight.value, out=y)
-        elementwise.bias_forward(y, self.bias.value)
+        affine.forward(x, self.weight.value, self.bias.value, y, relu=False)
         return y, x
 
     def backward(self, dy: Array, cache: Array, ctx: Context, need_dx: bool = True) -> Array | None:
         x = cache
-        ctx.gradient(self.weight)[...] += x.T @ dy  # (C, D)
-        elementwise.bias_backward(dy, ctx.gradient(self.bias))
-        if not need_dx:
-            return None
-        dx = ctx.empty(x.shape, x.dtype)  # (N, C)
-        return np.matmul(dy, self.weight.value.T, out=dx)
+        dx = ctx.empty(x.shape, x.dtype) if need_dx else None  # (N, C)
+        affine.backward(
+            x,
+            None,
+            np.ascontiguousarray(dy),
+            self.weight.value,
+            dx,
+            ctx.gradient(self.weight),
+            ctx.gradient(self.bias),
+            ctx,
+        )
+        return dx
 
     def parameters(self) -> list[Parameter]:
         return [self.weight, self.bias]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import dataclass
+from itertools import groupby
+from math import prod
 
 import numpy as np
 
 from engine.context import Context
 from engine.parameters import Parameter
-from layers.conv2d import Conv2d
+from layers.chain import Chain, fusible
 from layers.layer import Array, Layer, Shape
-from layers.relu import ReLU
+
+PIECE = 2**19  # numbers in the largest array between two layers that go over the samples piece by piece
 
 
 class Sequential(Layer):
@@ -19,45 +22,44 @@ class Sequential(Layer):
     Forward:   each layer takes the output of the one before it.
     Backward:  the chain rule, from the last layer to the first: each takes the gradient of its output, and gives that
                of its input, which is the output of the layer before it.
-    Numerics:  a convolution and the ReLU behind it go over memory together (see Conv2d); their numbers and their caches
-               are those of the two layers one after the other.
+    Numerics:  a few samples at a time go through all layers of a stretch, so that what one layer writes is still in the
+               cache when the next one reads it. A stretch ends at a layer that is faster with many samples
+               (`Layer.wants_many`), which gets them all. Samples do not meet in a layer, so the numbers are the same,
+               but for the order in which the samples' gradients of a parameter are added up.
     """
 
     def __init__(self, *layers: Layer) -> None:
         self.layers = layers
-        followers = (*layers[1:], None)
-        self._fused = [isinstance(a, Conv2d) and isinstance(b, ReLU) for a, b in zip(layers, followers, strict=True)]
+        self._plans: dict[Shape, list[_Stretch]] = {}
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, list]:
-        caches: list = []
-        for layer, fused, done in zip(self.layers, self._fused, (False, *self._fused), strict=False):
-            if done:
-                caches.append(x)  # what the ReLU keeps: its output
-            elif fused:
-                x, cache = cast(Conv2d, layer).forward(x, ctx, relu=True)
-                caches.append(cache)
-            else:
-                x, cache = layer.forward(x, ctx)
-                caches.append(cache)
+        caches = []
+        for stretch in self._stretches(x.shape[1:]):
+            x, cache = stretch.forward(x, ctx)
+            caches.append((stretch, cache))
         return x, caches
 
     def backward(self, dy: Array, cache: list, ctx: Context, need_dx: bool = True) -> Array | None:
-        gradient = dy
-        for depth in reversed(range(len(self.layers))):
-            layer, wanted = self.layers[depth], need_dx or depth > 0
-            if depth > 0 and self._fused[depth - 1]:
-                continue  # this ReLU's backward is part of the convolution's
-            if self._fused[depth]:
-                dx = cast(Conv2d, layer).backward(gradient, cache[depth], ctx, wanted, relu=cache[depth + 1])
-            else:
-                dx = layer.backward(gradient, cache[depth], ctx, wanted)
-            in_use = [dy] if dx is None else [dy, dx]  # by the caller, and by the layer below
-            if not any(np.may_share_memory(gradient, array) for array in in_use):
-                ctx.release(gradient)
-            if dx is None:
-                return None
-            gradient = dx
+        gradient: Array | None = dy
+        for depth in reversed(range(len(cache))):
+            stretch, kept = cache[depth]
+            assert gradient is not None
+            above, gradient = gradient, stretch.backward(gradient, kept, ctx, need_dx or depth > 0)
+            if above is not dy and (gradient is None or not np.may_share_memory(above, gradient)):
+                ctx.release(above)
         return gradient
+
+    def caches(self, cache: list) -> list[tuple[Layer, object]]:
+        """Each layer with what its forward left for its backward, layer by layer and piece by piece."""
+        return [
+            (layer, piece[depth])
+            for stretch, pieces in cache
+            for depth, layer in enumerate(stretch.chain.layers)
+            for piece in pieces
+        ]
+
+    def wants_many(self, shape: Shape) -> bool:
+        return any(stretch.piece is None for stretch in self._stretches(shape))
 
     def parameters(self) -> list[Parameter]:
         return [parameter for layer in self.layers for parameter in layer.parameters()]
@@ -83,3 +85,54 @@ class Sequential(Layer):
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers))})"
+
+    def _stretches(self, shape: Shape) -> list[_Stretch]:
+        if shape not in self._plans:
+            self._plans[shape] = _plan(self.layers, shape)
+        return self._plans[shape]
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Layers that a piece of the samples goes through together; all samples at once where `piece` is None."""
+
+    chain: Chain
+    piece: int | None
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, list]:
+        outputs, caches = [], []
+        for part in ctx.pieces(len(x), self.piece):
+            y, cache = self.chain.forward(x[part], ctx)
+            outputs.append(y)
+            caches.append(cache)
+        return _joined(outputs, ctx), caches
+
+    def backward(self, dy: Array, caches: list, ctx: Context, need_dx: bool) -> Array | None:
+        parts = []
+        for part, cache in zip(ctx.pieces(len(dy), self.piece), caches, strict=True):
+            parts.append(self.chain.backward(dy[part], cache, ctx, need_dx))
+        return _joined(parts, ctx) if need_dx else None
+
+
+def _joined(parts: list, ctx: Context) -> Array:
+    """The pieces' samples in one array."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = ctx.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    return np.concatenate(parts, out=whole)
+
+
+def _plan(layers: tuple[Layer, ...], shape: Shape) -> list[_Stretch]:
+    """Cut the layers into stretches for samples of this shape; what goes over memory together stays together."""
+    many: list[bool] = []
+    sizes = []
+    for before, layer in zip((None, *layers), layers, strict=False):
+        many.append(many[-1] if fusible(before, layer) else layer.wants_many(shape))
+        shape = layer.output_shape(shape)
+        sizes.append(prod(shape))
+    stretches = []
+    for wanting, depths in groupby(range(len(layers)), many.__getitem__):
+        run = list(depths)
+        piece = None if wanting else max(1, PIECE // max(sizes[depth] for depth in run))
+        stretches.append(_Stretch(Chain([layers[depth] for depth in run]), piece))
+    return stretches

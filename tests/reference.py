@@ -12,6 +12,9 @@ class PlainLayer:
     def parameters(self):
         return []
 
+    def wants_many(self, shape):
+        return False
+
     def kink_distance(self, x, ctx):
         return np.inf
 

@@ -4,7 +4,9 @@ import numpy as np
 
 from engine.jit import jit
 from engine.key import philox
+from engine.simd import LANES, load, pointer, store, where_positive, zeros_like
 
+SUMMED = 64
 _ZERO, _HALF, _SHIFT = np.uint64(0), np.uint64(0xFFFF), np.uint64(16)
 
 
@@ -52,32 +54,48 @@ def bias_relu_forward(y, b):
 
 @jit
 def bias_backward(dy, db):
-    """db (C,) += the column sums of dy (rows, C), four rows at a time: a shorter chain of roundings."""
-    rows = dy.shape[0]
-    whole = rows - rows % 4
-    for r in range(0, whole, 4):
-        for c in range(dy.shape[1]):
-            db[c] += (dy[r, c] + dy[r + 1, c]) + (dy[r + 2, c] + dy[r + 3, c])
-    for r in range(whole, rows):
-        for c in range(dy.shape[1]):
-            db[c] += dy[r, c]
+    """db (C,) += the column sums of dy (rows, C), as sums of SUMMED rows each: a shorter chain of roundings."""
+    rows, C = dy.shape
+    whole = C - C % LANES
+    dy_at, db_at = pointer(dy), pointer(db)
+    for first in range(0, rows, SUMMED):
+        last = min(first + SUMMED, rows)
+        for c in range(0, whole, LANES):
+            total = zeros_like(load(db_at, c))
+            for r in range(first, last):
+                total = total + load(dy_at, r * C + c)
+            store(db_at, c, load(db_at, c) + total)
+        for c in range(whole, C):
+            rest = 0 * db[c]
+            for r in range(first, last):
+                rest += dy[r, c]
+            db[c] += rest
 
 
 @jit
 def bias_relu_backward(y, dy, dx, db):
-    """dx = dy [y > 0] and db += its column sums, all (rows, C): `relu_backward` and `bias_backward` in one pass."""
-    rows = dy.shape[0]
-    whole = rows - rows % 4
-    for r in range(0, whole, 4):
-        for c in range(dy.shape[1]):
-            d0, d1 = relu_gradient(y[r, c], dy[r, c]), relu_gradient(y[r + 1, c], dy[r + 1, c])
-            d2, d3 = relu_gradient(y[r + 2, c], dy[r + 2, c]), relu_gradient(y[r + 3, c], dy[r + 3, c])
-            dx[r, c], dx[r + 1, c], dx[r + 2, c], dx[r + 3, c] = d0, d1, d2, d3
-            db[c] += (d0 + d1) + (d2 + d3)
-    for r in range(whole, rows):
-        for c in range(dy.shape[1]):
-            dx[r, c] = relu_gradient(y[r, c], dy[r, c])
-            db[c] += dx[r, c]
+    """dx = dy [y > 0] and db += its column sums, all (rows, C): `relu_backward` and `bias_backward` in one pass.
+
+    The rows of a sum stay in the cache from one vector of columns to the next.
+    """
+    rows, C = dy.shape
+    whole = C - C % LANES
+    y_at, dy_at, dx_at, db_at = pointer(y), pointer(dy), pointer(dx), pointer(db)
+    for first in range(0, rows, SUMMED):
+        last = min(first + SUMMED, rows)
+        for c in range(0, whole, LANES):
+            total = zeros_like(load(db_at, c))
+            for r in range(first, last):
+                d = where_positive(load(y_at, r * C + c), load(dy_at, r * C + c))
+                store(dx_at, r * C + c, d)
+                total = total + d
+            store(db_at, c, load(db_at, c) + total)
+        for c in range(whole, C):
+            rest = 0 * db[c]
+            for r in range(first, last):
+                dx[r, c] = relu_gradient(y[r, c], dy[r, c])
+                rest += dx[r, c]
+            db[c] += rest
 
 
 @jit

@@ -8,19 +8,26 @@ from engine.jit import jit
 
 @jit
 def patches_forward(x, p, kernel, stride, padding):
-    """x (N, H, W, C) -> p (N, Ho, Wo, k * k * C), zeros outside the image."""
+    """x (N, H, W, C) -> p (N, Ho, Wo, k * k * C), zeros outside the image; a window's row is one run of k C numbers."""
     N, H, W, C = x.shape
     _, Ho, Wo, _ = p.shape
+    run = kernel * C
+    pixels = x.reshape(N, H, W * C)
     for n in range(N):
         for i in range(Ho):
             for j in range(Wo):
+                left = (j * stride - padding) * C
+                first, last = min(max(0, -left), run), max(min(run, W * C - left), 0)  # of the run, what is inside
                 for a in range(kernel):
-                    h = i * stride - padding + a
-                    for b in range(kernel):
-                        w = j * stride - padding + b
-                        inside = 0 <= h < H and 0 <= w < W
-                        for c in range(C):
-                            p[n, i, j, (a * kernel + b) * C + c] = x[n, h, w, c] if inside else 0
+                    h, to = i * stride - padding + a, a * run
+                    inside = 0 <= h < H
+                    for t in range(0, first if inside else run):
+                        p[n, i, j, to + t] = 0
+                    if inside:
+                        for t in range(first, last):
+                            p[n, i, j, to + t] = pixels[n, h, left + t]
+                        for t in range(max(first, last), run):
+                            p[n, i, j, to + t] = 0
 
 
 @jit

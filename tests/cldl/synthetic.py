@@ -26,7 +26,7 @@ def digits(train: int = 48, test: int = 20) -> Dataset:
 def main(argv: list[str]) -> int:
     from cldl.train import main as train
 
-    commands.LOADERS["mnist"] = lambda cache, say: digits()
+    commands.LOADERS["mnist"] = lambda cache, data, say: digits()
     return train(argv)
 
 

@@ -75,7 +75,10 @@ def test_piped_there_are_plain_unbroken_lines_whatever_the_environment_says(trai
     lines = out.splitlines()
     assert lines[0] == "getting [it]"
     assert "run       runs/[one], seed 3" in lines
-    assert "data      squares, 40 images to train on and 20 to test on, 28 x 28 x 1, 10 classes" in lines
+    assert (
+        "data      squares, 40 images to train on and 20 to test on, 28 x 28 x 1, 10 classes; preprocessing scale"
+        in lines
+    )
     assert "network   2 classifiers, 15,700 parameters, 15,680 multiply-adds an image" in lines
     assert "loss      CLDL, M = 2, lambda = 1, 1, g = 1" in lines
 

@@ -18,8 +18,8 @@ LABELS = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8])
 def run(tmp_path, monkeypatch):
     """A run that has 9 of 10 images right."""
     images = np.stack([tiny.bright(k) for k in range(10)])
-    data = Dataset("MNIST", images[:1], LABELS[:1], images, LABELS, tuple("0123456789"))
-    monkeypatch.setitem(commands.LOADERS, "mnist", lambda cache, say: data)
+    digits = Dataset("MNIST", images[:1], LABELS[:1], images, LABELS, tuple("0123456789"))
+    monkeypatch.setitem(commands.LOADERS, "mnist", lambda cache, data, say: digits)
     monkeypatch.setattr(report, "DPI", 30)
     monkeypatch.setattr(figures, "ROWS", 1)
     return tiny.run(tmp_path / "run", monkeypatch)
@@ -68,7 +68,7 @@ def test_what_cannot_be_evaluated_is_one_line_and_status_2(run, monkeypatch, cap
         (run.folder / "checkpoint.h5").write_bytes(data[: len(data) // 2])
     if spoil == "no data":
 
-        def fail(cache, say):
+        def fail(cache, data, say):
             raise UserError("MNIST could not be had: connect.")
 
         monkeypatch.setitem(commands.LOADERS, "mnist", fail)

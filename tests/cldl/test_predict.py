@@ -44,7 +44,7 @@ def test_it_says_the_label_who_decided_and_how_sure_each_classifier_is(run, tmp_
 
 def test_a_classifier_of_another_opinion_says_how_sure_it_is_of_the_answer_too():
     lower, upper = np.log([[0.7, 0.2, 0.1]]), np.log([[0.001, 0.998, 0.001]])
-    assert explained([lower, upper], tiny.RECIPE).splitlines() == [
+    assert explained([lower, upper], tiny.RECIPE, "012").splitlines() == [
         "1, decided by classifier 2 (top)",
         "  classifier 1 (bottom): 0 with 70.00%, 1 with 20.00%",
         "  classifier 2 (top): 1 with 99.80%",

@@ -44,6 +44,7 @@ WRONG = {
     "initialisation": "luck",
     "lower": "half",
     "dataset": "mnost",
+    "preprocessing": "zca",
     "classifiers": 4,
     "warmup": 1e9,
     "deviation": 0.0,

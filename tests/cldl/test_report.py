@@ -105,6 +105,15 @@ def test_the_page_gives_the_result_beside_the_posters(folder):
         assert f"{name} {error:.2f}" in page.text or f"{name}{error:.2f}" in page.text
 
 
+def test_an_augmented_run_stands_beside_the_posters_augmented_column(folder):
+    config = CONFIG | {"recipe": CONFIG["recipe"] | {"augment": True}}
+    seen, data = evaluation(M=1, K=100), dataset(100, C=3, name="CIFAR-100")
+    text = Page(report.write_report(folder, [], seen, data, config)).text
+    assert "29.05" in text
+    assert "30.40" not in text
+    assert "30.40" in Page(report.write_report(folder, [], seen, data, CONFIG)).text
+
+
 def test_texts_of_the_configuration_and_of_the_data_cannot_break_the_page(folder):
     text = report.write_report(folder, [], evaluation(M=1, K=12, sure=0), dataset(12), CONFIG).read_text()
     assert "a &lt;b&gt;bold&lt;/b&gt; plan" in text

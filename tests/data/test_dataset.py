@@ -67,3 +67,14 @@ def test_the_cache_folder_is_the_argument_then_the_variable_then_the_systems(mon
     assert cache_folder() == Path(platformdirs.user_cache_dir("cldl"))
     monkeypatch.delenv("CLDL_CACHE")
     assert cache_folder(None) == Path(platformdirs.user_cache_dir("cldl"))
+
+
+def test_the_sum_of_the_training_part_is_that_of_its_images_and_labels():
+    whole = Dataset(**GOOD)
+    same = Dataset(**GOOD | {"test_labels": np.array([0, 0]), "name": "other"})
+    images, labels = GOOD["train_images"].copy(), np.array([0, 1, 1, 1])
+    images[0, 0, 0, 0] = 1
+    others = [{"train_images": images}, {"train_labels": labels}, {"train_images": images.reshape(4, 3, 1, 2)}]
+    others[2]["test_images"] = GOOD["test_images"].reshape(2, 3, 1, 2)
+    assert same.training_sha256 == whole.training_sha256
+    assert len({Dataset(**GOOD | other).training_sha256 for other in others} | {whole.training_sha256}) == 4

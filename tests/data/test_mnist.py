@@ -11,7 +11,6 @@ import time
 import tracemalloc
 import zipfile
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import numpy as np
@@ -40,42 +39,6 @@ FILES = {
 }
 GOOD = {f"{file.name}.gz": gzip.compress(idx(key)) for key, file in FILES.items()}
 IMAGES = "train-images-idx3-ubyte"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = self.server.files.get(self.path.lstrip("/"))
-        if body is None:
-            return self.send_error(404)
-        if body == b"silent":
-            return self.server.stop.wait(10)
-        self.send_response(200)
-        short = body.startswith(b"short")
-        self.send_header("Content-Length", str(len(body) + 100 * short))
-        self.end_headers()
-        return self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def serve():
-    """Serve files of this machine: `serve(files)` is the address."""
-    servers = []
-
-    def start(files):
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.files, server.stop = files, threading.Event()
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/"
-
-    yield start
-    for server in servers:
-        server.stop.set()
-        server.shutdown()
-        server.server_close()
 
 
 def unused():
@@ -245,6 +208,19 @@ def test_files_that_the_user_placed_are_taken_first(world, serve, monkeypatch, u
         (world.cache / name.removesuffix(".gz" * unpack)).write_bytes(gzip.decompress(data) if unpack else data)
     assert_is_mnist(world.load())
     assert world.said == [f"MNIST: getting it from the files in {world.cache}"]
+
+
+def test_a_folder_that_the_user_names_is_the_only_way_and_takes_the_place_of_what_was_kept(world, tmp_path):
+    named = tmp_path / "named"
+    named.mkdir()
+    for name, data in GOOD.items():
+        (named / name).write_bytes(data)
+    assert_is_mnist(mnist.load(world.cache, data=named, say=world.said.append))
+    assert world.said == [f"MNIST: getting it from the files in {named}"]
+    (named / f"{IMAGES}.gz").write_bytes(b"other")
+    with pytest.raises(UserError, match=f"the files in {named}: {IMAGES} starts with"):
+        mnist.load(world.cache, data=named)
+    assert_is_mnist(world.load())
 
 
 def test_a_placed_file_that_is_missing_is_named_and_the_next_way_is_tried(world, serve, monkeypatch):

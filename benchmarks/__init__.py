@@ -1,0 +1,1 @@
+"""Side by side with PyTorch: `python -m benchmarks.step`, and what a start costs: `python -m benchmarks.start`."""

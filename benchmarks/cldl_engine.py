@@ -1,0 +1,88 @@
+"""This engine, as a worker."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import worker
+from benchmarks.networks import recipe
+from cldl.explain import endless, matmul_peak
+from cldl.loss import cldl_loss
+from cldl.training import Trainer
+from data.dataset import Dataset
+from engine.context import Context
+from engine.key import Key
+from engine.parameters import cast
+from engine.workers import CHUNK
+
+
+class CldlEngine:
+    """A trainer on the job's images."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.job = folder, json.loads((folder / "job.json").read_text())
+        self.arrays = dict(np.load(folder / "arrays.npz"))
+        self.versions = {"Python": platform.python_version(), "NumPy": np.__version__}
+        self.trainer = self._trainer(len(self.arrays["labels"]))
+        self.stream = endless(self.trainer)
+
+    def step(self, count: int) -> list[float]:
+        """Seconds of training steps."""
+        return worker.seconds_of(lambda: next(self.stream), count)
+
+    def evaluate(self, count: int) -> list[float]:
+        """Seconds of forward passes over a batch."""
+        return worker.seconds_of(self.trainer.evaluate, count)
+
+    def memory(self) -> dict[str, int]:
+        return worker.memory()
+
+    def peak(self) -> float:
+        """FLOP/s of a matrix product on all threads."""
+        return matmul_peak(self.job["threads"])
+
+    def check(self, double: bool) -> float:
+        """The loss of the first batch without dropout; its gradients go to gradients.npz."""
+        trainer = self._trainer(self.job["batch"], dropout=0.0)
+        if double:
+            loss, gradients = _double(trainer)
+        else:
+            next(trainer.steps())
+            loss, gradients = trainer.tally.loss / trainer.tally.samples, trainer.workers.gradients.views
+        np.savez(self.folder / "gradients.npz", **{p.name: gradient for p, gradient in gradients.items()})
+        return loss
+
+    def _trainer(self, images: int, **values) -> Trainer:
+        batch = self.job["batch"]
+        chosen = recipe(self.job["network"], batch, **values)
+        pixels, labels = self.arrays["images"][:images], self.arrays["labels"][:images]
+        names = tuple(map(str, range(chosen.build().classes)))
+        data = Dataset("noise", pixels, labels, pixels[:batch], labels[:batch], names)
+        trainer = Trainer(chosen, data, threads=self.job["threads"])
+        for parameter in trainer.network.parameters():
+            parameter.value[...] = self.arrays[parameter.name]
+        return trainer
+
+
+def _double(trainer: Trainer) -> tuple[float, dict]:
+    """The loss and gradients in float64."""
+    network, data, chosen = trainer.network, trainer.dataset, trainer.recipe
+    cast(network.parameters(), np.float64)
+    ctx, loss, N = Context(training=True), 0.0, len(data.train_labels)
+    for start in range(0, N, CHUNK):
+        ctx.restart(training=True, key=Key(0), first=start)
+        x = trainer.preprocessing(data.train_images[start : start + CHUNK], ctx).astype(np.float64)
+        labels = data.train_labels[start : start + CHUNK]
+        logits, cache = network.forward(x, ctx)
+        result = cldl_loss(logits, labels, chosen.weights, chosen.exponent, samples=N)
+        network.backward(result.gradients, cache, ctx, need_dx=False)
+        loss += result.value
+    return loss, ctx.gradients()
+
+
+if __name__ == "__main__":
+    worker.serve(CldlEngine)

@@ -1,0 +1,83 @@
+"""What both engines are given: a network in plain words, its weights, images and labels, in a folder.
+
+`job.json` describes the layers by their names and numbers, so that the other engine builds the same network without
+knowing this one; `arrays.npz` holds the parameters (convolutions (k, k, C, D), linear layers (C, D)), images and labels.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cldl.explain import made_up
+from cldl.loss import default_exponent
+from cldl.network import Network
+from cldl.recipes import Recipe
+from engine.errors import UserError
+from engine.key import Key
+from engine.parameters import he, initialise
+from layers import Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
+from layers.layer import Layer
+
+BATCHES = 4  # different ones, taken in turn
+NUMBERS = {
+    Conv2d: lambda c: {
+        "inputs": c.inputs,
+        "outputs": c.outputs,
+        "kernel": c.window.kernel,
+        "stride": c.window.stride,
+        "padding": c.window.padding,
+        "groups": c.window.groups,
+    },
+    MaxPool2d: lambda p: {"kernel": p.kernel, "stride": p.stride, "padding": p.padding, "ceil": p.ceil},
+    Linear: lambda f: {"inputs": f.weight.shape[0], "outputs": f.weight.shape[1]},
+    Dropout: lambda d: {"rate": d.rate},
+    ReLU: lambda _: {},
+    Flatten: lambda _: {},
+    GlobalAvgPool: lambda _: {},
+}
+
+
+def write_job(folder: Path, name: str, recipe: Recipe, threads: int) -> Network:
+    """Put all that a worker needs into the folder; returns the network."""
+    network = recipe.build()
+    initialise(network.parameters(), Key(0))
+    for index, parameter in enumerate(network.parameters()):
+        if len(parameter.shape) > 1 and not parameter.value.any():  # zeros would hide what goes through them
+            parameter.value[...] = he(Key(1).fold(index), parameter.shape)
+    data = made_up(network, recipe.batch_size, BATCHES)
+    job = {
+        "network": name,
+        "batch": recipe.batch_size,
+        "threads": threads,
+        "layers": describe(network),
+        "scale": 1 / (255 * recipe.deviation),
+        "shift": recipe.mean / recipe.deviation,
+        "weights": recipe.weights,
+        "exponent": default_exponent(recipe.classifiers) if recipe.exponent is None else recipe.exponent,
+        "optimiser": recipe.optimiser,
+        "rate": recipe.learning_rate,
+        "momentum": recipe.momentum,
+        "nesterov": recipe.nesterov,
+        "beta2": recipe.beta2,
+        "decay": recipe.weight_decay,
+        "multiples": {p.name: [p.rate, p.decay] for p in network.parameters()},
+    }
+    (folder / "job.json").write_text(json.dumps(job))
+    arrays: dict[str, Any] = {p.name: p.value for p in network.parameters()}
+    np.savez(folder / "arrays.npz", images=data.train_images, labels=data.train_labels, **arrays)
+    return network
+
+
+def describe(network: Network) -> list[dict]:
+    """Every layer with its name (block1.0), kind and numbers, in forward order."""
+    return [{"name": name, "kind": type(layer).__name__, **_numbers(layer)} for name, layer, _ in network.layers()]
+
+
+def _numbers(layer: Layer) -> dict:
+    if type(layer) not in NUMBERS:
+        raise UserError(f"{layer} cannot be described to another engine yet: add it to benchmarks/job.py.")
+    return NUMBERS[type(layer)](layer)

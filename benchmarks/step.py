@@ -1,0 +1,175 @@
+"""A training step and an evaluation, side by side with PyTorch.
+
+python -m benchmarks.step
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import json
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks import check
+from benchmarks.duel import Worker, alternate, middle, pinned, python_has
+from benchmarks.job import write_job
+from benchmarks.networks import BATCH, RECIPES, recipe
+from benchmarks.row import WORK, Engine, Row
+from cldl.commands import guarded, parser, whole
+from cldl.display import Display
+from cldl.explain import explain, step_flops
+from engine.errors import UserError
+from engine.workers import available_threads
+
+CONFIGURATIONS = [(layout, mode) for mode in ("eager", "compiled") for layout in ("default", "channels_last")]
+WARM = 3  # calls that are not timed
+TRIAL = 3  # rounds, of so many calls, in which PyTorch's fastest configuration is found
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    p = parser("benchmarks.step", "Time this engine beside PyTorch.")
+    p.add_argument("networks", nargs="*", metavar="NETWORK", help=f"which of {', '.join(RECIPES)} (otherwise all)")
+    p.add_argument("--work", choices=tuple(WORK), help="only this (otherwise both)")
+    p.add_argument("--batch", type=whole(1), default=BATCH, help="images a step")
+    p.add_argument("--rounds", type=whole(1), default=10, help="blocks of each engine, in turn")
+    p.add_argument("--block", type=whole(1), default=4, help="calls a block")
+    p.add_argument("--threads", type=whole(1, available_threads()), default=available_threads())
+    p.add_argument("--torch-python", default=sys.executable, metavar="PATH", help="the Python that has PyTorch")
+    p.add_argument("--no-compile", action="store_true", help="leave out PyTorch's compiled configurations")
+    p.add_argument("--layers", action="store_true", help="then this engine's time by layer, on one thread")
+    p.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    return p
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status: 0, or 2 for an error that the user can mend."""
+    options = arguments().parse_args(argv)
+    names = options.networks or list(RECIPES)
+    if unknown := [name for name in names if name not in RECIPES]:
+        raise UserError(f"there is no network {unknown[0]!r} here; choose from {', '.join(RECIPES)}.")
+    with_torch = python_has(options.torch_python, "torch")
+    if not with_torch:
+        print(
+            "without PyTorch: `pip install torch`, or name a Python that has it by --torch-python, to compare.",
+            file=sys.stderr,
+        )
+    with pinned(options.threads):
+        found = run(names, options, with_torch)
+    if options.json:
+        print(json.dumps(found, indent=2))
+    return 0
+
+
+def run(names: Sequence[str], options: argparse.Namespace, with_torch: bool) -> dict:
+    """Measure all that is asked for, and say it as it comes, or return it for JSON."""
+    say = (lambda line: None) if options.json else functools.partial(print, flush=True)
+    found: dict = {"machine": processor(), "threads": options.threads, "checks": {}, "rows": [], "layers": {}}
+    say(f"{found['machine']}, {options.threads} threads")
+    for name in names:
+        if with_torch:
+            agreement = agree(name, options)
+            found["checks"][name] = asdict(agreement)
+            say(f"\n{name}: {agreement}")
+        for work in [options.work] if options.work else WORK:
+            row = measure(name, work, options, with_torch)
+            found["rows"].append(row.summary())
+            say(str(row))
+        if options.layers:
+            costs, peak = explain(recipe(name, options.batch))
+            found["layers"][name] = {"peak": peak, "parts": [asdict(cost) for cost in costs]}
+            if not options.json:
+                print()
+                Display().costs(costs, peak, options.batch)
+    return found
+
+
+def agree(name: str, options: argparse.Namespace) -> check.Agreement:
+    """Compare the two engines' gradients, in processes of their own: what the check needs is no part of a step.
+
+    PyTorch answers by its eager configuration, which is what it compiles.
+    """
+    with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
+        folder = Path(place)
+        network = write_job(folder, name, recipe(name, options.batch), options.threads)
+        ours, theirs = (stack.enter_context(w) for w in (cldl(folder, options), torch(folder, options)))
+        return check.check(ours, theirs, folder, network, options.batch)
+
+
+def measure(name: str, work: str, options: argparse.Namespace, with_torch: bool) -> Row:
+    """Time this engine, and beside it the fastest of PyTorch's configurations."""
+    with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
+        folder = Path(place)
+        network = write_job(folder, name, recipe(name, options.batch), options.threads)
+        workers = [stack.enter_context(cldl(folder, options))]
+        workers[0].ask(work, count=WARM)
+        tried: dict[str, float | str] = {}
+        if with_torch:
+            fastest, tried = trial(folder, work, options, stack)
+            workers.append(fastest)
+        seconds = alternate(workers, work, options.rounds, options.block)
+        engines = [
+            Engine(worker.name, worker.versions, blocks, worker.base, worker.ask("memory")["peak"])
+            for worker, blocks in zip(workers, seconds, strict=True)
+        ]
+        forward = 2 * options.batch * network.multiply_adds()
+        flops = step_flops(network, options.batch) if work == "step" else forward
+        return Row(name, work, options.batch, flops, workers[0].ask("peak"), engines, tried)
+
+
+def trial(
+    folder: Path, work: str, options: argparse.Namespace, stack: contextlib.ExitStack
+) -> tuple[Worker, dict[str, float | str]]:
+    """PyTorch's fastest configuration, warm, and what was found of each; the others are ended."""
+    ready: list[Worker] = []
+    found: dict[str, float | str] = {}
+    for layout, mode in CONFIGURATIONS:
+        if mode == "compiled" and options.no_compile:
+            continue
+        worker = stack.enter_context(torch(folder, options, layout, mode))
+        try:
+            worker.ask(work, count=WARM)
+            ready.append(worker)
+        except UserError as error:  # compiling needs a C++ compiler
+            found[worker.name] = str(error)
+            worker.close()
+    if not ready:
+        raise UserError("; ".join(map(str, found.values())))
+    medians = [middle(blocks) for blocks in alternate(ready, work, TRIAL, TRIAL)]
+    fastest = ready[medians.index(min(medians))]
+    for worker, seconds in zip(ready, medians, strict=True):
+        found[worker.name] = seconds
+        if worker is not fastest:
+            worker.close()
+    return fastest, found
+
+
+def cldl(folder: Path, options: argparse.Namespace) -> Worker:
+    """A worker with this engine."""
+    return Worker("cldl", sys.executable, "benchmarks.cldl_engine", folder, threads=options.threads)
+
+
+def torch(folder: Path, options: argparse.Namespace, layout: str = "channels_last", mode: str = "eager") -> Worker:
+    """A worker with PyTorch."""
+    name, module = f"PyTorch {mode} {layout}", "benchmarks.torch_engine"
+    return Worker(name, options.torch_python, module, folder, layout, mode, threads=options.threads)
+
+
+def processor() -> str:
+    """What the system calls the processor."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The child's side of a pipe: an engine that keeps its warm state and sleeps until it is asked to do something.
+
+Each line that comes in is JSON, [method, arguments]; each line that goes out is {"result": ...} or {"error": "..."}.
+Nothing but the standard library is needed here, for PyTorch may live in another environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def serve(make: Callable) -> None:
+    """Make an engine of the command line's words, and do as it is told until the pipe closes."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what others print is no answer
+
+    def answer(ask: Callable):
+        try:
+            reply = {"result": ask()}
+        except Exception as error:
+            reply = {"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}
+        print(json.dumps(reply), file=answers, flush=True)
+
+    engine: list = []
+
+    def begin() -> dict:
+        engine.append(make(Path(sys.argv[1]), *sys.argv[2:]))
+        return {"versions": engine[0].versions, "memory": memory()}
+
+    answer(begin)
+    for line in sys.stdin:
+        method, arguments = json.loads(line)
+        answer(lambda method=method, arguments=arguments: getattr(engine[0], method)(**arguments))
+
+
+def seconds_of(act: Callable[[], object], count: int) -> list[float]:
+    """How long each of `count` calls takes."""
+    seconds = []
+    for _ in range(count):
+        began = time.perf_counter()
+        act()
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def memory() -> dict[str, int]:
+    """Bytes of this process in memory: now, and at its peak."""
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        # not resource's ru_maxrss: on Linux that begins with what the parent had when it started us
+        return {now: 1024 * int(lines[key].split()[0]) for now, key in (("now", "VmRSS"), ("peak", "VmHWM"))}
+    except (OSError, KeyError):
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return {"now": most, "peak": most}

@@ -1,0 +1,52 @@
+"""From a picture in a file to an image of the size that a network takes."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from engine.errors import UserError
+
+
+def open_picture(path: Path) -> Image.Image:
+    """The picture in a PNG or JPEG file, upright and decoded.
+
+    Raises:    UserError for a file that cannot be read as a picture, or has too many pixels.
+    """
+    if not os.path.isfile(path):  # unlike Path.is_file it never raises
+        what = "is a folder" if os.path.isdir(path) else "is not there"
+        raise UserError(f"{path} {what}: give the path of a PNG or JPEG file.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("PNG", "JPEG")) as picture:
+                return ImageOps.exif_transpose(picture)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        limit = f"{Image.MAX_IMAGE_PIXELS:,}"
+        raise UserError(f"{path} has more than {limit} pixels: give a smaller picture.") from None
+    except Exception as error:  # Pillow reports damage with nearly any exception
+        reason = "may not be read" if isinstance(error, PermissionError) else "cannot be read as a PNG or JPEG picture"
+        raise UserError(f"{path} {reason}: give an intact file of one of these kinds.") from error
+
+
+def read_picture(path: Path, height: int, width: int) -> np.ndarray:
+    """The picture in a PNG or JPEG file as a colour image (height, width, 3) uint8.
+
+    What is transparent becomes white. A picture of another size is cut to the middle of the right proportions and resized.
+
+    Raises:    UserError as `open_picture`.
+    """
+    picture = open_picture(path)
+    if picture.mode.startswith("I"):  # 16 bits
+        picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    picture = picture.convert("RGB")
+    if picture.size != (width, height):
+        picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(picture)

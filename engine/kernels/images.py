@@ -1,0 +1,54 @@
+"""What is done to images before they enter a network: contrast, and random crops and reflections."""
+
+import math
+
+import numpy as np
+
+from engine.jit import jit
+from engine.key import philox
+
+_ZERO, _WORD, _TOP = np.uint64(0), np.uint64(32), np.uint64(31)
+
+
+@jit
+def contrast(pixels, x, norm):
+    """x (N, D) = norm (p - mean p) / ||p - mean p|| for each row p of pixels (N, D) uint8; a row of one value gives 0.
+
+    The sums are whole numbers, so they are exact: D ||p - mean p||^2 = D sum p^2 - (sum p)^2.
+    """
+    N, D = pixels.shape
+    for n in range(N):
+        total, squares = np.int64(0), np.int64(0)
+        for d in range(D):
+            p = np.int64(pixels[n, d])
+            total += p
+            squares += p * p
+        spread = D * squares - total * total
+        scale = norm / math.sqrt(spread / D) if spread > 0 else 0.0
+        mean = total / D
+        for d in range(D):
+            x[n, d] = (pixels[n, d] - mean) * scale
+
+
+@jit
+def crop_flip(x, y, padding, first, k0, k1):
+    """y (N, H, W, C): x with `padding` zeros on each side, cut out at a random place, and reflected in half the cases.
+
+    The batch's sample s uses philox at counter (0, s): word 0 for the row, word 1 for the column at which the window of
+    H x W pixels begins, each in 0 .. 2 padding (floor(word (2 padding + 1) / 2^32)), the highest bit of word 2 for the
+    reflection, left to right. So chunks do not matter.
+    """
+    N, H, W, C = x.shape
+    places = np.uint64(2 * padding + 1)
+    for n in range(N):
+        words = philox(_ZERO, np.uint64(first + n), _ZERO, _ZERO, k0, k1)
+        top = np.int64((words[0] * places) >> _WORD) - padding
+        left = np.int64((words[1] * places) >> _WORD) - padding
+        flip = words[2] >> _TOP == 1
+        for i in range(H):
+            h = i + top
+            for j in range(W):
+                w = (W - 1 - j if flip else j) + left
+                inside = 0 <= h < H and 0 <= w < W
+                for c in range(C):
+                    y[n, i, j, c] = x[n, h, w, c] if inside else 0

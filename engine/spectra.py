@@ -1,0 +1,80 @@
+"""Products of spectra: for every frequency a product of complex matrices, made of three real ones.
+
+With X = Xr + i Xi and V = Vr + i Vi (Gauss's three products for four):
+
+    T = (Xr + Xi) Vr,    Re X V = T - Xi (Vr + Vi),    Im X V = T + Xr (Vi - Vr)
+
+so a factor on the right is kept as the three planes (Vr, Vi - Vr, -(Vr + Vi)), and X, and the product, as two. The other product,
+X^T E, which is the gradient of V, is summed over many calls, and therefore kept in three parts until the end:
+
+    G0 = (Xr + Xi)^T Er,   G1 = Xr^T (Ei - Er),   G2 = Xi^T (Er + Ei);   Re X^T E = G0 - G2,   Im X^T E = G0 + G1
+"""
+
+import numpy as np
+
+from .jit import jit
+from .simd import LANES, load, pointer, store
+from .tile import in_vectors, product
+
+Array = np.ndarray
+
+
+def multiply(X: Array, V: Array, Y: Array, n: int) -> None:
+    """Y = X V: the first n rows of X (F, 2, n or more, C), V (F, 3, C, D) in its three planes, Y (F, 2, n or more, D)."""
+    if in_vectors(X, V):
+        _multiply(X, V, Y, n, -Y.dtype.type(np.inf))
+        return
+    real, imaginary = X[:, 0, :n], X[:, 1, :n]
+    T = (real + imaginary) @ V[:, 0]
+    Y[:, 0, :n] = T + imaginary @ V[:, 2]
+    Y[:, 1, :n] = T + real @ V[:, 1]
+
+
+def accumulate(X: Array, E: Array, G: Array, n: int) -> None:
+    """G += the three parts of X^T E: the first n rows of X (F, 2, n or more, C) and E (F, 2, n or more, D), G (F, 3, C, D)."""
+    if in_vectors(X, E):
+        _accumulate(X, E, G, n, -G.dtype.type(np.inf))
+        return
+    (Xr, Xi), (Er, Ei) = ((S[:, 0, :n], S[:, 1, :n]) for S in (X, E))
+    for part, (A, B) in enumerate(((Xr + Xi, Er), (Xr, Ei - Er), (Xi, Er + Ei))):
+        G[:, part] += A.swapaxes(1, 2) @ B
+
+
+@jit
+def _multiply(X, V, Y, n, none):
+    F, _, rows, C = X.shape
+    y_rows, D = Y.shape[2:]
+    sums, nothing = np.empty(n * C, X.dtype), np.zeros(D, X.dtype)
+    X, V, Y, both, zeros = pointer(X), pointer(V), pointer(Y), pointer(sums), pointer(nothing)
+    for f in range(F):
+        real, re, v = 2 * f * rows * C, 2 * f * y_rows * D, 3 * f * C * D
+        imaginary, im = real + rows * C, re + y_rows * D
+        _add(X, real, 1, X, imaginary, both, n * C)
+        product(both, 0, C, 1, V, v, D, zeros, 0, 0, Y, re, D, n, C, D, none)
+        product(X, real, C, 1, V, v + C * D, D, Y, re, D, Y, im, D, n, C, D, none)
+        product(X, imaginary, C, 1, V, v + 2 * C * D, D, Y, re, D, Y, re, D, n, C, D, none)
+
+
+@jit
+def _accumulate(X, E, G, n, none):
+    F, _, rows, C = X.shape
+    e_rows, D = E.shape[2:]
+    x_sum, e_sum, e_difference = np.empty(n * C, X.dtype), np.empty(n * D, X.dtype), np.empty(n * D, X.dtype)
+    X, E, G = pointer(X), pointer(E), pointer(G)
+    x_both, e_both, e_rest = pointer(x_sum), pointer(e_sum), pointer(e_difference)
+    for f in range(F):
+        real, re, g = 2 * f * rows * C, 2 * f * e_rows * D, 3 * f * C * D
+        imaginary, im = real + rows * C, re + e_rows * D
+        _add(X, real, 1, X, imaginary, x_both, n * C)
+        _add(E, re, 1, E, im, e_both, n * D)
+        _add(E, re, -1, E, im, e_rest, n * D)
+        product(x_both, 0, 1, C, E, re, D, G, g, D, G, g, D, C, n, D, none)
+        product(X, real, 1, C, e_rest, 0, D, G, g + C * D, D, G, g + C * D, D, C, n, D, none)
+        product(X, imaginary, 1, C, e_both, 0, D, G, g + 2 * C * D, D, G, g + 2 * C * D, D, C, n, D, none)
+
+
+@jit
+def _add(A, a, sign, B, b, C, count):
+    """C = sign A + B, `count` numbers from the places a, b and 0 on; all whole vectors."""
+    for i in range(0, count, LANES):
+        store(C, i, sign * load(A, a + i) + load(B, b + i))

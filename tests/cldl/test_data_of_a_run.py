@@ -1,0 +1,246 @@
+"""What a run is fed with: its preprocessing and augmentation, the same at every resume, evaluation and prediction."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cldl import commands, evaluate, figures, predict, recipes, report, train
+from cldl.network import Network
+from cldl.recipes import find
+from cldl.runs import Run
+from cldl.training import Trainer
+from data.preprocessing import Scale
+from engine.context import Context
+from engine.parameters import he
+from layers import Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU, Sequential
+from tests.cldl import synthetic
+
+COLOURS = ("red apple", "green leaf", "blue sky")
+PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def network(classes=3):
+    """Two classifiers for colour images of 12 x 10 pixels."""
+    blocks = [
+        Sequential(Conv2d(3, 6, 3, padding=1, weight=he), ReLU(), MaxPool2d(2)),
+        Sequential(Dropout(0.3), Conv2d(6, classes, 3, padding=1, weight=he)),
+    ]
+    return Network(blocks, [Sequential(Flatten(), Linear(180, classes)), GlobalAvgPool()], (12, 10, 3))
+
+
+def photographs(seed=0):
+    """Images whose label is their brightest colour."""
+    rng = np.random.default_rng(seed)
+
+    def part(n):
+        labels = np.arange(n) % 3
+        images = rng.integers(0, 150, (n, 12, 10, 3))
+        images[np.arange(n), :, :, labels] += 100
+        return images.astype(np.uint8), labels
+
+    return replace(synthetic.digits(), **dict(zip(PARTS, (*part(60), *part(20)), strict=True)), class_names=COLOURS)
+
+
+VALUES = {"classifiers": 2, "weights": (1.0, 1.0), "batch_size": 20, "warmup": 0.0, "epochs": 2}
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """The commands on these photographs under the name of CIFAR-100, in a folder of our own."""
+    monkeypatch.setattr(recipes.Recipe, "build", lambda recipe: network())
+    monkeypatch.setitem(commands.LOADERS, "cifar100", lambda cache, data, say: photographs(0 if data is None else 1))
+    monkeypatch.setenv("CLDL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(report, "DPI", 30)  # quickly drawn
+    monkeypatch.setattr(figures, "ROWS", 1)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(main, *arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def started(folder, *more, epochs=2, kind="gcn_zca"):
+    arguments = ["--dataset", "cifar100", "--preprocessing", kind, "--augment", "yes", "--classifiers", 2]
+    arguments += ["--weights", "1,1", "--batch-size", 20, "--warmup", 0, "--threads", 2, "--epochs", epochs]
+    return command(train.main, "mnist_nin", *arguments, "--run", folder, *more)
+
+
+def test_the_configuration_names_what_the_run_was_fed_with(world):
+    assert started("run", "--limit-train", 40) == 0
+    config = json.loads((world / "run" / "config.json").read_text())
+    data = photographs()
+    assert config["training_sha256"] == data.training_sha256  # of all images, whatever the limit
+    assert (
+        config["preprocessing_sha256"]
+        == find("mnist_nin").changed(preprocessing="gcn_zca").make_preprocessing(data).sha256
+    )
+    assert config["classes"] == list(COLOURS)
+    assert config["recipe"]["augment"] is True
+    assert [path.name for path in (world / "cache").iterdir()] == [f"gcn_zca-{data.training_sha256[:16]}.h5"]
+
+
+def test_scale_is_fitted_to_nothing_and_keeps_nothing(world):
+    assert started("run", kind="scale") == 0
+    assert json.loads((world / "run" / "config.json").read_text())["preprocessing_sha256"] is None
+    assert not (world / "cache").exists()
+
+
+@pytest.fixture
+def run(world, capsys):
+    assert started("run") == 0
+    capsys.readouterr()
+    return world / "run"
+
+
+AGAIN = {
+    "resume": (train.main, ["--resume", "--run"]),
+    "evaluate": (evaluate.main, []),
+    "predict": (predict.main, []),
+}
+
+
+def again(name, run, *more):
+    Image.fromarray(np.full((24, 20, 3), (20, 20, 250), np.uint8)).save(run.parent / "sky.png")
+    main, arguments = AGAIN[name]
+    images = [run.parent / "sky.png"] if name == "predict" else []
+    return command(main, *arguments, run, *images, *more)
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_the_same_data_and_fit_are_taken_again(run, name, capsys):
+    assert again(name, run) == 0
+    assert "fitting" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_another_copy_of_the_data_is_refused_in_a_sentence_and_nothing_is_fitted_on_it(run, name, capsys):
+    assert again(name, run, "--data", "elsewhere") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: the run was trained on other images or labels than this copy of squares has")
+    assert error.count("\n") == 1
+    assert len(list((run.parent / "cache").iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_another_fit_is_refused_in_a_sentence(run, name, capsys):
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"preprocessing_sha256": "0" * 64}))
+    assert again(name, run) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: the run was trained with another gcn_zca than the one in")
+    assert config["preprocessing_sha256"] in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_a_fit_that_was_deleted_is_made_again_to_the_same_bits(run, name):
+    for path in (run.parent / "cache").iterdir():
+        path.unlink()
+    assert again(name, run) == 0
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_a_run_of_a_version_that_kept_no_sums_goes_on(run, name):
+    config = json.loads((run / "config.json").read_text())
+    for key in ("training_sha256", "preprocessing_sha256", "classes"):
+        del config[key]
+    (run / "config.json").write_text(json.dumps(config))
+    assert again(name, run) == 0
+
+
+def test_a_colour_picture_of_any_size_is_answered_by_the_name_of_its_class(world, capsys):
+    assert started("run", "--learning-rate", 0.02, epochs=15, kind="standard") == 0
+    capsys.readouterr()
+    for k, (name, size) in enumerate(zip(COLOURS, [(12, 10), (64, 31), (9, 200)], strict=True)):
+        picture = np.full((*size, 3), 60, np.uint8)
+        picture[..., k] = 220
+        Image.fromarray(picture).save("picture.png")
+        assert command(predict.main, "run", "picture.png") == 0
+        assert capsys.readouterr().out.startswith(f"picture.png: {name}, decided by")
+
+
+def trainer(threads=2, chunk=None, **values):
+    t = Trainer(find("mnist_nin").changed(**{**VALUES, **values}), photographs(), seed=0, threads=threads)
+    t.workers.chunk = chunk or t.workers.chunk
+    return t
+
+
+def gradients(**options):
+    t = trainer(**options)
+    next(t.steps())
+    return t.workers.gradients.buffer.copy()
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(recipes.Recipe, "build", lambda recipe: network())
+
+
+@pytest.mark.parametrize("kind", ["standard", "gcn_zca"])
+def test_augmentation_depends_on_neither_chunks_nor_threads(small, kind):
+    options = {"preprocessing": kind, "augment": True}
+    first = gradients(threads=1, **options)
+    size = np.abs(first).max()
+    for threads, chunk in ((1, 3), (2, 7), (2, 1)):
+        assert np.abs(gradients(threads=threads, chunk=chunk, **options) - first).max() < 1e-4 * size
+    assert np.abs(gradients(preprocessing=kind, augment=False) - first).max() > 1e-2 * size
+
+
+def test_a_run_with_augmentation_restored_after_a_step_goes_on_to_the_same_bits(small):
+    whole, part, rest = (trainer(preprocessing="gcn_zca", augment=True) for _ in range(3))
+    list(whole.steps())
+    next(part.steps())
+    arrays, numbers = part.state()
+    rest.restore({name: array.copy() for name, array in arrays.items()}, numbers)
+    list(rest.steps())
+    for a, b in zip(whole.network.parameters(), rest.network.parameters(), strict=True):
+        np.testing.assert_array_equal(a.value, b.value)
+
+
+def test_test_images_are_never_augmented(small):
+    plain, augmented = trainer(), trainer(augment=True)
+    for a, b in zip(plain.evaluate().logits, augmented.evaluate().logits, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_preprocessed_images_are_cropped_and_every_step_draws_anew(small):
+    t = trainer(augment=True, preprocessing="standard", batch_size=60)
+    given, seen = [], []
+    apply = t.augmentation
+
+    def watched(x, ctx):
+        given.append(x.copy())
+        seen.append(apply(x, ctx).copy())
+        return seen[-1]
+
+    t.augmentation = watched
+    t.workers.chunk = 60
+    images = t.dataset.train_images
+    t._train(np.arange(60))
+    t._train(np.arange(60))
+    for x in given:
+        np.testing.assert_array_equal(x, t.preprocessing(images, Context()))
+    assert not np.array_equal(*seen)
+
+
+def test_a_trainer_takes_the_preprocessing_that_it_is_given(small):
+    t = Trainer(find("mnist_nin").changed(**VALUES, preprocessing="gcn_zca"), photographs(), Scale(0.5, 2.0))
+    assert t.preprocessing.mean == 0.5
+
+
+def test_a_data_set_with_another_number_of_classes_is_refused(small):
+    data = replace(photographs(), class_names=(*COLOURS, "dark night"))
+    with pytest.raises(
+        commands.UserError, match="squares has 4 classes; the network tells 3 apart: choose another recipe"
+    ):
+        Trainer(find("mnist_nin").changed(**VALUES), data)
+
+
+def test_the_recipe_of_an_earlier_run_is_not_augmented():
+    config = {"recipe": {"name": "mnist_nin", "mean": 0.25}}
+    recipe = Run(None, config).recipe
+    assert (recipe.preprocessing, recipe.augment, recipe.mean) == ("scale", False, 0.25)

@@ -1,0 +1,103 @@
+"""Products by tiles are the products of NumPy, for every number of rows, columns and terms."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import affine, spectra, tile
+from engine.context import Context
+from engine.jit import jit
+from engine.key import Key
+from engine.simd import LANES, pointer
+
+DTYPES = [np.float32, np.float64]
+rows, vectors, terms = st.integers(1, 15), st.integers(1, 2 * tile.WIDEST + 1), st.integers(0, 9)
+
+
+def normal(seed, *shape, dtype=np.float64):
+    return Key(seed).normal(shape).astype(dtype)
+
+
+def limit(dtype, K):
+    return 4 * (K + 1) * np.finfo(dtype).eps * 10  # K terms of size 3 or less, twice rounded
+
+
+@jit
+def product(A, B, Z, C, transposed, floor):
+    (n, D), K = C.shape, len(B)
+    steps = (1, n) if transposed else (K, 1)
+    tile.product(
+        pointer(A), 0, steps[0], steps[1], pointer(B), 0, D, pointer(Z), 0, D, pointer(C), 0, D, n, K, D, floor
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", [False, True])
+@given(n=rows, v=vectors, K=terms)
+def test_a_product_is_the_sum_of_its_terms_from_where_it_begins(dtype, transposed, n, v, K):
+    A, B, begin = (
+        normal(1, n, K, dtype=dtype),
+        normal(2, K, v * LANES, dtype=dtype),
+        normal(3, n, v * LANES, dtype=dtype),
+    )
+    C = np.full_like(begin, np.nan)
+    stored = np.ascontiguousarray(A.T) if transposed else A
+    product(stored, B, begin, C, transposed, dtype(-np.inf))
+    expected = begin.astype(float) + A.astype(float) @ B.astype(float)
+    np.testing.assert_allclose(C, expected, rtol=0, atol=limit(dtype, K))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_floor_lifts_what_is_below_it_and_keeps_what_is_no_number(dtype):
+    A, B = np.ones((1, 1), dtype), np.full((1, LANES), -2, dtype)
+    begin, C = np.arange(LANES, dtype=dtype)[None], np.empty((1, LANES), dtype)
+    begin[0, -1] = np.nan
+    product(A, B, begin, C, False, dtype(0))
+    assert C[0, :5].tolist() == [0, 0, 0, 1, 2]
+    assert np.isnan(C[0, -1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("columns", [LANES, LANES + 1])
+@given(n=rows, C=st.sampled_from([1, 5, LANES]), relu=st.booleans(), need_dx=st.booleans())
+def test_an_affine_map_and_its_backward_are_those_of_numpy(dtype, columns, n, C, relu, need_dx):
+    x, W, b, dy = (
+        normal(s, *shape, dtype=dtype) for s, shape in enumerate(((n, C), (C, columns), (columns,), (n, columns)))
+    )
+    y, dx, dW, db = np.empty_like(dy), np.full_like(x, np.nan), np.ones_like(W), np.ones_like(b)
+    affine.forward(x, W, b, y, relu)
+    expected = x.astype(float) @ W + b
+    np.testing.assert_allclose(y, np.maximum(expected, 0) if relu else expected, rtol=0, atol=limit(dtype, C))
+    affine.backward(x, y if relu else None, dy, W, dx if need_dx else None, dW, db, Context())
+    g = np.where(y > 0, dy, 0).astype(float) if relu else dy.astype(float)
+    np.testing.assert_allclose(dW, 1 + x.T @ g, rtol=0, atol=limit(dtype, n))
+    np.testing.assert_allclose(db, 1 + g.sum(axis=0), rtol=0, atol=limit(dtype, n))
+    if need_dx:
+        np.testing.assert_allclose(dx, g @ W.T, rtol=0, atol=limit(dtype, columns))
+
+
+def test_a_long_batch_goes_block_by_block():
+    n = 2 * affine.BLOCK + 5
+    x, W, dy = normal(1, n, LANES), normal(2, LANES, LANES), normal(3, n, LANES)
+    dx, dW, db, y = np.empty_like(x), np.zeros_like(W), np.zeros(LANES), np.empty_like(dy)
+    affine.forward(x, W, db.copy(), y, relu=True)
+    affine.backward(x, y, dy, W, dx, dW, db, Context())
+    g = dy * (x @ W > 0)
+    for actual, expected in ((dx, g @ W.T), (dW, x.T @ g), (db, g.sum(axis=0))):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(F=st.integers(1, 3), n=rows, C=st.sampled_from([3, LANES]), D=st.sampled_from([5, 2 * LANES]))
+def test_three_real_products_are_the_complex_one(dtype, F, n, C, D):
+    X, E = (normal(s, F, 2, n + 1, width, dtype=dtype) for s, width in ((1, C), (2, D)))
+    v = normal(3, F, C, D) + 1j * normal(4, F, C, D)
+    V = np.stack([v.real, v.imag - v.real, -v.real - v.imag], axis=1).astype(dtype)
+    Y, G = np.full((F, 2, n + 1, D), np.nan, dtype), np.zeros((F, 3, C, D), dtype)
+    spectra.multiply(X, V, Y, n)
+    spectra.accumulate(X, E, G, n)
+    x, e = (S[:, 0, :n].astype(float) + 1j * S[:, 1, :n] for S in (X, E))
+    np.testing.assert_allclose(Y[:, 0, :n] + 1j * Y[:, 1, :n], x @ v, rtol=0, atol=4 * limit(dtype, C))
+    gradient = G[:, 0] - G[:, 2] + 1j * (G[:, 0] + G[:, 1])
+    np.testing.assert_allclose(gradient, x.swapaxes(1, 2) @ e, rtol=0, atol=4 * limit(dtype, n))

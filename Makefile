@@ -1,11 +1,11 @@
-# Two targets do everything: `make mnist` trains, `make test` tests. Both make what they need.
+# Two targets do everything: `make mnist` trains, `make test` tests. Every target makes what it needs.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help mnist test lint bench clean
+.PHONY: help mnist test lint coverage mutate bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -22,11 +22,20 @@ lint: $(VENV)/installed-for-tests  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+coverage: $(VENV)/installed-for-tests  ## lines of the layers, the loss and the gradient checker that tests run
+	NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q --cov=layers --cov=cldl.loss --cov=engine.gradcheck \
+	  --cov-report=term-missing --cov-fail-under=98 \
+	  tests/layers tests/cldl/test_loss.py tests/engine/test_gradcheck.py tests/engine/test_gradcheck_layers.py
+
+mutate: $(VENV)/installed-for-tests  ## put slips into layers and loss, one at a time: tests must notice (ARGS='layers.relu.*')
+	$(PIP) --editable '.[mutation]'
+	$(BIN)/python tools/mutate.py $(ARGS)
+
 bench: $(VENV)/installed  ## time a step, beside PyTorch where there is one (ARGS='--torch-python PATH --layers ...')
 	$(BIN)/python -m benchmarks.step $(ARGS)
 
 clean:  ## remove the environment and what tests leave
-	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage build *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -67,17 +67,16 @@ class MaxPool2d(_Pool2d):
 
         Windows of zeros only are passed over: a ReLU below has made them, and its own kinks are counted there.
         """
-        p = self.padding
-        padded = np.pad(x, ((0, 0), (p, p + self.stride), (p, p + self.stride), (0, 0)), constant_values=-np.inf)
-        Ho, Wo, _ = self.output_shape(x.shape[1:])
-        padded = np.pad(padded, ((0, 0), (0, self.kernel), (0, self.kernel), (0, 0)), constant_values=-np.inf)
-        view = np.lib.stride_tricks.sliding_window_view(padded, (self.kernel, self.kernel), (1, 2))
-        view = view[:, :: self.stride, :: self.stride][:, :Ho, :Wo]  # (N, Ho, Wo, C, k, k)
-        if self.kernel == 1:
+        k, s, p = self._window
+        if k == 1:
             return np.inf
-        top = np.partition(view.reshape(*view.shape[:4], -1), -2, axis=-1)[..., -2:]
+        Ho, Wo, _ = self.output_shape(x.shape[1:])
+        padded = np.pad(x, ((0, 0), (p, p + s), (p, p + s), (0, 0)), constant_values=-np.inf)
+        view = np.lib.stride_tricks.sliding_window_view(padded, (k, k), (1, 2))
+        view = view[:, ::s, ::s][:, :Ho, :Wo]  # (N, Ho, Wo, C, k, k)
+        top = np.sort(view.reshape(*view.shape[:4], -1))[..., -2:]
         gaps = np.where((top == 0).all(axis=-1), np.inf, top[..., 1] - top[..., 0])
-        return float(gaps.min(initial=np.inf)) / 2
+        return float(gaps.min()) / 2
 
 
 class AvgPool2d(_Pool2d):

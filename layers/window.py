@@ -27,7 +27,7 @@ def windows(extent: int, kernel: int, stride: int, padding: int, ceil: bool = Fa
 
 def check_window(kernel: int, stride: int, padding: int, pooling: bool = False) -> None:
     """Raise unless kernel and stride are at least 1, and the padding is from 0 to kernel - 1 (half of it in pooling)."""
-    most = kernel // 2 if pooling else kernel - 1
+    most = max(kernel // 2 if pooling else kernel - 1, 0)
     if kernel < 1 or stride < 1 or not 0 <= padding <= most:
         raise UserError(
             f"kernel {kernel}, stride {stride}, padding {padding} make no window: kernel and stride must be 1 or more, "

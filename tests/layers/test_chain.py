@@ -1,0 +1,89 @@
+"""Layers one after another: nobody computes what nobody wants, and memory comes back as soon as nobody needs it."""
+
+import numpy as np
+import pytest
+
+from engine.context import Context
+from engine.key import Key
+from layers import Conv2d, Dropout, Flatten, Layer, MaxPool2d, ReLU, Sequential
+
+
+class Twice(Layer):
+    """y = 2 x; remembers whether its dx was wanted."""
+
+    def __init__(self):
+        self.wanted = None
+
+    def forward(self, x, ctx):
+        return 2 * x, None
+
+    def backward(self, dy, cache, ctx, need_dx=True):
+        self.wanted = need_dx
+        return 2 * dy if need_dx else None
+
+
+class Watched(Conv2d):
+    """A convolution that remembers whether its dx was wanted."""
+
+    def backward(self, dy, cache, ctx, need_dx=True, **options):
+        self.wanted = need_dx
+        return super().backward(dy, cache, ctx, need_dx, **options)
+
+
+@pytest.mark.parametrize("need_dx", [True, False])
+@pytest.mark.parametrize("layers", [[Twice(), Twice(), Twice()], [Watched(2, 2, 1), ReLU(), Watched(2, 2, 1), ReLU()]])
+def test_only_the_first_layer_may_leave_its_dx_out_and_only_if_nobody_wants_it(layers, need_dx):
+    net, ctx = Sequential(*layers), Context()
+    y, cache = net.forward(np.ones((1, 2, 2, 2), np.float32), ctx)
+    dx = net.backward(np.ones_like(y), cache, ctx, need_dx=need_dx)
+    assert (dx is not None) == need_dx
+    wanted = [layer.wanted for layer in layers if hasattr(layer, "wanted")]
+    assert wanted == [need_dx] + [True] * (len(wanted) - 1)
+
+
+def backward_bytes(depth, need_dx=True):
+    """What the backward pass of `depth` ReLUs adds to the memory that the pass holds."""
+    net, ctx = Sequential(*[ReLU() for _ in range(depth)]), Context()
+    x = Key(1).normal((4, 4))
+    _, cache = net.forward(x, ctx)
+    before = ctx.nbytes
+    net.backward(np.ones_like(x), cache, ctx, need_dx=need_dx)
+    return ctx.nbytes - before
+
+
+def test_a_deep_stack_needs_no_more_memory_on_the_way_back_than_two_layers():
+    assert backward_bytes(9) == backward_bytes(2) == 2 * 4 * 4 * 8
+
+
+def test_a_gradient_nobody_needs_is_given_back_where_the_lowest_layer_gives_none():
+    net, ctx = Sequential(Conv2d(2, 2, 1), MaxPool2d(2)), Context()
+    y, cache = net.forward(np.ones((1, 2, 2, 2), np.float32), ctx)
+    before = ctx.nbytes
+    for _ in range(3):
+        assert net.backward(np.ones_like(y), cache, ctx, need_dx=False) is None
+        grown, before = ctx.nbytes - before, ctx.nbytes
+    assert grown == 0
+
+
+@pytest.mark.parametrize(
+    "layers", [[ReLU(), ReLU()], [Dropout(0.5), Flatten()], [ReLU(), Flatten()], [Flatten(), ReLU()]]
+)
+def test_neither_the_callers_gradient_nor_the_one_that_it_gets_is_given_away(layers):
+    net, ctx = Sequential(*layers), Context()
+    y, cache = net.forward(np.ones((2, 2, 2)), ctx)
+    dy = ctx.empty(y.shape, y.dtype)
+    dy.fill(7)
+    dx = net.backward(dy, cache, ctx)
+    for _ in range(4):
+        later = ctx.empty(dx.shape, dx.dtype)
+        assert not np.may_share_memory(later, dy)
+        assert not np.may_share_memory(later, dx)
+
+
+def test_what_is_asked_of_all_is_asked_of_each_at_its_own_input():
+    net = Sequential(Conv2d(1, 2, 3), MaxPool2d(2), Conv2d(2, 3, 1), Sequential(ReLU(), Flatten()))
+    assert net.output_shape((6, 6, 1)) == (12,)
+    assert net.multiply_adds((6, 6, 1)) == 4 * 4 * 9 * 2 + 2 * 2 * 2 * 3
+    assert repr(Sequential(ReLU(), Flatten())) == "Sequential(ReLU(), Flatten())"
+    x = np.array([[0.5, -3.0]])
+    assert Sequential(Sequential(Twice(), ReLU()), Twice()).kink_distance(x, Context()) == 1

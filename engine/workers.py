@@ -44,7 +44,8 @@ class Workers:
     def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None:
         """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`; the first exception is raised again."""
         self._images.renew(self._pool)
-        shares = [(thread, samples, work, training, key or Key(0)) for thread in range(self.threads)]
+        chunk = min(self.chunk, -(-samples // self.threads))  # a small batch is work for all threads too
+        shares = [(thread, chunk, samples, work, training, key or Key(0)) for thread in range(self.threads)]
         futures = [self._pool.submit(self._share, *share) for share in shares]
         wait(futures)
         for future in futures:
@@ -53,14 +54,14 @@ class Workers:
             for other in self._gradients[1:]:
                 self.gradients.buffer += other.buffer
 
-    def _share(self, thread: int, samples: int, work: Work, training: bool, key: Key) -> None:
+    def _share(self, thread: int, chunk: int, samples: int, work: Work, training: bool, key: Key) -> None:
         ctx = self._contexts[thread]
         self._gradients[thread].buffer.fill(0)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss
             try:
-                for start in range(thread * self.chunk, samples, self.threads * self.chunk):
+                for start in range(thread * chunk, samples, self.threads * chunk):
                     ctx.restart(training=training, key=key, first=start)
-                    work(ctx, start, min(start + self.chunk, samples))
+                    work(ctx, start, min(start + chunk, samples))
             finally:
                 ctx.gradients()
 

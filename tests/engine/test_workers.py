@@ -111,3 +111,12 @@ def test_an_exception_in_a_thread_is_raised_again_and_leaves_no_gradient_behind(
 
 def test_as_many_threads_as_processors_by_default():
     assert Workers(network().parameters()).threads == available_threads() >= 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "threads", "chunks"), [(7, 2, [(0, 4), (4, 7)]), (7, 1, [(0, 5), (5, 7)]), (1, 3, [(0, 1)])]
+)
+def test_a_batch_smaller_than_a_chunk_is_shared_by_all_threads(samples, threads, chunks):
+    done = []
+    Workers([], threads=threads, chunk=5).run(samples, lambda ctx, start, stop: done.append((start, stop)))
+    assert sorted(done) == chunks

@@ -15,7 +15,7 @@ import numpy as np
 from cldl.explain import made_up
 from cldl.loss import default_exponent
 from cldl.network import Network
-from cldl.recipes import Recipe
+from cldl.recipe import Recipe
 from engine.errors import UserError
 from engine.key import Key
 from engine.parameters import he, initialise

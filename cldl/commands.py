@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from cldl.recipes import Recipe
+from cldl.recipe import Recipe
 from cldl.runs import Run
 from data.cache import VARIABLE, cache_folder
 from data.dataset import Dataset

@@ -21,7 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cldl.network import Network
-from cldl.recipes import Recipe
+from cldl.recipe import Recipe
 from cldl.training import Tally, Trainer
 from data.dataset import Dataset
 from engine.context import Context

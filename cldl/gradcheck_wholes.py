@@ -8,7 +8,7 @@ import numpy as np
 
 from cldl.gradcheck_cases import Choose
 from cldl.loss import cldl_loss
-from cldl.networks import nin_mnist
+from cldl.networks import nin
 from engine.context import Context
 from engine.gradcheck import GradientReport, check_gradients, grid
 from engine.key import Key
@@ -50,9 +50,9 @@ def check_cldl_loss(choose: Choose, seed: int) -> GradientReport:
     return check_gradients(*loss_pair(labels, weights, exponent, through, frozen), logits, seed=seed)
 
 
-def check_nin_mnist(choose: Choose, seed: int) -> GradientReport:
+def check_nin(choose: Choose, seed: int) -> GradientReport:
     """CLDL-NIN from pixels and every weight to the loss, in float64, in random directions."""
-    network = nin_mnist(3)
+    network = nin("mnist", 3)
     key = Key(seed)
     initialise(network.parameters(), key)
     for i, p in enumerate(network.parameters()):
@@ -78,6 +78,6 @@ def check_nin_mnist(choose: Choose, seed: int) -> GradientReport:
 
 WHOLES: dict[str, Callable[[Choose, int], GradientReport]] = {
     "cldl_loss": check_cldl_loss,
-    "nin_mnist": check_nin_mnist,
+    "nin": check_nin,
 }
-ONCE = {"nin_mnist"}  # large: one example is enough
+ONCE = {"nin"}  # large: one example is enough

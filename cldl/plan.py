@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from cldl.explain import Cost
 from cldl.network import Network
-from cldl.recipes import Recipe
+from cldl.recipe import Recipe
 from cldl.runs import Run
 from cldl.training import Trainer
 from engine.parameters import Parameter

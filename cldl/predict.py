@@ -18,7 +18,7 @@ from cldl.evaluation import score
 from cldl.inference import deciders, predict, softmax
 from cldl.pictures import read_picture
 from cldl.poster import classifier_names
-from cldl.recipes import Recipe
+from cldl.recipe import Recipe
 from cldl.runs import Run
 from cldl.trained import load_network
 from data.preprocessing import Preprocessing, Scale

@@ -14,7 +14,8 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cldl.recipes import Recipe, find, settings
+from cldl.recipe import Recipe, settings
+from cldl.recipes import find
 from engine.errors import UserError
 from engine.files import atomic_write, make_folder, write_json
 from engine.storage import read_arrays, write_arrays

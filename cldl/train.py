@@ -17,7 +17,8 @@ from cldl.commands import add_data_arguments, guarded, identity, load_data, pars
 from cldl.display import Display
 from cldl.explain import explain
 from cldl.poster import errors
-from cldl.recipes import RECIPES, Recipe, find
+from cldl.recipe import Recipe
+from cldl.recipes import RECIPES, find
 from cldl.report import write_report
 from cldl.runs import Run, new_folder, newest_folder
 from cldl.training import DivergedError, Trainer

@@ -21,7 +21,7 @@ import numpy as np
 from cldl.evaluation import Evaluation, dead_units, score
 from cldl.inference import predict
 from cldl.loss import cldl_loss
-from cldl.recipes import Recipe
+from cldl.recipe import Recipe
 from data.dataset import Dataset
 from data.preprocessing import Preprocessing
 from engine.context import Context

@@ -5,7 +5,7 @@ import pytest
 
 from cldl import train
 from cldl.explain import Cost, endless, explain, made_up, matmul_peak, step_flops, watch
-from cldl.networks import nin_mnist
+from cldl.networks import nin
 from cldl.plan import COSTS, costs
 from cldl.recipes import find
 from cldl.training import Trainer
@@ -21,13 +21,13 @@ def explained():
 def test_flops_are_two_a_multiply_add_three_times_but_for_the_gradient_of_the_pixels():
     first = 28 * 28 * 96 * 25
     forward = 50_699_712 + (48 * 14 * 14 + 1) * 10 + (48 * 7 * 7 + 1) * 10 - 20
-    assert step_flops(nin_mnist(3), 1) == 2 * (3 * forward - first)
-    assert step_flops(nin_mnist(3), 128) == 128 * step_flops(nin_mnist(3), 1)
+    assert step_flops(nin("mnist", 3), 1) == 2 * (3 * forward - first)
+    assert step_flops(nin("mnist", 3), 128) == 128 * step_flops(nin("mnist", 3), 1)
 
 
 def test_the_parts_are_all_of_the_step(explained):
     parts, peak = explained
-    assert sum(part.flops for part in parts) == step_flops(nin_mnist(3), 4)
+    assert sum(part.flops for part in parts) == step_flops(nin("mnist", 3), 4)
     assert peak > 1e6
     assert parts[-1].name == "rest"
     assert all(part.forward > 0 for part in parts)
@@ -52,7 +52,7 @@ def test_bytes_are_those_of_every_array_once(explained):
 
 
 def test_a_watched_network_computes_the_same():
-    data = made_up(nin_mnist(3), 4)
+    data = made_up(nin("mnist", 3), 4)
     weights = []
     for watched in (False, True):
         trainer = Trainer(RECIPE.changed(warmup=0.0), data, threads=1)
@@ -66,7 +66,7 @@ def test_a_watched_network_computes_the_same():
 
 
 def test_made_up_data_are_the_same_every_time_and_differ_from_sample_to_sample():
-    a, b = (made_up(nin_mnist(3), 3, batches=2) for _ in range(2))
+    a, b = (made_up(nin("mnist", 3), 3, batches=2) for _ in range(2))
     assert a.train_images.shape == (6, 28, 28, 1)
     assert len(a.test_labels) == 3
     assert np.array_equal(a.train_images, b.train_images)

@@ -10,7 +10,7 @@ from cldl.gradcheck import chooser
 from cldl.gradcheck_cases import Scores
 from cldl.loss import cldl_loss
 from cldl.network import Network
-from cldl.networks import nin_mnist
+from cldl.networks import nin
 from engine.context import Context
 from engine.errors import UserError
 from engine.gradcheck import check_layer, grid
@@ -26,12 +26,12 @@ from layers.sequential import Sequential
 
 @pytest.fixture(scope="module")
 def end_to_end():
-    return gradcheck_wholes.check_nin_mnist(chooser(Key(0)), 0)
+    return gradcheck_wholes.check_nin(chooser(Key(0)), 0)
 
 
 def test_cldl_nin_has_the_right_gradient_for_pixels_and_every_weight(end_to_end):
     end_to_end.raise_if_failed()
-    assert [e.name for e in end_to_end.entries] == ["pixels", *(p.name for p in nin_mnist(3).parameters())]
+    assert [e.name for e in end_to_end.entries] == ["pixels", *(p.name for p in nin("mnist", 3).parameters())]
     assert all(abs(e.analytic) > 1e-3 for e in end_to_end.entries)
     assert max(e.relative for e in end_to_end.entries) <= 1e-7
 
@@ -47,7 +47,7 @@ def test_every_network_of_the_project_is_checked():
 
 
 def test_the_size_of_cldl_nin_is_that_of_the_definition():
-    alone, network = nin_mnist(1), nin_mnist(3)
+    alone, network = nin("mnist", 1), nin("mnist", 3)
     assert sum(p.value.size for p in alone.parameters()) == 349_674  # 0.350 M and 50.7 M: Network in Network itself
     assert alone.multiply_adds() == 50_699_712
     lower = (48 * 14 * 14 + 1) * 10 + (48 * 7 * 7 + 1) * 10
@@ -56,28 +56,45 @@ def test_the_size_of_cldl_nin_is_that_of_the_definition():
     assert network.classes == 10
 
 
+def test_the_size_of_nin_for_cifar_100_is_that_of_the_definition():
+    alone, network = nin("cifar100", 1), nin("cifar100", 3)
+    assert sum(p.value.size for p in alone.parameters()) == 984_356  # 0.984 M and 223.6 M
+    assert alone.multiply_adds() == 223_592_448
+    lower = (96 * 16 * 16 + 1) * 100 + (192 * 8 * 8 + 1) * 100
+    assert sum(p.value.size for p in network.parameters()) == 984_356 + lower
+    assert network.classes == 100
+
+
+def test_the_published_weights_have_the_published_deviations():
+    network = nin("cifar100", 1, initialisation="published")
+    initialise(network.parameters(), Key(5))
+    deviations = [p.value.std() for p in network.parameters() if p.value.ndim == 4]
+    expected = [0.001, 0.01, 0.01, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05]
+    assert deviations == pytest.approx(expected, rel=0.05)
+
+
 @pytest.mark.parametrize(("classifiers", "blocks"), [(1, 1), (2, 2), (3, 3)])
 def test_fewer_classifiers_leave_the_trunk_as_it_is(classifiers, blocks):
-    network = nin_mnist(classifiers)
+    network = nin("mnist", classifiers)
     assert len(network.blocks) == len(network.classifiers) == blocks
     heads = sum(layer.multiply_adds(shape) for name, layer, shape in network.layers() if name.startswith("classifier"))
-    assert network.multiply_adds() - heads == nin_mnist(1).multiply_adds()
+    assert network.multiply_adds() - heads == nin("mnist", 1).multiply_adds()
 
 
 def test_lower_classifiers_on_the_mean_are_linear_in_48_numbers():
-    shapes = [p.shape for p in nin_mnist(3, lower="mean").parameters() if p.name.startswith("classifier")]
+    shapes = [p.shape for p in nin("mnist", 3, lower="mean").parameters() if p.name.startswith("classifier")]
     assert shapes == [(48, 10), (10,), (48, 10), (10,)]
 
 
 def test_lower_classifiers_begin_undecided():
     ctx = Context()
-    logits, _ = nin_mnist(3).forward(grid((2, 28, 28, 1), Key(4), 1.0).astype(np.float32), ctx)
+    logits, _ = nin("mnist", 3).forward(grid((2, 28, 28, 1), Key(4), 1.0).astype(np.float32), ctx)
     assert not logits[0].any()
     assert not logits[1].any()
 
 
 def test_names_of_parameters_are_unique_and_say_where_they_are():
-    names = [p.name for p in nin_mnist(3).parameters()]
+    names = [p.name for p in nin("mnist", 3).parameters()]
     assert len(set(names)) == len(names) == 22
     assert names[0] == "block1.0.weight"
     assert "classifier2.1.bias" in names
@@ -87,7 +104,7 @@ def test_float32_and_float64_agree_end_to_end():
     x, labels = grid((2, 28, 28, 1), Key(4), 1.0), np.array([3, 8])
     found = []
     for dtype in (np.float32, np.float64):
-        network = nin_mnist(3)
+        network = nin("mnist", 3)
         initialise(network.parameters(), Key(1))
         cast(network.parameters(), dtype)
         ctx = Context(training=True, key=Key(2))
@@ -103,7 +120,7 @@ def test_float32_and_float64_agree_end_to_end():
 
 
 def test_the_same_pass_gives_the_same_bits():
-    network = nin_mnist(2)
+    network = nin("mnist", 2)
     x = grid((2, 28, 28, 1), Key(4), 1.0).astype(np.float32)
     runs = [network.forward(x, Context(training=True, key=Key(1)))[0] for _ in range(2)]
     assert all(np.array_equal(a, b) for a, b in zip(*runs, strict=True))
@@ -132,6 +149,8 @@ def test_a_network_that_does_not_fit_together_is_refused():
     with pytest.raises(UserError, match="takes vectors"):
         Network([block], [Linear(4, 2)], (8, 8, 1))
     with pytest.raises(UserError, match="4 classifiers"):
-        nin_mnist(4)
+        nin("mnist", 4)
     with pytest.raises(UserError, match="initialisation 'zeros' is unknown"):
-        nin_mnist(3, initialisation="zeros")
+        nin("mnist", 3, initialisation="zeros")
+    with pytest.raises(UserError, match="no NIN for 'svhn'"):
+        nin("svhn")

@@ -2,7 +2,8 @@ from dataclasses import fields
 
 import pytest
 
-from cldl.recipes import RECIPES, Recipe, find, settings
+from cldl.recipe import Recipe, settings
+from cldl.recipes import RECIPES, find
 from engine.errors import UserError
 
 

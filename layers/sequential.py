@@ -111,7 +111,11 @@ class _Stretch:
         parts = []
         for part, cache in zip(ctx.pieces(len(dy), self.piece), caches, strict=True):
             parts.append(self.chain.backward(dy[part], cache, ctx, need_dx))
-        return _joined(parts, ctx) if need_dx else None
+        if not need_dx:
+            return None
+        dx = _joined(parts, ctx)
+        ctx.release(*(p for p in parts if p is not None and p is not dx and not np.may_share_memory(p, dy)))
+        return dx
 
 
 def _joined(parts: list, ctx: Context) -> Array:

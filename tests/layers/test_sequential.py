@@ -12,7 +12,7 @@ from layers import Conv2d, Dropout, MaxPool2d, ReLU, Sequential
 N, SHAPE = 5, (6, 6, 2)
 
 
-def net(algorithm="patches"):
+def net(algorithm="patches", dtype=np.float64):
     """Dropout, a convolution of the given kind with its ReLU, a 1x1 convolution with its ReLU, pooling."""
     made = Sequential(
         Dropout(0.5),
@@ -23,7 +23,7 @@ def net(algorithm="patches"):
         MaxPool2d(2),
     )
     initialise(made.parameters(), Key(3))
-    cast(made.parameters(), np.float64)
+    cast(made.parameters(), dtype)
     return made
 
 
@@ -76,3 +76,45 @@ def test_the_caches_of_a_layer_hold_all_samples_in_order(monkeypatch):
     assert len(parts) == 2 * N
     for depth, expected in enumerate(whole):
         np.testing.assert_allclose(np.concatenate(parts[depth * N : (depth + 1) * N]), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("algorithm", ["patches", "fourier"])
+def test_the_gradient_of_the_input_is_left_out_where_nobody_needs_it(monkeypatch, algorithm):
+    monkeypatch.setattr(sequential, "PIECE", 1)
+    *_, gradients, _, _ = passed(net(algorithm))
+    network, ctx = net(algorithm), Context(training=True, key=Key(7))
+    y, cache = network.forward(Key(1).normal((N, *SHAPE)), ctx)
+    assert network.backward(Key(2).normal(y.shape), cache, ctx, need_dx=False) is None
+    for without, with_dx in zip(ctx.gradients().values(), gradients, strict=True):
+        assert np.array_equal(without, with_dx)
+
+
+@pytest.mark.parametrize("algorithm", ["patches", "fourier"])
+def test_pieces_are_put_together_in_the_memory_of_the_pass_and_keep_their_precision(monkeypatch, algorithm):
+    monkeypatch.setattr(sequential, "PIECE", 1)
+    network, ctx = net(algorithm, np.float32), Context(training=True)
+    y, cache = network.forward(Key(1).normal((N, *SHAPE)).astype(np.float32), ctx)
+    dx = network.backward(np.ones_like(y), cache, ctx)
+    for array in (y, dx):
+        assert array.dtype == np.float32
+        ctx.release(array)
+        assert np.may_share_memory(array, ctx.empty(array.shape, array.dtype))
+
+
+def test_gradients_between_stretches_go_back_to_the_pass(monkeypatch):
+    """After the way back only the input's gradient is held that the forward pass did not hold, pieces or not."""
+    monkeypatch.setattr(sequential, "PIECE", 1)
+    network, ctx = net("fourier"), Context(training=True)
+    y, cache = network.forward(Key(1).normal((N, *SHAPE)), ctx)
+    before = set(ctx._memory._lent)
+    dx = network.backward(Key(2).normal(y.shape), cache, ctx)
+    assert {block for block in ctx._memory._lent if block not in before} == {id(dx.base)}
+
+
+def test_a_convolution_has_the_relu_behind_it_done(monkeypatch):
+    def unwanted(*arguments, **options):
+        raise AssertionError("the ReLU went over memory by itself")
+
+    monkeypatch.setattr(ReLU, "forward", unwanted)
+    monkeypatch.setattr(ReLU, "backward", unwanted)
+    passed(net())

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import layers.sequential as sequential
 from engine.context import Context
 from engine.key import Key
 from layers import Conv2d, Dropout, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
@@ -104,39 +103,11 @@ def test_neither_the_callers_gradient_nor_the_one_that_it_gets_is_given_away(lay
         assert not np.may_share_memory(later, dx)
 
 
-class Idle(ReLU):
-    """A ReLU that must not run."""
-
-    def forward(self, x, ctx):
-        raise AssertionError
-
-    backward = forward
-
-
-def test_a_relu_behind_a_convolution_never_goes_over_memory_by_itself():
-    net, ctx = Sequential(Conv2d(2, 2, 1), Idle(), Conv2d(2, 2, 1), Idle()), Context()
-    y, cache = net.forward(Key(1).normal((1, 2, 2, 2)).astype(np.float32), ctx)
-    assert (y >= 0).all()
-    assert net.backward(np.ones_like(y), cache, ctx).shape == (1, 2, 2, 2)
-
-
 @pytest.mark.parametrize(("layer", "shape"), [(Linear(3, 2), (2, 3)), (Conv2d(3, 2, 1), (2, 4, 4, 3))], ids=str)
 def test_a_layer_that_costs_a_product_leaves_out_the_dx_that_nobody_wants(layer, shape):
     ctx = Context()
     y, cache = layer.forward(np.ones(shape, np.float32), ctx)
     assert layer.backward(np.ones_like(y), cache, ctx, need_dx=False) is None
-
-
-def test_pieces_are_joined_in_the_memory_of_the_pass_and_none_where_no_dx_is_wanted(monkeypatch):
-    monkeypatch.setattr(sequential, "PIECE", 1)
-    net, ctx = Sequential(Linear(3, 2)), Context()
-    y, cache = net.forward(np.ones((5, 3), np.float32), ctx)
-    assert net.backward(np.ones_like(y), cache, ctx, need_dx=False) is None
-    dx = net.backward(np.ones_like(y), cache, ctx)
-    for array in (y, dx):
-        assert array.dtype == np.float32
-        ctx.release(array)
-        assert np.may_share_memory(array, ctx.empty(array.shape, array.dtype))
 
 
 def test_a_network_wants_many_samples_where_one_of_its_layers_does():

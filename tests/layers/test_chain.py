@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import layers.sequential as sequential
 from engine.context import Context
 from engine.key import Key
 from layers import Conv2d, Dropout, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
@@ -91,7 +92,9 @@ def test_a_gradient_nobody_needs_is_given_back_where_the_lowest_layer_gives_none
     "layers",
     [[ReLU(), ReLU()], [Dropout(0.5), Flatten()], [ReLU(), Flatten()], [Flatten(), ReLU()], [ManyFlatten(), ReLU()]],
 )
-def test_neither_the_callers_gradient_nor_the_one_that_it_gets_is_given_away(layers):
+@pytest.mark.parametrize("piece", [1, sequential.PIECE])
+def test_neither_the_callers_gradient_nor_the_one_that_it_gets_is_given_away(monkeypatch, layers, piece):
+    monkeypatch.setattr(sequential, "PIECE", piece)
     net, ctx = Sequential(*layers), Context()
     y, cache = net.forward(np.ones((2, 2, 2)), ctx)
     dy = ctx.empty(y.shape, y.dtype)

@@ -3,16 +3,20 @@
 import numpy as np
 import pytest
 
+import layers.sequential as sequential
 from engine.context import Context
 from engine.key import Key
-from layers import Conv2d, Dropout, Flatten, Layer, MaxPool2d, ReLU, Sequential
+from layers import Conv2d, Dropout, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
 
 
 class Twice(Layer):
-    """y = 2 x; remembers whether its dx was wanted."""
+    """y = 2 x; remembers whether its dx was wanted. Next to one that wants few samples it is a stretch of its own."""
 
-    def __init__(self):
-        self.wanted = None
+    def __init__(self, many=False):
+        self.wanted, self.many = None, many
+
+    def wants_many(self, shape):
+        return self.many
 
     def forward(self, x, ctx):
         return 2 * x, None
@@ -31,7 +35,14 @@ class Watched(Conv2d):
 
 
 @pytest.mark.parametrize("need_dx", [True, False])
-@pytest.mark.parametrize("layers", [[Twice(), Twice(), Twice()], [Watched(2, 2, 1), ReLU(), Watched(2, 2, 1), ReLU()]])
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [Twice(), Twice(), Twice()],
+        [Twice(), Twice(many=True), Twice()],
+        [Watched(2, 2, 1), ReLU(), Watched(2, 2, 1), ReLU()],
+    ],
+)
 def test_only_the_first_layer_may_leave_its_dx_out_and_only_if_nobody_wants_it(layers, need_dx):
     net, ctx = Sequential(*layers), Context()
     y, cache = net.forward(np.ones((1, 2, 2, 2), np.float32), ctx)
@@ -41,18 +52,30 @@ def test_only_the_first_layer_may_leave_its_dx_out_and_only_if_nobody_wants_it(l
     assert wanted == [need_dx] + [True] * (len(wanted) - 1)
 
 
-def backward_bytes(depth, need_dx=True):
-    """What the backward pass of `depth` ReLUs adds to the memory that the pass holds."""
-    net, ctx = Sequential(*[ReLU() for _ in range(depth)]), Context()
+class ManyReLU(ReLU):
+    def wants_many(self, shape):
+        return True
+
+
+class ManyFlatten(Flatten):
+    def wants_many(self, shape):
+        return True
+
+
+def backward_bytes(layers):
+    """What the backward pass adds to the memory that the pass holds."""
+    net, ctx = Sequential(*layers), Context()
     x = Key(1).normal((4, 4))
     _, cache = net.forward(x, ctx)
     before = ctx.nbytes
-    net.backward(np.ones_like(x), cache, ctx, need_dx=need_dx)
+    net.backward(np.ones_like(x), cache, ctx)
     return ctx.nbytes - before
 
 
-def test_a_deep_stack_needs_no_more_memory_on_the_way_back_than_two_layers():
-    assert backward_bytes(9) == backward_bytes(2) == 2 * 4 * 4 * 8
+@pytest.mark.parametrize("kinds", [(ReLU, ReLU), (ReLU, ManyReLU)], ids=["one stretch", "many stretches"])
+def test_a_deep_stack_needs_no_more_memory_on_the_way_back_than_two_layers(kinds):
+    deep = [kinds[depth % 2]() for depth in range(9)]
+    assert backward_bytes(deep) == backward_bytes(deep[:2]) == 2 * 4 * 4 * 8
 
 
 def test_a_gradient_nobody_needs_is_given_back_where_the_lowest_layer_gives_none():
@@ -66,9 +89,12 @@ def test_a_gradient_nobody_needs_is_given_back_where_the_lowest_layer_gives_none
 
 
 @pytest.mark.parametrize(
-    "layers", [[ReLU(), ReLU()], [Dropout(0.5), Flatten()], [ReLU(), Flatten()], [Flatten(), ReLU()]]
+    "layers",
+    [[ReLU(), ReLU()], [Dropout(0.5), Flatten()], [ReLU(), Flatten()], [Flatten(), ReLU()], [ManyFlatten(), ReLU()]],
 )
-def test_neither_the_callers_gradient_nor_the_one_that_it_gets_is_given_away(layers):
+@pytest.mark.parametrize("piece", [1, sequential.PIECE])
+def test_neither_the_callers_gradient_nor_the_one_that_it_gets_is_given_away(monkeypatch, layers, piece):
+    monkeypatch.setattr(sequential, "PIECE", piece)
     net, ctx = Sequential(*layers), Context()
     y, cache = net.forward(np.ones((2, 2, 2)), ctx)
     dy = ctx.empty(y.shape, y.dtype)
@@ -78,6 +104,20 @@ def test_neither_the_callers_gradient_nor_the_one_that_it_gets_is_given_away(lay
         later = ctx.empty(dx.shape, dx.dtype)
         assert not np.may_share_memory(later, dy)
         assert not np.may_share_memory(later, dx)
+
+
+@pytest.mark.parametrize(("layer", "shape"), [(Linear(3, 2), (2, 3)), (Conv2d(3, 2, 1), (2, 4, 4, 3))], ids=str)
+def test_a_layer_that_costs_a_product_leaves_out_the_dx_that_nobody_wants(layer, shape):
+    ctx = Context()
+    y, cache = layer.forward(np.ones(shape, np.float32), ctx)
+    assert layer.backward(np.ones_like(y), cache, ctx, need_dx=False) is None
+
+
+def test_a_network_wants_many_samples_where_one_of_its_layers_does():
+    assert not Sequential(ReLU(), Twice()).wants_many((3,))
+    assert Sequential(ReLU(), Twice(many=True)).wants_many((3,))
+    fourier = Conv2d(2, 2, 3, algorithm="fourier")
+    assert Sequential(ReLU(), fourier).wants_many((5, 5, 2)) == fourier.wants_many((5, 5, 2))
 
 
 def test_what_is_asked_of_all_is_asked_of_each_at_its_own_input():

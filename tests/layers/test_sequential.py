@@ -118,3 +118,4 @@ def test_a_convolution_has_the_relu_behind_it_done(monkeypatch):
     monkeypatch.setattr(ReLU, "forward", unwanted)
     monkeypatch.setattr(ReLU, "backward", unwanted)
     passed(net())
+    passed(Sequential(*net().layers[1:]))  # the pair at the bottom

@@ -51,19 +51,22 @@ def draw(costs: Sequence[Cost], peak: float, copied: float) -> Figure:
     """Each layer at its operations a byte and its operations a second, under the roof; its area is its share of the time."""
     figure = Figure(figsize=(8.5, 5), layout="constrained")
     axes = figure.subplots()
-    intensity = np.geomspace(0.5, 300, 200)
+    intensity = np.geomspace(1, 700, 200)
     axes.loglog(intensity, np.minimum(peak, intensity * copied) / 1e9, color="0.45")
     axes.annotate(
-        f"matrix product of BLAS: {peak / 1e9:.0f} GFLOP/s", (300, peak / 1e9), ha="right", va="bottom", color="0.45"
+        f"matrix product of BLAS: {peak / 1e9:.0f} GFLOP/s", (700, peak / 1e9), ha="right", va="bottom", color="0.45"
     )
-    axes.annotate(f"copy: {copied / 1e9:.0f} GB/s", (0.55, 0.55 * copied / 1e9), rotation=32, va="bottom", color="0.45")
+    axes.annotate(f"copy: {copied / 1e9:.0f} GB/s", (1.1, 1.2 * copied / 1e9), rotation=32, va="bottom", color="0.45")
     total = sum(cost.seconds for cost in costs)
-    for cost in costs:
+    for place, cost in enumerate(sorted(costs, key=lambda cost: cost.flops / cost.bytes)):
         x, y = cost.flops / cost.bytes, cost.rate / 1e9
         colour = "#D55E00" if cost.algorithm == "fourier" else "#0072B2"
         axes.scatter(x, y, s=30 + 1500 * cost.seconds / total, color=colour, alpha=0.5)
-        axes.annotate(f"{cost.name}\n{cost.kind}", (x, y), fontsize=7, ha="center", va="center")
-    axes.set(xlabel="operations a byte", ylabel="GFLOP/s, one thread", title="A training step of mnist_nin")
+        away = (14, -20, 28, -34)[place % 4]  # points: neighbours' names stand apart
+        axes.annotate(cost.name, (x, y), (0, away), textcoords="offset points", fontsize=7, ha="center")
+    axes.set(
+        xlabel="operations a byte", ylabel="GFLOP/s, one thread", title="A training step of mnist_nin; orange: by FFT"
+    )
     return figure
 
 

@@ -15,7 +15,7 @@ COSTS = [
 def test_every_layer_is_a_point_at_its_intensity_and_rate():
     (axes,) = roofline.draw(COSTS, peak=1e11, copied=2e10).axes
     points = [tuple(np.asarray(dots.get_offsets())[0]) for dots in axes.collections]
-    assert points == [pytest.approx((80, 80)), pytest.approx((30, 300))]
+    assert points == [pytest.approx((30, 300)), pytest.approx((80, 80))]
 
 
 def test_the_roof_is_the_lower_of_bandwidth_and_peak():

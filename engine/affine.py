@@ -83,3 +83,4 @@ def _backward(x, y, dy, WT, dx, dW, db, g, relu, need_dx):
             )
         to = pointer(dW)
         product(pointer(x), r * C, 1, C, pointer(rows), 0, D, to, 0, D, to, 0, D, C, m, D, none)
+    zeros[0] = 0  # used to the end: an array that is not is freed under its pointer

@@ -160,6 +160,7 @@ def _analyse(images, spectrum, sign, order, natural, reverse, radices, roots):
                     to = 2 * f * plane + (n + minus) * C + c
                     _put(target, to, a, lanes, spare)
                     _put(target, to + plane, b, lanes, spare)
+    tile[0, 0] = blank[0, 0] = 0  # used to the end: an array that is not is freed under its pointers
 
 
 @jit
@@ -190,6 +191,7 @@ def _synthesise(spectrum, images, sign, order, natural, reverse, radices, roots)
                     _put(target, ((n * H + i) * W + j) * C + c, load(re, at), lanes, spare)
                     if n + 1 < N:
                         _put(target, (((n + 1) * H + i) * W + j) * C + c, load(im, at), lanes, spare)
+    tile[0, 0] = blank[0] = 0  # used to the end: see _analyse
 
 
 @jit

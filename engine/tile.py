@@ -69,6 +69,7 @@ def _multiply(A, B, C, none):
     product(
         pointer(A), 0, K, 1, pointer(B), 0, D, pointer(zeros), 0, 0, pointer(C), 0, D, n, K, D, none
     )  # fmt: skip
+    zeros[0] = 0  # used to the end: an array that is not is freed under its pointer
 
 
 def _tile(R, V, A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, K, floor):

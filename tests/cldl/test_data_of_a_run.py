@@ -208,7 +208,7 @@ def test_test_images_are_never_augmented(small):
 
 
 def test_preprocessed_images_are_cropped_and_every_step_draws_anew(small):
-    t = trainer(augment=True, preprocessing="standard", batch_size=60)
+    t = trainer(threads=1, chunk=60, augment=True, preprocessing="standard", batch_size=60)  # a batch is one chunk
     given, seen = [], []
     apply = t.augmentation
 
@@ -218,7 +218,6 @@ def test_preprocessed_images_are_cropped_and_every_step_draws_anew(small):
         return seen[-1]
 
     t.augmentation = watched
-    t.workers.chunk = 60
     images = t.dataset.train_images
     t._train(np.arange(60))
     t._train(np.arange(60))

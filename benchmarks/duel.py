@@ -27,7 +27,7 @@ class Worker:
 
     def __init__(self, name: str, python: str, module: str, folder: Path, *options: str, threads: int) -> None:
         self.name, self.options = name, options
-        self._log: IO[str] = open(folder / f"{name}.log", "w+")  # noqa: SIM115
+        self._log: IO[str] = open(folder / f"{name}.log", "w+")  # noqa: SIM115 - closed by `close`
         self._process = subprocess.Popen(
             [python, "-m", module, str(folder), *options],
             cwd=ROOT,

@@ -56,7 +56,7 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         logits = []
-        for block, classifier in zip(self.blocks, self.classifiers):  # noqa: B905
+        for block, classifier in zip(self.blocks, self.classifiers):  # noqa: B905 - as many of one as of the other, by the job
             x = block(x)
             logits.append(classifier(x))
         return logits

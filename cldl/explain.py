@@ -27,9 +27,9 @@ from data.dataset import Dataset
 from engine.context import Context
 from engine.key import Key
 from engine.parameters import Parameter
+from layers.chain import fusible
 from layers.conv2d import Conv2d
 from layers.layer import Array, Layer, Shape
-from layers.relu import ReLU
 from layers.sequential import Sequential
 
 STEPS = 5  # that are timed, after one that is not
@@ -131,7 +131,7 @@ def _grouped(rows: Sequence[tuple[str, Layer, Shape]]) -> list[list[tuple[str, L
     """Rows of `Network.layers`, a ReLU in the group of the convolution before it."""
     groups: list[list[tuple[str, Layer, Shape]]] = []
     for row in rows:
-        if groups and isinstance(row[1], ReLU) and isinstance(groups[-1][-1][1], Conv2d):
+        if groups and fusible(groups[-1][-1][1], row[1]):
             groups[-1].append(row)
         else:
             groups.append([row])

@@ -52,10 +52,10 @@ def untar(file: IO[bytes], sizes: Sizes, folder: str) -> dict[str, bytes]:
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     limit = sum(most for _, most in sizes.values()) + ROOM
-    stream = _Counted(gzip.GzipFile(fileobj=file) if packed else file, limit)  # type: ignore[arg-type]
+    stream = _Counted(gzip.GzipFile(fileobj=file) if packed else file, limit)  # type: ignore[arg-type]  # both have read
     found: dict[str, bytes] = {}
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]  # read is all it needs
             for member in archive:
                 name = _accepted(member, sizes, folder)
                 if name in found:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.context import Context
+from engine.context import Context, Empty
 from engine.jit import jit
 from engine.kernels.elementwise import bias_backward, bias_forward, bias_relu_backward, bias_relu_forward
-from engine.simd import pointer
+from engine.simd import keep, pointer
 from engine.tile import in_vectors, product
 
 Array = np.ndarray
@@ -28,7 +28,7 @@ def forward(x: Array, W: Array, b: Array, y: Array, relu: bool) -> None:
         _forward(x, W, b, y, y.dtype.type(0 if relu else -np.inf))
         return
     np.matmul(x, W, out=y)
-    (bias_relu_forward if relu else bias_forward)(y, b)
+    finish(y, b, relu)
 
 
 def backward(
@@ -45,15 +45,25 @@ def backward(
                 x, dy if y is None else y, dy, WT, x if dx is None else dx, dW, db, g, y is not None, dx is not None
             )
             return
-        g = dy
-        if y is None:
-            bias_backward(dy, db)
-        else:
-            g = empty(dy.shape, dy.dtype)
-            bias_relu_backward(y, dy, g, db)
+        g = behind(y, dy, db, empty)
         dW += np.matmul(x.T, g, out=empty(W.shape, W.dtype))
         if dx is not None:
             np.matmul(g, W.T, out=dx)
+
+
+def finish(y: Array, b: Array, relu: bool) -> None:
+    """y (n, D) = y + b, through the ReLU if there is one."""
+    (bias_relu_forward if relu else bias_forward)(y, b)
+
+
+def behind(y: Array | None, dy: Array, db: Array, empty: Empty) -> Array:
+    """g (n, D), dy itself where y is None (no ReLU); its rows are added to db."""
+    if y is None:
+        bias_backward(dy, db)
+        return dy
+    g = empty(dy.shape, dy.dtype)
+    bias_relu_backward(y, dy, g, db)
+    return g
 
 
 @jit
@@ -83,4 +93,4 @@ def _backward(x, y, dy, WT, dx, dW, db, g, relu, need_dx):
             )
         to = pointer(dW)
         product(pointer(x), r * C, 1, C, pointer(rows), 0, D, to, 0, D, to, 0, D, C, m, D, none)
-    zeros[0] = 0  # used to the end: an array that is not is freed under its pointer
+    keep(zeros)

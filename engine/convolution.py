@@ -18,7 +18,7 @@ import numpy as np
 from engine import affine
 from engine.context import Context, Empty
 from engine.fourier import FourierConvolution
-from engine.kernels import elementwise, patches
+from engine.kernels import patches
 from engine.parameters import Parameter
 
 Array = np.ndarray
@@ -179,7 +179,7 @@ class Fourier:
         X = ctx.empty(self.plan.image_shape(len(x), x.shape[-1]), x.dtype)
         with ctx.scratch() as empty:
             self.plan.forward(x, ctx.image(Spectrum(self.plan, weight)), y, X, empty)
-        (elementwise.bias_relu_forward if relu else elementwise.bias_forward)(_rows(y), bias.value)
+        affine.finish(_rows(y), bias.value, relu)
         return X
 
     def backward(
@@ -195,13 +195,8 @@ class Fourier:
         """In the frequencies, the weight's gradient stays there until the pass ends."""
         transposed = ctx.image(Spectrum(self.plan, weight, True)) if dx is not None else None
         with ctx.scratch() as empty:
-            if y is None:
-                elementwise.bias_backward(_rows(dy), ctx.gradient(bias))
-            else:
-                g = empty(dy.shape, dy.dtype)
-                elementwise.bias_relu_backward(_rows(y), _rows(dy), _rows(g), ctx.gradient(bias))
-                dy = g
-            self.plan.backward(dy, kept, transposed, dx, ctx.image_gradient(Spectrum(self.plan, weight)), empty)
+            g = affine.behind(None if y is None else _rows(y), _rows(dy), ctx.gradient(bias), empty).reshape(dy.shape)
+            self.plan.backward(g, kept, transposed, dx, ctx.image_gradient(Spectrum(self.plan, weight)), empty)
 
 
 def _rows(array: Array) -> Array:

@@ -32,7 +32,7 @@ import numpy as np
 from . import spectra, tile
 from .fft import Transform, fft, good_size
 from .jit import jit
-from .simd import LANES, load, pointer, prefetch, store
+from .simd import LANES, keep, load, pointer, prefetch, store
 
 
 class FourierConvolution:
@@ -48,12 +48,17 @@ class FourierConvolution:
         """F, the number of frequencies that are kept."""
         return (self.size**2 + (1 if self.size % 2 else 4)) // 2
 
+    @staticmethod
+    def rows(n: int) -> int:
+        """M, the rows that n images take in a spectrum: they travel in pairs."""
+        return n + n % 2
+
     def image_shape(self, n: int, channels: int) -> tuple[int, int, int, int]:
-        """Shape (F, 2, M + 1, C) of the spectrum of n images, M being n rounded up to even.
+        """Shape (F, 2, M + 1, C) of the spectrum of n images, M of `rows(n)`.
 
         The row more is never used: it keeps the planes from being a power of two apart, where caches hold only a few of them.
         """
-        return self.frequencies, 2, n + n % 2 + 1, channels
+        return self.frequencies, 2, self.rows(n) + 1, channels
 
     def weight_shape(self, channels: int, out_channels: int) -> tuple[int, int, int, int]:
         """Shape (F, 3, C, D) of the spectrum of weights (k, k, C, D), and of its gradient."""
@@ -61,7 +66,7 @@ class FourierConvolution:
 
     def products(self, n: int, channels: int, out_channels: int) -> int:
         """Real multiplications in the matrix product of one forward pass of n images."""
-        return 3 * self.frequencies * (n + n % 2) * channels * out_channels
+        return 3 * self.frequencies * self.rows(n) * channels * out_channels
 
     def weight_spectrum(self, w, out):
         """Write v of w (k, k, C, D) to out (F, 3, C, D); of w with its channels exchanged, it is what `backward` takes."""
@@ -80,7 +85,7 @@ class FourierConvolution:
         tables = _tables(self.size, self.kernel, self.padding, x.dtype)
         _analyse(x, X, 1.0, *tables.of_transform)
         Y = empty(self.image_shape(len(x), y.shape[3]), x.dtype)
-        spectra.multiply(X, spectrum, Y, len(x) + len(x) % 2)
+        spectra.multiply(X, spectrum, Y, self.rows(len(x)))
         _synthesise(Y, y, 1.0, *tables.of_transform)
 
     def backward(self, dy, X, transposed, dx, dspectrum, empty=np.empty):
@@ -91,10 +96,10 @@ class FourierConvolution:
         tables = _tables(self.size, self.kernel, self.padding, dy.dtype)
         E = empty(self.image_shape(len(dy), dy.shape[3]), dy.dtype)
         _analyse(dy, E, -1.0, *tables.of_transform)
-        spectra.accumulate(X, E, dspectrum, len(dy) + len(dy) % 2)
+        spectra.accumulate(X, E, dspectrum, self.rows(len(dy)))
         if dx is not None:
             dX = empty(X.shape, dy.dtype)
-            spectra.multiply(E, transposed, dX, len(dy) + len(dy) % 2)
+            spectra.multiply(E, transposed, dX, self.rows(len(dy)))
             _synthesise(dX, dx, -1.0, *tables.of_transform)
 
 
@@ -160,7 +165,8 @@ def _analyse(images, spectrum, sign, order, natural, reverse, radices, roots):
                     to = 2 * f * plane + (n + minus) * C + c
                     _put(target, to, a, lanes, spare)
                     _put(target, to + plane, b, lanes, spare)
-    tile[0, 0] = blank[0, 0] = 0  # used to the end: an array that is not is freed under its pointers
+    keep(tile)
+    keep(blank)
 
 
 @jit
@@ -191,7 +197,8 @@ def _synthesise(spectrum, images, sign, order, natural, reverse, radices, roots)
                     _put(target, ((n * H + i) * W + j) * C + c, load(re, at), lanes, spare)
                     if n + 1 < N:
                         _put(target, (((n + 1) * H + i) * W + j) * C + c, load(im, at), lanes, spare)
-    tile[0, 0] = blank[0] = 0  # used to the end: see _analyse
+    keep(tile)
+    keep(blank)
 
 
 @jit

@@ -3,7 +3,7 @@
 LLVM turns a plain loop into vector code only where it can prove that the loop's loads and stores keep out of each other's
 way; in a butterfly, whose strides are known only when it runs, it cannot. Here a kernel says what it means: `load(z, i)` is
 the vector z[i : i + LANES], vectors add, subtract and multiply (with each other and with numbers), and `store(z, i, v)`
-writes one back. LANES float32 fill a register of AVX-512; where registers are narrower, LLVM takes several.
+writes one back. LANES float32 fill a register: 16 with AVX-512, 8 without.
 
 Run as plain Python (`NUMBA_DISABLE_JIT=1`), a vector is a NumPy array of LANES numbers and the same text works.
 """
@@ -43,8 +43,16 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def pointer(array):
-    """Where a contiguous array's numbers begin: what `load`, `spread` and `store` index, free of reference counts."""
+    """Where a contiguous array's numbers begin: what `load`, `spread` and `store` index, free of reference counts.
+
+    A kernel that makes an array says `keep(array)` when it is done with the pointer: Numba frees an array after the last line
+    that names it, and its memory may then be another thread's.
+    """
     return array.reshape(-1)
+
+
+def keep(array):
+    """Name an array once more, so that it lives until here; see `pointer`."""
 
 
 def load(data, index):
@@ -82,7 +90,7 @@ def _prefetch(typing, data, index):
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        where = builder.bitcast(builder.gep(*arguments[:1], arguments[1:]), byte)
+        where = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
         builder.call(ask, [where, number(0), number(2), number(1)])  # to read, into the second cache, data
         return context.get_dummy_value()
 
@@ -128,7 +136,7 @@ def _spread(typing, data, index):
     vector = Vector(data.dtype)
 
     def generate(context, builder, signature, arguments):
-        return splat(builder, builder.load(builder.gep(*arguments[:1], arguments[1:])), context.get_value_type(vector))
+        return splat(builder, builder.load(builder.gep(arguments[0], [arguments[1]])), context.get_value_type(vector))
 
     return vector(data, types.intp), generate
 
@@ -175,6 +183,11 @@ def _overload_zeros_like(vector):
 @overload(pointer)
 def _overload_pointer(array):
     return lambda array: _pointer(array)
+
+
+@overload(keep)
+def _overload_keep(array):
+    return lambda array: None
 
 
 @overload(spread)

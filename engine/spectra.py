@@ -13,7 +13,7 @@ X^T E, which is the gradient of V, is summed over many calls, and therefore kept
 import numpy as np
 
 from .jit import jit
-from .simd import LANES, load, pointer, store
+from .simd import LANES, keep, load, pointer, store
 from .tile import in_vectors, product
 
 Array = np.ndarray
@@ -53,7 +53,8 @@ def _multiply(X, V, Y, n, none):
         product(both, 0, C, 1, V, v, D, zeros, 0, 0, Y, re, D, n, C, D, none)
         product(X, real, C, 1, V, v + C * D, D, Y, re, D, Y, im, D, n, C, D, none)
         product(X, imaginary, C, 1, V, v + 2 * C * D, D, Y, re, D, Y, re, D, n, C, D, none)
-    sums[0] = nothing[0] = 0  # used to the end: an array that is not is freed under its pointers
+    keep(sums)
+    keep(nothing)
 
 
 @jit
@@ -72,7 +73,9 @@ def _accumulate(X, E, G, n, none):
         product(x_both, 0, 1, C, E, re, D, G, g, D, G, g, D, C, n, D, none)
         product(X, real, 1, C, e_rest, 0, D, G, g + C * D, D, G, g + C * D, D, C, n, D, none)
         product(X, imaginary, 1, C, e_both, 0, D, G, g + 2 * C * D, D, G, g + 2 * C * D, D, C, n, D, none)
-    x_sum[0] = e_sum[0] = e_difference[0] = 0  # used to the end: see _multiply
+    keep(x_sum)
+    keep(e_sum)
+    keep(e_difference)
 
 
 @jit

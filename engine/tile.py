@@ -9,7 +9,7 @@ its columns (`row_step`, `k_step`), which makes A^T B the same routine. Z is whe
 ReLU (0) or nothing (-infinity).
 
 LLVM's code is written out here term by term by Python loops over r and v, as a macro would: R and V are constants of the
-program, and every sum has a register of its own. `tile` is the same in NumPy, for `NUMBA_DISABLE_JIT=1`.
+program, and every sum has a register of its own. `_tile` is the same in NumPy, for `NUMBA_DISABLE_JIT=1`.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from numba.core import cgutils
 from numba.extending import overload
 
 from engine.jit import jit
-from engine.simd import LANES, REGISTERS, Vector, intrinsic, pointer, splat, vector_at
+from engine.simd import LANES, REGISTERS, Vector, intrinsic, keep, pointer, splat, vector_at
 
 Array = np.ndarray
 
@@ -69,7 +69,7 @@ def _multiply(A, B, C, none):
     product(
         pointer(A), 0, K, 1, pointer(B), 0, D, pointer(zeros), 0, 0, pointer(C), 0, D, n, K, D, none
     )  # fmt: skip
-    zeros[0] = 0  # used to the end: an array that is not is freed under its pointer
+    keep(zeros)
 
 
 def _tile(R, V, A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, K, floor):

@@ -13,7 +13,7 @@ from engine.parameters import Parameter
 from layers.chain import Chain, fusible
 from layers.layer import Array, Layer, Shape
 
-PIECE = 2**19  # numbers in the largest array between two layers that go over the samples piece by piece
+PIECE = 2**18  # numbers in the largest array between two layers that go over the samples piece by piece
 
 
 class Sequential(Layer):

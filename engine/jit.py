@@ -11,6 +11,7 @@ names another).
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,8 @@ def _kept_in() -> str:
     folder = cache_folder() / "kernels" / total.hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        os.utime(folder)
-        by_use = sorted(folder.parent.iterdir(), key=lambda other: other.stat().st_mtime, reverse=True)
+        os.utime(folder, ns=(time.time_ns(),) * 2)
+        by_use = sorted(folder.parent.iterdir(), key=lambda other: other.stat().st_mtime_ns, reverse=True)
         for old in by_use[VERSIONS:]:
             shutil.rmtree(old, ignore_errors=True)
     except OSError:

@@ -45,6 +45,17 @@ def test_releasing_twice_or_a_foreign_array_does_nothing():
     assert not np.may_share_memory(first, second)
 
 
+def test_a_pass_forgets_what_it_was_lent_since_but_not_what_it_keeps():
+    ctx = Context()
+    before = ctx.empty((2,), np.float64)
+    held = ctx.lent()
+    first, kept = ctx.empty((3,), np.float64), ctx.empty((4,), np.float64)
+    ctx.forget(held, kept[1:])
+    assert np.may_share_memory(first, ctx.empty((3,), np.float64))
+    assert not np.may_share_memory(kept, ctx.empty((4,), np.float64))
+    assert not np.may_share_memory(before, ctx.empty((2,), np.float64))
+
+
 def test_scratch_is_given_back_when_the_block_ends():
     ctx = Context()
     with ctx.scratch() as empty:
@@ -57,9 +68,10 @@ def test_keys_come_in_order_and_start_again_with_the_pass():
     ctx = Context(key=Key(5))
     keys = [ctx.next_key() for _ in range(3)]
     assert len(set(keys)) == 3
+    ctx.keeping = False
     ctx.restart(training=True, key=Key(5), first=7)
     assert [ctx.next_key() for _ in range(3)] == keys
-    assert (ctx.training, ctx.first) == (True, 7)
+    assert (ctx.training, ctx.first, ctx.keeping) == (True, 7, True)
     assert Context(key=Key(6)).next_key() not in keys
 
 

@@ -88,6 +88,7 @@ class Images:
 
     def __init__(self) -> None:
         self._arrays: dict[Derived, np.ndarray] = {}
+        self._values: dict[Derived, np.ndarray] = {}  # of the parameters, that the images were made of
         self._making: dict[Derived, Future] = {}
         self._lock = threading.Lock()
 
@@ -99,15 +100,22 @@ class Images:
             with self._lock:
                 if derived not in self._arrays:
                     image = derived.empty()
-                    derived.push(derived.parameter.value, image)
+                    self._make(derived, image)
                     self._arrays[derived] = image
         return self._arrays[derived]
 
     def renew(self, pool: Executor) -> list[Future]:
-        """The parameters have changed: the pool makes all images anew, before what it is given next; `get` waits for them."""
-        for derived, image in self._arrays.items():
-            self._making[derived] = pool.submit(derived.push, derived.parameter.value, image)
+        """The pool makes the images of all parameters that have changed, before what it is given next; `get` waits for them."""
+        self._making = {
+            derived: pool.submit(self._make, derived, image)
+            for derived, image in self._arrays.items()
+            if not np.array_equal(derived.parameter.value, self._values[derived])
+        }
         return list(self._making.values())
+
+    def _make(self, derived: Derived, image: np.ndarray) -> None:
+        self._values[derived] = derived.parameter.value.copy()
+        derived.push(derived.parameter.value, image)
 
 
 class Context:

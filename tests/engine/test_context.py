@@ -116,6 +116,9 @@ def test_an_image_is_made_once_until_it_is_renewed_even_by_many_threads():
     p.value[...] = 4
     with ThreadPoolExecutor(2) as pool:
         images.renew(pool)
+        assert contexts[1].image(doubled).tolist() == [8, 8]
+        assert doubled.pushes == 2
+        assert images.renew(pool) == []  # nothing has changed
     assert contexts[1].image(doubled).tolist() == [8, 8]
     assert doubled.pushes == 2
 

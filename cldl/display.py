@@ -120,10 +120,10 @@ class Display:
             f"{SIDE}x{SIDE} matrix product of NumPy's, {peak / 1e9:.1f} GFLOP/s"
         )
 
-    def result(self, line: dict, poster: dict[str, float] = ERRORS["MNIST"]) -> None:
-        """The test errors of a line of metrics beside the poster's."""
+    def result(self, line: dict, poster: dict[str, float] = ERRORS["MNIST"], fuses: bool = True) -> None:
+        """The test errors of a line of metrics beside the poster's; `fuses` as in `poster.beside`."""
         head = ("<this run", ">test error in %", "<the poster", ">test error in %")
-        self._table(head if poster else head[:2], beside(line["test_error"], poster))
+        self._table(head if poster else head[:2], beside(line["test_error"], poster, fuses))
 
     def _picture(self, trainer: Trainer, left: tuple[float, float] | None) -> Group:
         """The epoch at hand."""

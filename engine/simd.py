@@ -25,6 +25,7 @@ def _has_avx512() -> bool:
 
 
 LANES, REGISTERS = (16, 32) if _has_avx512() else (8, 16)  # float32 in a register of vectors, and how many there are
+FLAGS = ("contract", "nsz")  # of floating-point instructions; see engine.jit
 intrinsic: Any = extending.intrinsic  # a checker of types cannot know that it hides the first argument
 
 
@@ -70,9 +71,24 @@ def store(data, index, vector):
     data[index : index + LANES] = vector
 
 
-def where_positive(condition, vector):
-    """The lanes of `vector` where those of `condition` are above 0, and 0 elsewhere."""
-    return np.where(condition > 0, vector, vector.dtype.type(0))
+def load_bytes(data, index, like):
+    """The bytes data[index : index + LANES] as a vector of numbers like those of `like`; nothing is checked."""
+    return data[index : index + LANES].astype(like.dtype)
+
+
+def store_bytes(data, index, vector):
+    """data[index : index + LANES] = a vector of whole numbers from 0 to 255, as bytes; nothing is checked."""
+    data[index : index + LANES] = vector
+
+
+def if_greater(a, b, then, otherwise):
+    """Lane by lane: `then` where a > b, else (and where either is NaN) `otherwise`; all vectors."""
+    return np.where(a > b, then, otherwise)
+
+
+def if_equal(a, b, then, otherwise):
+    """Lane by lane: `then` where a = b, else `otherwise`; all vectors."""
+    return np.where(a == b, then, otherwise)
 
 
 def zeros_like(vector):
@@ -120,6 +136,27 @@ def splat(builder, number, kind):
     return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
 
 
+class Emitted:
+    """A value in the code that LLVM is given: arithmetic with it writes an instruction, on vectors or a vector and a constant."""
+
+    def __init__(self, builder, value):
+        self.builder, self.value = builder, value
+
+    def __add__(self, other):
+        return self._wrapped(self.builder.fadd(self.value, other.value, flags=FLAGS))
+
+    def __sub__(self, other):
+        return self._wrapped(self.builder.fsub(self.value, other.value, flags=FLAGS))
+
+    def __rmul__(self, number):
+        kind = self.value.type
+        constant = ir.Constant(kind, [ir.Constant(kind.element, number)] * kind.count)
+        return self._wrapped(self.builder.fmul(constant, self.value, flags=FLAGS))
+
+    def _wrapped(self, value):
+        return Emitted(self.builder, value)
+
+
 @intrinsic
 def _load(typing, data, index):
     vector = Vector(data.dtype)
@@ -151,13 +188,26 @@ def _store(typing, data, index, vector):
     return types.void(data, types.intp, vector), generate
 
 
-@intrinsic
-def _where_positive(typing, condition, vector):
-    def generate(context, builder, signature, arguments):
-        zero = ir.Constant(context.get_value_type(vector), None)
-        return builder.select(builder.fcmp_ordered(">", arguments[0], zero), arguments[1], zero)
+BYTES = ir.VectorType(ir.IntType(8), LANES)
 
-    return vector(condition, vector), generate
+
+@intrinsic
+def _load_bytes(typing, data, index, like):
+    def generate(context, builder, signature, arguments):
+        small = builder.load(vector_at(builder, arguments[0], arguments[1], BYTES), align=1)
+        return builder.uitofp(small, context.get_value_type(like))
+
+    return like(data, types.intp, like), generate
+
+
+@intrinsic
+def _store_bytes(typing, data, index, vector):
+    def generate(context, builder, signature, arguments):
+        small = builder.fptoui(arguments[2], BYTES)
+        builder.store(small, vector_at(builder, arguments[0], arguments[1], BYTES), align=1)
+        return context.get_dummy_value()
+
+    return types.void(data, types.intp, vector), generate
 
 
 @intrinsic
@@ -170,9 +220,14 @@ def _overload_prefetch(data, index):
     return lambda data, index: _prefetch(data, index)
 
 
-@overload(where_positive)
-def _overload_where_positive(condition, vector):
-    return lambda condition, vector: _where_positive(condition, vector)
+@overload(load_bytes)
+def _overload_load_bytes(data, index, like):
+    return lambda data, index, like: _load_bytes(data, index, like)
+
+
+@overload(store_bytes)
+def _overload_store_bytes(data, index, vector):
+    return lambda data, index, vector: _store_bytes(data, index, vector)
 
 
 @overload(zeros_like)
@@ -209,7 +264,7 @@ def _arithmetic(operation, instruction):
     @intrinsic
     def vectors(typing, a, b):
         def generate(context, builder, signature, arguments):
-            return getattr(builder, instruction)(*arguments, flags=("contract", "nsz"))
+            return getattr(builder, instruction)(*arguments, flags=FLAGS)
 
         return a(a, b), generate
 
@@ -217,7 +272,7 @@ def _arithmetic(operation, instruction):
     def scaled(typing, number, vector):
         def generate(context, builder, signature, arguments):
             numbers = splat(builder, arguments[0], context.get_value_type(vector))
-            return getattr(builder, instruction)(numbers, arguments[1], flags=("contract", "nsz"))
+            return getattr(builder, instruction)(numbers, arguments[1], flags=FLAGS)
 
         return vector(vector.scalar, vector), generate
 
@@ -232,3 +287,20 @@ def _arithmetic(operation, instruction):
 _arithmetic(operator.add, "fadd")
 _arithmetic(operator.sub, "fsub")
 _arithmetic(operator.mul, "fmul")
+
+
+def _choice(operation, comparison):
+    @intrinsic
+    def choose(typing, a, b, then, otherwise):
+        def generate(context, builder, signature, arguments):
+            return builder.select(builder.fcmp_ordered(comparison, *arguments[:2]), *arguments[2:])
+
+        return a(a, a, a, a), generate
+
+    @overload(operation)
+    def _overload(a, b, then, otherwise):
+        return lambda a, b, then, otherwise: choose(a, b, then, otherwise)
+
+
+_choice(if_greater, ">")
+_choice(if_equal, "==")

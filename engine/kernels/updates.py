@@ -1,5 +1,7 @@
 """One step of an optimiser, in place, in one pass over memory; w, g, v, m, s are (n,)."""
 
+import math
+
 import numpy as np
 
 from engine.jit import jit
@@ -17,10 +19,11 @@ def sgd(w, g, v, rate, momentum, nesterov, decay):
 @jit
 def adamw(w, g, m, s, rate, beta1, beta2, correction1, correction2, epsilon, decay):
     """m, s: running means of g and g^2, corrected for their start; w -= rate (m^ / (sqrt(s^) + epsilon) + decay w)."""
+    rest1, rest2 = w.dtype.type(1) - beta1, w.dtype.type(1) - beta2
     for i in range(w.size):
-        m[i] = beta1 * m[i] + (1 - beta1) * g[i]
-        s[i] = beta2 * s[i] + (1 - beta2) * g[i] * g[i]
-        w[i] -= rate * (m[i] * correction1 / ((s[i] * correction2) ** 0.5 + epsilon) + decay * w[i])
+        m[i] = beta1 * m[i] + rest1 * g[i]
+        s[i] = beta2 * s[i] + rest2 * g[i] * g[i]
+        w[i] -= rate * (m[i] * correction1 / (math.sqrt(s[i] * correction2) + epsilon) + decay * w[i])
 
 
 @jit
@@ -32,7 +35,7 @@ def limit_columns(w, limit):
         for d in range(D):
             scale[d] += float(w[i, d]) * float(w[i, d])
     for d in range(D):
-        scale[d] = min(1.0, limit / np.sqrt(max(scale[d], 1e-300)))
+        scale[d] = min(1.0, limit / math.sqrt(max(scale[d], 1e-300)))
     for i in range(n):
         for d in range(D):
             w[i, d] *= scale[d]

@@ -14,7 +14,7 @@ from cldl.recipes.sources import (
     POSTER,
     TUNED,
     UNTRIED,
-)  # fmt: skip
+)
 
 DSN = "s9xie/DSN, examples/best_cifar10_9.65"
 README = (
@@ -44,17 +44,14 @@ _SHORT = {
 _PUBLISHED = {
     **_OF_THE_NETWORK,
     "initialisation": DSN + ": N(0, 0.05^2), companions xavier",
-    **dict.fromkeys(
-        ("top_rate", "lower_rate", "lower_gamma", "lower_power", "bias_rate", "optimiser", "learning_rate", "momentum",
-         "weight_decay", "penalty", "batch_size"),
-        DSN,
-    ),
+    **dict.fromkeys(("top_rate", "lower_rate", "lower_gamma", "lower_power", "bias_rate"), DSN),
+    **dict.fromkeys(("optimiser", "learning_rate", "momentum", "weight_decay", "penalty", "batch_size"), DSN),
     "nesterov": DSN + " (Caffe's sgd)",
     "beta2": NO_OPTIMISER,
     **dict.fromkeys(("final_momentum", "momentum_epochs"), DSN + ": one momentum throughout"),
     **dict.fromkeys(("power", "floor", "decay_epochs"), NO_SCHEDULE),
     "warmup": DSN + ": none",
-}  # fmt: skip
+}
 
 CIFAR100_DSN = replace(
     CIFAR100_NIN,
@@ -124,16 +121,12 @@ MNIST_DSN = replace(
 )
 
 MNIST_DSN_PUBLISHED = replace(
-    MNIST_DSN,
+    CIFAR100_DSN_PUBLISHED,
     name="mnist_dsn_published",
     summary="DSN on MNIST with the schedule published for CIFAR-10: SGD, 250 epochs, companions for 83 (days on a CPU)",
-    **{
-        name: getattr(CIFAR100_DSN_PUBLISHED, name)
-        for name in (
-            "initialisation", "top_rate", "lower_rate", "lower_gamma", "lower_power", "bias_rate", "optimiser",
-            "learning_rate", "weight_decay", "schedule", "warmup", "factor", "batch_size",
-        )
-    },
+    dataset="mnist",
+    preprocessing="scale",
+    loss="hinge",
     lower_epochs=83.0,
     steps=(200.0,),
     epochs=250,
@@ -146,6 +139,6 @@ MNIST_DSN_PUBLISHED = replace(
         "factor": DSN + ": 0.0001 / 0.025",
         "epochs": DSN + ": 150,000 steps of 100 images",
     },
-)  # fmt: skip
+)
 
 RECIPES = (CIFAR100_DSN, CIFAR100_DSN_PUBLISHED, MNIST_DSN, MNIST_DSN_PUBLISHED)

@@ -13,7 +13,7 @@ from cldl.recipes.sources import (
     POSTER,
     TUNED,
     UNTRIED,
-)  # fmt: skip
+)
 
 MNIST = "lisa-lab/pylearn2, scripts/papers/maxout/mnist.yaml"
 CIFAR = "lisa-lab/pylearn2, scripts/papers/maxout/cifar10_no_aug.yaml"

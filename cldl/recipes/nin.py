@@ -16,7 +16,7 @@ from cldl.recipes.sources import (
     NO_SCHEDULE,
     POSTER,
     TUNED,
-)  # fmt: skip
+)
 
 NIN = "mavenlin/cuda-convnet, NIN/mnist_def"
 NIN_CIFAR = "mavenlin/cuda-convnet, NIN/cifar-100_def"

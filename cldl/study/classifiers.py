@@ -84,7 +84,9 @@ def draw(points: Points) -> Figure:
         name, colour, marker = SERIES[recipe]
         theirs = poster.errors("CIFAR-100", recipe.endswith("augmented"))
         hollow: dict[str, Any] = {"marker": marker, "markerfacecolor": "none", "linestyle": "none", "color": colour}
-        axes.plot([1, poster.CLASSIFIERS], [theirs["NIN"], theirs["CLDL"]], label=f"{name}, the poster", **hollow)
+        axes.plot(
+            [1, poster.CLASSIFIERS], [theirs["NIN"], theirs["CLDL"]], label=f"{name}, the poster's table", **hollow
+        )
         if errors:
             axes.plot(list(errors), list(errors.values()), color=colour, marker=marker, label=name)
         for M, error in errors.items():

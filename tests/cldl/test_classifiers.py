@@ -89,8 +89,8 @@ def test_the_figure_has_the_posters_axes_and_its_four_points():
     drawn = {line.get_label(): np.array(line.get_data()).T.tolist() for line in axes.lines}
     assert drawn == {
         "without augmentation": [[1, 40], [2, 38]],
-        "without augmentation, the poster": [[1, 35.96], [3, 30.40]],
-        "with augmentation, the poster": [[1, 32.75], [3, 29.05]],
+        "without augmentation, the poster's table": [[1, 35.96], [3, 30.40]],
+        "with augmentation, the poster's table": [[1, 32.75], [3, 29.05]],
     }
 
 

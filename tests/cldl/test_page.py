@@ -242,3 +242,15 @@ def test_our_errors_stand_beside_the_posters_however_many_there_are():
         ("classifier 2 (top)", "1.50"),
         ("all together (fused)", "1.00"),
     ]
+
+
+@pytest.mark.parametrize("loss", ["softmax", "hinge"])
+def test_under_deep_supervision_the_page_speaks_of_companions_and_of_no_fused_answer(folder, loss):
+    seen = evaluation(M=4)
+    seen = Evaluation(seen.logits, seen.labels, Objective((1.0,) * 4, loss=loss))
+    page = Page(write_report(folder, tiny.metrics(2, 4), seen, dataset(), CONFIG))
+    assert "3 companions" in page.text
+    assert "the network gets" in page.text
+    for word in ("asked together", "fused", "mean of T"):
+        assert word not in page.text
+    assert len(page.pictures) == 3

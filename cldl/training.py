@@ -19,8 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from cldl.evaluation import Evaluation, dead_units, score
-from cldl.inference import predict
-from cldl.loss import cldl_loss
 from cldl.recipe import Recipe
 from data.dataset import Dataset
 from data.preprocessing import Preprocessing
@@ -135,7 +133,7 @@ class Trainer:
     def evaluate(self) -> Evaluation:
         """The network's present answers on the test images."""
         logits = score(self.network, self.dataset.test_images, self.preprocessing, self.workers)
-        return Evaluation(logits, self.dataset.test_labels, self.recipe.weights, self.recipe.exponent)
+        return Evaluation(logits, self.dataset.test_labels, self.recipe.objective(self.epoch))
 
     def state(self) -> tuple[dict[str, Array], dict[str, int | float | str]]:
         """Arrays and numbers from which `restore` goes on to the same bits."""
@@ -167,20 +165,14 @@ class Trainer:
         M, N = self.recipe.classifiers, len(batch)
         logits = [np.empty((N, self.network.classes), np.float32) for _ in range(M)]
         losses, companions = np.empty((M, N)), np.empty((M, N))
+        objective = self.recipe.objective(self.epoch)
 
         def work(ctx: Context, start: int, stop: int) -> None:
             x = self.preprocessing(images[start:stop], ctx)
             if self.augmentation:
                 x = self.augmentation(x, ctx)
             z, cache = self.network.forward(x, ctx)
-            result = cldl_loss(
-                z,
-                labels[start:stop],
-                self.recipe.weights,
-                self.recipe.exponent,
-                self.recipe.through_companions,
-                samples=N,
-            )
+            result = objective(z, labels[start:stop], samples=N)
             self.network.backward(result.gradients, cache, ctx, need_dx=False)
             losses[:, start:stop], companions[:, start:stop] = result.per_classifier, result.companions
             for whole, part in zip(logits, z, strict=True):
@@ -188,14 +180,16 @@ class Trainer:
 
         update = self.epoch * self.steps_per_epoch + self.step
         self.workers.run(N, work, training=True, key=self.key.fold(STEP).fold(update))
-        loss = float((np.asarray(self.recipe.weights) @ losses).sum())
+        loss = float((np.asarray(objective.weights) @ losses).sum())
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss / N} in epoch {self.epoch + 1}, step {self.step + 1}: "
                 f"lower the learning rate ({self.recipe.learning_rate:g}) or lengthen the warm-up."
             )
-        self.optimiser.step(self.workers.gradients, self.recipe.rate(update / self.steps_per_epoch))
-        answers = [*(z.argmax(axis=1) for z in logits), predict(logits, self.recipe.weights, self.recipe.exponent)]
+        epoch = update / self.steps_per_epoch
+        self.optimiser.momentum = self.recipe.momentum_after(epoch)
+        self.optimiser.step(self.workers.gradients, self.recipe.rate(epoch))
+        answers = [*(z.argmax(axis=1) for z in logits), objective.answers(logits)]
         self.tally.samples += N
         self.tally.loss += loss
         self.tally.wrong += [np.count_nonzero(answer != labels) for answer in answers]

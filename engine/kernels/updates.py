@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from engine.jit import jit
 
 
@@ -22,3 +24,18 @@ def adamw(w, g, m, s, rate, beta1, beta2, correction1, correction2, epsilon, dec
         m[i] = beta1 * m[i] + rest1 * g[i]
         s[i] = beta2 * s[i] + rest2 * g[i] * g[i]
         w[i] -= rate * (m[i] * correction1 / (math.sqrt(s[i] * correction2) + epsilon) + decay * w[i])
+
+
+@jit
+def limit_columns(w, limit):
+    """Each column of w (n, D) that is longer than `limit` is scaled to that length."""
+    n, D = w.shape
+    scale = np.zeros(D)  # of each column; first its squares, summed in float64
+    for i in range(n):
+        for d in range(D):
+            scale[d] += float(w[i, d]) * float(w[i, d])
+    for d in range(D):
+        scale[d] = min(1.0, limit / math.sqrt(max(scale[d], 1e-300)))
+    for i in range(n):
+        for d in range(D):
+            w[i, d] *= scale[d]

@@ -37,6 +37,19 @@ def contiguous(array: Any) -> Any:
     return array if array.flags.c_contiguous else module_of(array).ascontiguousarray(array)
 
 
+def on_cpu(array: Any) -> np.ndarray:
+    """The array itself, or a copy of one that is on the GPU."""
+    return module_of(array).asnumpy(array) if on_gpu(array) else array
+
+
+def copy_to(array: Any, source: np.ndarray) -> None:
+    """Write `source`, which is on the CPU, into an array on either device."""
+    if on_gpu(array):
+        array.set(source)
+    else:
+        array[...] = source
+
+
 def launch(kernel: Callable, *arguments: Any) -> None:
     """Run a kernel where its arrays are; raises UserError where some are on the CPU and others on the GPU."""
     first = arguments[0][0] if isinstance(arguments[0], tuple) else arguments[0]

@@ -1,0 +1,93 @@
+"""One training step: forward, loss, backward, update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from cldl.loss import batch_loss, default_exponent
+from cldl.network import Network
+from cldl.recipe import Recipe
+from data.dataset import Dataset
+from data.preprocessing import Preprocessing
+from engine.context import Context
+from engine.device import launch
+from engine.key import Key
+from engine.optimisers import Optimiser
+from engine.workers import Team, Workers
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step leaves on the CPU, from before the update: losses and companions (N, M), logits M arrays (N, K)."""
+
+    losses: Array
+    companions: Array
+    logits: list[Array]
+
+
+class Step(Protocol):
+    """A step on the samples `batch` (indices into the training images); no update where the loss is not finite."""
+
+    def __call__(self, batch: Array, key: Key, rate: float) -> Outcome: ...
+
+
+class Pass:
+    """From a chunk's images to its gradients, wherever its arrays are."""
+
+    def __init__(self, recipe: Recipe, network: Network, preprocessing: Preprocessing) -> None:
+        self.network, self.preprocessing, self.augmentation = network, preprocessing, recipe.make_augmentation()
+        self.weights = np.array(recipe.weights, np.float64)
+        self.exponent = default_exponent(recipe.classifiers) if recipe.exponent is None else recipe.exponent
+        self.through = recipe.through_companions
+
+    def __call__(
+        self, images: Array, labels: Array, losses: Array, companions: Array, samples: int, ctx: Context
+    ) -> Sequence[Array]:
+        """The scores; losses and companions (n, M) are written, gradients added to `ctx`, for a batch of `samples`."""
+        x = self.preprocessing(images, ctx)
+        if self.augmentation:
+            x = self.augmentation(x, ctx)
+        logits, cache = self.network.forward(x, ctx)
+        dlogits = tuple(ctx.empty(z.shape, z.dtype) for z in logits)
+        loss = (ctx.keep(self.weights), self.exponent, self.through, losses, companions, dlogits, 1 / samples)
+        launch(batch_loss, tuple(logits), labels, *loss)
+        self.network.backward(dlogits, cache, ctx, need_dx=False)
+        return logits
+
+
+class CpuStep:
+    """A step on the CPU: threads take chunks of the batch through the network."""
+
+    def __init__(self, once: Pass, dataset: Dataset, workers: Workers, optimiser: Optimiser) -> None:
+        self._pass, self._dataset, self._workers, self._optimiser = once, dataset, workers, optimiser
+
+    def __call__(self, batch: Array, key: Key, rate: float) -> Outcome:
+        images, labels = self._dataset.train_images[batch], self._dataset.train_labels[batch]
+        N, M, K = len(batch), len(self._pass.weights), self._pass.network.classes
+        outcome = Outcome(np.empty((N, M)), np.empty((N, M)), [np.empty((N, K), np.float32) for _ in range(M)])
+
+        def work(ctx: Context, start: int, stop: int) -> None:
+            part = slice(start, stop)
+            logits = self._pass(images[part], labels[part], outcome.losses[part], outcome.companions[part], N, ctx)
+            for whole, z in zip(outcome.logits, logits, strict=True):
+                whole[part] = z
+
+        self._workers.run(N, work, training=True, key=key)
+        if np.isfinite((outcome.losses @ self._pass.weights).sum()):
+            self._optimiser.step(self._workers.gradients, rate)
+        return outcome
+
+
+def make_step(once: Pass, dataset: Dataset, workers: Team, optimiser: Optimiser) -> Step:
+    """A step on the CPU or on a GPU, wherever the workers are."""
+    if isinstance(workers, Workers):
+        return CpuStep(once, dataset, workers, optimiser)
+    from cldl.cuda.step import CudaStep
+
+    return CudaStep(once, dataset, cast(Any, workers), optimiser)

@@ -80,6 +80,7 @@ def score(network: Network, images: Array, preprocessing: Preprocessing, workers
     logits = [np.empty((len(images), network.classes), np.float32) for _ in network.classifiers]
 
     def work(ctx: Context, start: int, stop: int) -> None:
+        ctx.keeping = False
         scores, _ = network.forward(preprocessing(ctx.bring(images[start:stop]), ctx), ctx)
         for whole, part in zip(logits, scores, strict=True):
             whole[start:stop] = ctx.fetch(part)

@@ -55,7 +55,7 @@ class Pass:
             x = self.augmentation(x, ctx)
         logits, cache = self.network.forward(x, ctx)
         dlogits = tuple(ctx.empty(z.shape, z.dtype) for z in logits)
-        loss = (ctx.keep(self.weights), self.exponent, self.through, losses, companions, dlogits, 1 / samples)
+        loss = (ctx.constant(self.weights), self.exponent, self.through, losses, companions, dlogits, 1 / samples)
         launch(batch_loss, tuple(logits), labels, *loss)
         self.network.backward(dlogits, cache, ctx, need_dx=False)
         return logits

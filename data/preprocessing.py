@@ -61,7 +61,7 @@ class Scale:
 
     def __call__(self, images: Array, ctx: Context) -> Array:
         x, rows = ctx.empty(images.shape, np.float32), (-1, self._factor.size)
-        factor, shift = ctx.keep(self._factor), ctx.keep(self._shift)
+        factor, shift = ctx.constant(self._factor), ctx.constant(self._shift)
         launch(kernels.scale, images.reshape(rows), x.reshape(rows), factor, shift)
         return x
 
@@ -106,8 +106,8 @@ class Whitening:
         with ctx.scratch() as empty:
             g = empty(pixels.shape, np.float32)
             launch(kernels.contrast, pixels, g, NORM)
-            launch(kernels.centre, g, ctx.keep(self.mean))
-            launch(affine.multiply, g, ctx.keep(self.matrix), x)
+            launch(kernels.centre, g, ctx.constant(self.mean))
+            launch(affine.multiply, g, ctx.constant(self.matrix), x)
         return x.reshape(images.shape)
 
     @classmethod

@@ -19,7 +19,7 @@ from engine.simd import keep, pointer
 from engine.tile import in_vectors, product
 
 Array = np.ndarray
-BLOCK = 192  # rows
+BLOCK = 96  # rows
 
 
 def forward(x: Array, W: Array, b: Array, y: Array, relu: bool) -> None:

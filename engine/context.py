@@ -52,6 +52,16 @@ class Memory:
         if block is not None:
             self._idle[block.size].append(block)
 
+    def lent(self) -> set[int]:
+        """What is lent at present, for `release_since`."""
+        return set(self._lent)
+
+    def release_since(self, before: set[int], kept: np.ndarray) -> None:
+        """Take back what was lent since `before`, but for the block that `kept` is a view of."""
+        for identity in [i for i in self._lent if i not in before and i != id(kept.base)]:
+            block = self._lent.pop(identity)
+            self._idle[block.size].append(block)
+
     def reset(self) -> None:
         """Take back everything that is still lent."""
         for block in reversed(self._lent.values()):
@@ -101,6 +111,8 @@ class Context:
     training -- dropout is on.
     key      -- where all randomness of the pass comes from.
     first    -- the place of this chunk's first sample in its batch: a random draw belongs to a sample, not to a chunk.
+    keeping  -- what layers leave for their backward is kept; set it to False where nobody will ask, and containers of layers
+                use that memory again at once, while it is still in the cache.
 
     That of a pass on a GPU is `engine.cuda.context.CudaContext`.
     """
@@ -119,6 +131,7 @@ class Context:
     ) -> None:
         self.training = training
         self.first = first
+        self.keeping = True
         self._key = key or Key(0)
         self._draws = 0
         self._memory = memory or Memory()
@@ -128,7 +141,7 @@ class Context:
 
     def restart(self, *, training: bool, key: Key, first: int) -> None:
         """Begin the next chunk's pass in the same memory; the gradients go on accumulating."""
-        self.training, self.first, self._key, self._draws = training, first, key, 0
+        self.training, self.first, self.keeping, self._key, self._draws = training, first, True, key, 0
         self._memory.reset()
 
     def next_key(self) -> Key:
@@ -148,7 +161,7 @@ class Context:
         """An array of the CPU's where this pass computes."""
         return array
 
-    def keep(self, array: np.ndarray) -> np.ndarray:
+    def constant(self, array: np.ndarray) -> np.ndarray:
         """The same for one that never changes: it is moved once."""
         return array
 
@@ -164,6 +177,14 @@ class Context:
         """Give scratch memory back before the pass ends."""
         for array in arrays:
             self._memory.release(array)
+
+    def lent(self) -> set[int]:
+        """What this pass holds at present, for `forget`."""
+        return self._memory.lent()
+
+    def forget(self, before: set[int], kept: np.ndarray) -> None:
+        """Give back all that was lent since `before`, but for `kept`."""
+        self._memory.release_since(before, kept)
 
     @contextmanager
     def scratch(self) -> Iterator[Empty]:

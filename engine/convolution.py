@@ -148,20 +148,18 @@ def _plan(height: int, width: int, kernel: int, padding: int) -> FourierConvolut
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The weights' spectrum (see `Derived`), or that with inputs and outputs exchanged, which dx needs."""
+    """The weights' spectrum (see `Derived`)."""
 
     plan: FourierConvolution
     parameter: Parameter
-    transposed: bool = False
 
     def empty(self) -> Array:
         """An array for the spectrum."""
-        C, D = self.parameter.shape[2:]
-        return np.empty(self.plan.weight_shape(*((D, C) if self.transposed else (C, D))), self.parameter.dtype)
+        return np.empty(self.plan.weight_shape(*self.parameter.shape[2:]), self.parameter.dtype)
 
     def push(self, value: Array, image: Array) -> None:
         """Transform the weights."""
-        self.plan.weight_spectrum(value.swapaxes(2, 3) if self.transposed else value, image)
+        self.plan.weight_spectrum(value, image)
 
     def pull(self, dimage: Array, dvalue: Array) -> None:
         """Add the gradient of the spectrum, transformed back."""
@@ -178,9 +176,9 @@ class Fourier:
     def forward(self, x: Array, weight: Parameter, bias: Parameter, relu: bool, y: Array, ctx: Context) -> Array:
         """Return the spectrum of x."""
         X = ctx.empty(self.plan.image_shape(len(x), x.shape[-1]), x.dtype)
+        spectrum = ctx.image(Spectrum(self.plan, weight))
         with ctx.scratch() as empty:
-            self.plan.forward(x, ctx.image(Spectrum(self.plan, weight)), y, X, empty)
-        affine.finish(_rows(y), bias.value, relu)
+            self.plan.forward(x, spectrum, bias.value, 0 if relu else -np.inf, y, X, empty)
         return X
 
     def backward(
@@ -194,11 +192,7 @@ class Fourier:
         ctx: Context,
     ) -> None:
         """In the frequencies, the weight's gradient stays there until the pass ends."""
-        transposed = ctx.image(Spectrum(self.plan, weight, True)) if dx is not None else None
+        spectrum = Spectrum(self.plan, weight)
+        dspectrum, db = ctx.image_gradient(spectrum), ctx.gradient(bias)
         with ctx.scratch() as empty:
-            g = affine.behind(None if y is None else _rows(y), _rows(dy), ctx.gradient(bias), empty).reshape(dy.shape)
-            self.plan.backward(g, kept, transposed, dx, ctx.image_gradient(Spectrum(self.plan, weight)), empty)
-
-
-def _rows(array: Array) -> Array:
-    return array.reshape(-1, array.shape[-1])
+            self.plan.backward(dy, y, kept, ctx.image(spectrum), dx, dspectrum, db, empty)

@@ -32,7 +32,9 @@ import numpy as np
 from . import spectra, tile
 from .fft import Transform, fft, good_size
 from .jit import jit
-from .simd import LANES, keep, load, pointer, prefetch, store
+from .simd import LANES, if_greater, keep, load, pointer, prefetch, store, zeros_like
+
+LINE = 16  # channels that a transform takes at a time: float32 of a line of the cache, one vector or two
 
 
 class FourierConvolution:
@@ -69,7 +71,7 @@ class FourierConvolution:
         return 3 * self.frequencies * self.rows(n) * channels * out_channels
 
     def weight_spectrum(self, w, out):
-        """Write v of w (k, k, C, D) to out (F, 3, C, D); of w with its channels exchanged, it is what `backward` takes."""
+        """Write v of w (k, k, C, D) to out (F, 3, C, D)."""
         k, _, C, D = w.shape
         waves = _tables(self.size, k, self.padding, w.dtype).waves  # (3 F, k k)
         tile.multiply(waves, w.reshape(k * k, C * D), out.reshape(-1, C * D))
@@ -80,27 +82,29 @@ class FourierConvolution:
         back = _tables(self.size, k, self.padding, dw.dtype).back  # (k k, 3 F)
         dw += np.matmul(back, dspectrum.reshape(-1, C * D)).reshape(dw.shape)
 
-    def forward(self, x, spectrum, y, X, empty=np.empty):
-        """Convolve x (N, H, W, C) into y (N, Ho, Wo, D), leaving the spectrum of x in X (`image_shape(N, C)`)."""
-        tables = _tables(self.size, self.kernel, self.padding, x.dtype)
-        _analyse(x, X, 1.0, *tables.of_transform)
+    def forward(self, x, spectrum, bias, floor, y, X, empty=np.empty):
+        """y (N, Ho, Wo, D) = max(x * w + bias, floor) for x (N, H, W, C); the spectrum of x in X (`image_shape(N, C)`)."""
+        transform = _tables(self.size, self.kernel, self.padding, x.dtype).of_transform
+        _analyse(x, x, False, X, 1.0, *transform)
         Y = empty(self.image_shape(len(x), y.shape[3]), x.dtype)
         spectra.multiply(X, spectrum, Y, self.rows(len(x)))
-        _synthesise(Y, y, 1.0, *tables.of_transform)
+        _synthesise(Y, y, bias, x.dtype.type(floor), 1.0, *transform)
 
-    def backward(self, dy, X, transposed, dx, dspectrum, empty=np.empty):
-        """Add the gradient of v to dspectrum (F, 3, C, D) and, unless dx is None, overwrite dx (N, H, W, C).
+    def backward(self, dy, y, X, spectrum, dx, dspectrum, db, empty=np.empty):
+        """Add to dspectrum (F, 3, C, D) and db (D,) and, unless dx is None, overwrite dx (N, H, W, C).
 
-        X is what `forward` left, transposed (F, 3, D, C) the spectrum of w with its channels exchanged (unused without dx).
+        X is what `forward` left; dy counts only where y > 0, or everywhere if y is None.
         """
-        tables = _tables(self.size, self.kernel, self.padding, dy.dtype)
+        transform = _tables(self.size, self.kernel, self.padding, dy.dtype).of_transform
+        n = self.rows(len(dy))
         E = empty(self.image_shape(len(dy), dy.shape[3]), dy.dtype)
-        _analyse(dy, E, -1.0, *tables.of_transform)
-        spectra.accumulate(X, E, dspectrum, self.rows(len(dy)))
+        _analyse(dy, dy if y is None else y, y is not None, E, -1.0, *transform)
+        db += E[0, 0, 0:n:2].sum(axis=0) + E[0, 1, 1:n:2].sum(axis=0)  # frequency 0 of the first and the second images
+        spectra.accumulate(X, E, dspectrum, n)
         if dx is not None:
             dX = empty(X.shape, dy.dtype)
-            spectra.multiply(E, transposed, dX, self.rows(len(dy)))
-            _synthesise(dX, dx, -1.0, *tables.of_transform)
+            spectra.multiply(E, spectrum, dX, n, transposed=True)
+            _synthesise(dX, dx, np.zeros(dx.shape[3], dx.dtype), -dx.dtype.type(np.inf), -1.0, *transform)
 
 
 class _Tables(NamedTuple):
@@ -132,79 +136,98 @@ def _tables(size, kernel, padding, dtype) -> _Tables:
 
 
 @jit
-def _analyse(images, spectrum, sign, order, natural, reverse, radices, roots):
-    """Spectrum (F, 2, M + 1, C) of images (N, H, W, C): a pair has the rows z^_f and conj(z^_(-f)); sign -1 conjugates both."""
+def _analyse(images, outputs, behind, spectrum, sign, order, natural, reverse, radices, roots):
+    """Spectrum (F, 2, M + 1, C) of images (N, H, W, C): a pair has the rows z^_f and conj(z^_(-f)); sign -1 conjugates both.
+
+    `behind` a ReLU, whose outputs are given, the images are taken as 0 where these are not positive. LINE channels go
+    through the transform together, so that whole lines of the cache are read and written.
+    """
     N, H, W, C = images.shape
     F, L, plane = len(natural), len(order), spectrum.shape[2] * C
-    pitch = (L + 1) * LANES  # not a power of two: rows of a tile fall into different sets of the cache
+    pitch = (L + 1) * LINE  # not a power of two: rows of a tile fall into different sets of the cache
     tile, blank = np.zeros((2, L * pitch), images.dtype), np.zeros((2, LANES), images.dtype)
     re, im, zero, spare = pointer(tile[0]), pointer(tile[1]), load(pointer(blank[0]), 0), pointer(blank[1])
-    source, target, roots = pointer(images), pointer(spectrum), pointer(roots)
+    source, relu, target, roots = pointer(images), pointer(outputs), pointer(spectrum), pointer(roots)
     for n in range(0, N, 2):
-        for c in range(0, C, LANES):
-            lanes = min(LANES, C - c)
+        for c in range(0, C, LINE):
+            width = min(LINE, C - c)
             for i in range(L):
                 for j in range(L):
-                    at = order[i] * pitch + order[j] * LANES
-                    a, b = zero, zero
-                    if i < H and j < W:
-                        a = _take(source, ((n * H + i) * W + j) * C + c, lanes, spare)
-                        if n + 1 < N:
-                            b = _take(source, (((n + 1) * H + i) * W + j) * C + c, lanes, spare)
-                    store(re, at, a)
-                    store(im, at, b)
-            _soon(target, n, c, C, N, F, plane)
-            for i in range(H):
-                fft(re, im, order[i] * pitch, LANES, L, radices, roots)
-            for j in range(L):
-                fft(re, im, j * LANES, pitch, L, radices, roots)
+                    at, first = order[i] * pitch + order[j] * LINE, ((n * H + i) * W + j) * C + c
+                    for k in range(0, width, LANES):
+                        a, b = zero, zero
+                        if i < H and j < W:
+                            a = _take(source, first + k, width - k, spare)
+                            if behind:
+                                a = if_greater(_take(relu, first + k, width - k, spare), zero, a, zero)
+                            if n + 1 < N:
+                                second = first + k + H * W * C
+                                b = _take(source, second, width - k, spare)
+                                if behind:
+                                    b = if_greater(_take(relu, second, width - k, spare), zero, b, zero)
+                        store(re, at + k, a)
+                        store(im, at + k, b)
+            for k in range(0, width, LANES):
+                for i in range(H):
+                    fft(re, im, order[i] * pitch + k, LINE, L, radices, roots)
+                for j in range(L):
+                    fft(re, im, j * LINE + k, pitch, L, radices, roots)
             for f in range(F):
                 for minus in range(2):
-                    at = natural[f, minus] * LANES
-                    a, b = load(re, at), (sign - 2 * sign * minus) * load(im, at)
-                    to = 2 * f * plane + (n + minus) * C + c
-                    _put(target, to, a, lanes, spare)
-                    _put(target, to + plane, b, lanes, spare)
+                    at, to = natural[f, minus] * LINE, 2 * f * plane + (n + minus) * C + c
+                    for k in range(0, width, LANES):
+                        _put(target, to + k, load(re, at + k), width - k, spare)
+                        _put(target, to + plane + k, (sign - 2 * sign * minus) * load(im, at + k), width - k, spare)
     keep(tile)
     keep(blank)
 
 
 @jit
-def _synthesise(spectrum, images, sign, order, natural, reverse, radices, roots):
-    """Images (N, H, W, C) of a product's spectrum (F, 2, M + 1, C), the inverse of `_analyse` (times L^2)."""
+def _synthesise(spectrum, images, bias, floor, sign, order, natural, reverse, radices, roots):
+    """Images (N, H, W, C) of a product's spectrum (F, 2, M + 1, C), the inverse of `_analyse` (times L^2).
+
+    Each is max(its value + bias, floor), the floor being 0 for a ReLU and -infinity for none.
+    """
     N, H, W, C = images.shape
     F, L, plane = len(natural), len(order), spectrum.shape[2] * C
-    pitch = (L + 1) * LANES
+    pitch = (L + 1) * LINE
     tile, blank = np.zeros((2, L * pitch), images.dtype), np.zeros(LANES, images.dtype)
     re, im, spare = pointer(tile[0]), pointer(tile[1]), pointer(blank)
-    source, target, roots = pointer(spectrum), pointer(images), pointer(roots)
+    source, target, offset, roots = pointer(spectrum), pointer(images), pointer(bias), pointer(roots)
     for n in range(0, N, 2):
-        for c in range(0, C, LANES):
-            lanes = min(LANES, C - c)
+        for c in range(0, C, LINE):
+            width = min(LINE, C - c)
             for f in range(F):
                 for minus in range(2):
-                    at = reverse[f, minus] * LANES
-                    origin = 2 * f * plane + (n + minus) * C + c
-                    store(re, at, _take(source, origin, lanes, spare))
-                    store(im, at, (sign - 2 * sign * minus) * _take(source, origin + plane, lanes, spare))
+                    at, origin = reverse[f, minus] * LINE, 2 * f * plane + (n + minus) * C + c
+                    for k in range(0, width, LANES):
+                        store(re, at + k, _take(source, origin + k, width - k, spare))
+                        imaginary = _take(source, origin + k + plane, width - k, spare)
+                        store(im, at + k, (sign - 2 * sign * minus) * imaginary)
             _soon(source, n, c, C, N, F, plane)
-            for j in range(L):
-                fft(im, re, j * LANES, pitch, L, radices, roots)
+            for k in range(0, width, LANES):
+                for j in range(L):
+                    fft(im, re, j * LINE + k, pitch, L, radices, roots)
+                for i in range(H):
+                    fft(im, re, i * pitch + k, LINE, L, radices, roots)
             for i in range(H):
-                fft(im, re, i * pitch, LANES, L, radices, roots)
                 for j in range(W):
-                    at = i * pitch + j * LANES
-                    _put(target, ((n * H + i) * W + j) * C + c, load(re, at), lanes, spare)
-                    if n + 1 < N:
-                        _put(target, (((n + 1) * H + i) * W + j) * C + c, load(im, at), lanes, spare)
+                    at, first = i * pitch + j * LINE, ((n * H + i) * W + j) * C + c
+                    for k in range(0, width, LANES):
+                        more = _take(offset, c + k, width - k, spare)
+                        least = floor + zeros_like(more)
+                        a, b = load(re, at + k) + more, load(im, at + k) + more
+                        _put(target, first + k, if_greater(least, a, least, a), width - k, spare)
+                        if n + 1 < N:
+                            _put(target, first + k + H * W * C, if_greater(least, b, least, b), width - k, spare)
     keep(tile)
     keep(blank)
 
 
 @jit
 def _soon(spectrum, n, c, C, N, F, plane):
-    """Prefetch what the next turn reads or writes of a spectrum, while this one computes."""
-    c += LANES
+    """Prefetch what the next turn reads of a spectrum, a line here and a line there, while this one computes."""
+    c += LINE
     if c >= C:
         n, c = n + 2, 0
     if n < N:
@@ -216,7 +239,7 @@ def _soon(spectrum, n, c, C, N, F, plane):
 @jit
 def _take(source, index, lanes, spare):
     """The vector at index, of which only the first `lanes` numbers may be read."""
-    if lanes == LANES:
+    if lanes >= LANES:
         return load(source, index)
     for k in range(lanes):
         spare[k] = source[index + k]
@@ -226,7 +249,7 @@ def _take(source, index, lanes, spare):
 @jit
 def _put(target, index, vector, lanes, spare):
     """Write the first `lanes` numbers of a vector."""
-    if lanes == LANES:
+    if lanes >= LANES:
         store(target, index, vector)
     else:
         store(spare, 0, vector)

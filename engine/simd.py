@@ -70,9 +70,24 @@ def store(data, index, vector):
     data[index : index + LANES] = vector
 
 
-def where_positive(condition, vector):
-    """The lanes of `vector` where those of `condition` are above 0, and 0 elsewhere."""
-    return np.where(condition > 0, vector, vector.dtype.type(0))
+def load_bytes(data, index, like):
+    """The bytes data[index : index + LANES] as a vector of numbers like those of `like`; nothing is checked."""
+    return data[index : index + LANES].astype(like.dtype)
+
+
+def store_bytes(data, index, vector):
+    """data[index : index + LANES] = a vector of whole numbers from 0 to 255, as bytes; nothing is checked."""
+    data[index : index + LANES] = vector
+
+
+def if_greater(a, b, then, otherwise):
+    """Lane by lane: `then` where a > b, else (and where either is NaN) `otherwise`; all vectors."""
+    return np.where(a > b, then, otherwise)
+
+
+def if_equal(a, b, then, otherwise):
+    """Lane by lane: `then` where a = b, else `otherwise`; all vectors."""
+    return np.where(a == b, then, otherwise)
 
 
 def zeros_like(vector):
@@ -151,13 +166,26 @@ def _store(typing, data, index, vector):
     return types.void(data, types.intp, vector), generate
 
 
-@intrinsic
-def _where_positive(typing, condition, vector):
-    def generate(context, builder, signature, arguments):
-        zero = ir.Constant(context.get_value_type(vector), None)
-        return builder.select(builder.fcmp_ordered(">", arguments[0], zero), arguments[1], zero)
+BYTES = ir.VectorType(ir.IntType(8), LANES)
 
-    return vector(condition, vector), generate
+
+@intrinsic
+def _load_bytes(typing, data, index, like):
+    def generate(context, builder, signature, arguments):
+        small = builder.load(vector_at(builder, arguments[0], arguments[1], BYTES), align=1)
+        return builder.uitofp(small, context.get_value_type(like))
+
+    return like(data, types.intp, like), generate
+
+
+@intrinsic
+def _store_bytes(typing, data, index, vector):
+    def generate(context, builder, signature, arguments):
+        small = builder.fptoui(arguments[2], BYTES)
+        builder.store(small, vector_at(builder, arguments[0], arguments[1], BYTES), align=1)
+        return context.get_dummy_value()
+
+    return types.void(data, types.intp, vector), generate
 
 
 @intrinsic
@@ -170,9 +198,14 @@ def _overload_prefetch(data, index):
     return lambda data, index: _prefetch(data, index)
 
 
-@overload(where_positive)
-def _overload_where_positive(condition, vector):
-    return lambda condition, vector: _where_positive(condition, vector)
+@overload(load_bytes)
+def _overload_load_bytes(data, index, like):
+    return lambda data, index, like: _load_bytes(data, index, like)
+
+
+@overload(store_bytes)
+def _overload_store_bytes(data, index, vector):
+    return lambda data, index, vector: _store_bytes(data, index, vector)
 
 
 @overload(zeros_like)
@@ -232,3 +265,20 @@ def _arithmetic(operation, instruction):
 _arithmetic(operator.add, "fadd")
 _arithmetic(operator.sub, "fsub")
 _arithmetic(operator.mul, "fmul")
+
+
+def _choice(operation, comparison):
+    @intrinsic
+    def choose(typing, a, b, then, otherwise):
+        def generate(context, builder, signature, arguments):
+            return builder.select(builder.fcmp_ordered(comparison, *arguments[:2]), *arguments[2:])
+
+        return a(a, a, a, a), generate
+
+    @overload(operation)
+    def _overload(a, b, then, otherwise):
+        return lambda a, b, then, otherwise: choose(a, b, then, otherwise)
+
+
+_choice(if_greater, ">")
+_choice(if_equal, "==")

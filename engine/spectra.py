@@ -19,11 +19,15 @@ from .tile import in_vectors, product
 Array = np.ndarray
 
 
-def multiply(X: Array, V: Array, Y: Array, n: int) -> None:
-    """Y = X V: the first n rows of X (F, 2, n or more, C), V (F, 3, C, D) in its three planes, Y (F, 2, n or more, D)."""
-    if in_vectors(X, V):
-        _multiply(X, V, Y, n, -Y.dtype.type(np.inf))
+def multiply(X: Array, V: Array, Y: Array, n: int, *, transposed: bool = False) -> None:
+    """Y = X V: the first n rows of X (F, 2, n or more, C), V (F, 3, C, D) in its three planes, Y (F, 2, n or more, D).
+
+    `transposed` takes V', of V (F, 3, D, C).
+    """
+    if in_vectors(X, Y):
+        _multiply(X, V, Y, n, transposed, -Y.dtype.type(np.inf))
         return
+    V = V.swapaxes(2, 3) if transposed else V
     real, imaginary = X[:, 0, :n], X[:, 1, :n]
     T = (real + imaginary) @ V[:, 0]
     Y[:, 0, :n] = T + imaginary @ V[:, 2]
@@ -41,20 +45,35 @@ def accumulate(X: Array, E: Array, G: Array, n: int) -> None:
 
 
 @jit
-def _multiply(X, V, Y, n, none):
+def _multiply(X, V, Y, n, transposed, none):
     F, _, rows, C = X.shape
     y_rows, D = Y.shape[2:]
-    sums, nothing = np.empty(n * C, X.dtype), np.zeros(D, X.dtype)
-    X, V, Y, both, zeros = pointer(X), pointer(V), pointer(Y), pointer(sums), pointer(nothing)
+    sums, turned, nothing = np.empty(n * C, X.dtype), np.empty((3, C, D), X.dtype), np.zeros(D, X.dtype)
+    X, spectrum, Y, both, zeros = pointer(X), pointer(V), pointer(Y), pointer(sums), pointer(nothing)
     for f in range(F):
         real, re, v = 2 * f * rows * C, 2 * f * y_rows * D, 3 * f * C * D
         imaginary, im = real + rows * C, re + y_rows * D
+        V = spectrum
+        if transposed:  # a frequency's matrices fit in a cache
+            _turn(spectrum, v, turned)
+            V, v = pointer(turned), 0
         _add(X, real, 1, X, imaginary, both, n * C)
         product(both, 0, C, 1, V, v, D, zeros, 0, 0, Y, re, D, n, C, D, none)
         product(X, real, C, 1, V, v + C * D, D, Y, re, D, Y, im, D, n, C, D, none)
         product(X, imaginary, C, 1, V, v + 2 * C * D, D, Y, re, D, Y, re, D, n, C, D, none)
     keep(sums)
+    keep(turned)
     keep(nothing)
+
+
+@jit
+def _turn(source, at, target):
+    """target (P, C, D) = the P matrices (D, C) that begin at source[at], transposed."""
+    P, C, D = target.shape
+    for p in range(P):
+        for d in range(D):
+            for c in range(C):
+                target[p, c, d] = source[at + (p * D + d) * C + c]
 
 
 @jit

@@ -13,7 +13,7 @@ from engine.parameters import Parameter
 from layers.chain import Chain, fusible
 from layers.layer import Array, Layer, Shape
 
-PIECE = 2**19  # numbers in the largest array between two layers that go over the samples piece by piece
+PIECE = 2**18  # numbers in the largest array between two layers that go over the samples piece by piece
 
 
 class Sequential(Layer):
@@ -34,9 +34,12 @@ class Sequential(Layer):
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, list]:
         caches = []
+        before = ctx.lent()
         for stretch in self._stretches(x.shape[1:]):
             x, cache = stretch.forward(x, ctx)
             caches.append((stretch, cache))
+            if not ctx.keeping:
+                ctx.forget(before, x)
         return x, caches
 
     def backward(self, dy: Array, cache: list, ctx: Context, need_dx: bool = True) -> Array | None:
@@ -102,7 +105,10 @@ class _Stretch:
     def forward(self, x: Array, ctx: Context) -> tuple[Array, list]:
         outputs, caches = [], []
         for part in ctx.pieces(len(x), self.piece):
+            before = ctx.lent()
             y, cache = self.chain.forward(x[part], ctx)
+            if not ctx.keeping:
+                ctx.forget(before, y)
             outputs.append(y)
             caches.append(cache)
         return _joined(outputs, ctx), caches

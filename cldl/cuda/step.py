@@ -101,7 +101,7 @@ class _Form:
         gradients.buffer.fill(0)
         samples = len(self.labels)
         self._logits = self._pass(self.images, self.labels, self._losses, self._companions, samples, ctx)
-        stop_unless_finite(self._losses, ctx.keep(self._pass.weights), self._numbers)
+        stop_unless_finite(self._losses, ctx.constant(self._pass.weights), self._numbers)
         self._optimiser.apply(gradients, self._numbers)
 
 

@@ -47,7 +47,7 @@ class CudaContext(Context):
 
     def begin(self, *, training: bool, first: int = 0) -> None:
         """Begin a pass in the same memory, with whatever key is in `words`."""
-        self.training, self.first, self._draws = training, first, 0
+        self.training, self.first, self.keeping, self._draws = training, first, True, 0
         self._memory.reset()
 
     def next_key(self) -> Any:
@@ -61,7 +61,7 @@ class CudaContext(Context):
     def bring(self, array: np.ndarray) -> Array:
         return cupy.asarray(array)
 
-    def keep(self, array: np.ndarray) -> Array:
+    def constant(self, array: np.ndarray) -> Array:
         if id(array) not in self._kept:
             self._kept[id(array)] = array, cupy.asarray(array)
         return self._kept[id(array)][1]

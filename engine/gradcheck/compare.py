@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,11 @@ Result = tuple[float, float]
 EXACT = same_to(np.float64)
 
 
-def agree(what: str, got: Array, expected: Array, tolerance: float) -> float:
-    """The largest difference as a share of `tolerance` times the largest expected element; raises where above 1."""
+def agree(what: str, got: Array, expected: Array, tolerance: float, least: float = 0.0) -> float:
+    """The largest difference as a share of `tolerance` times the largest expected element, or `least`; raises where above 1."""
     if got.shape != expected.shape:
         raise GradientError(f"{what} has shape {got.shape}; expected {expected.shape}.")
-    size = float(np.abs(expected).max(initial=0))
+    size = max(least, float(np.abs(expected).max(initial=0)))
     error = np.abs(got - expected)
     worst = float(error.max(initial=0))
     share = worst / (tolerance * size) if size else (0.0 if worst == 0 else np.inf)
@@ -32,11 +33,17 @@ def agree(what: str, got: Array, expected: Array, tolerance: float) -> float:
     return share
 
 
-def same(s: Subject, got: Pass, expected: Pass, tolerance: float = EXACT) -> Result:
-    """y, dx and all gradients of two passes agree (see `agree`)."""
-    share = agree("y", got.y, expected.y, tolerance)
-    pairs = zip(s.names(), [got.dx, *got.gradients], [expected.dx, *expected.gradients], strict=True)
-    return max([share, *(agree(name, a, b, tolerance) for name, a, b in pairs)]), 0.0
+def same(
+    s: Subject, got: Pass, expected: Pass, tolerance: float = EXACT, sizes: Iterable[float] = repeat(0.0)
+) -> Result:
+    """y, dx and all gradients of two passes agree, each to its own size (see `agree`)."""
+    rows = zip(["y", *s.names()], flat(got), flat(expected), sizes, strict=False)
+    return max(agree(name, a, b, tolerance, size) for name, a, b, size in rows), 0.0
+
+
+def flat(result: Pass) -> list[Array]:
+    """y, dx and the gradients in one list."""
+    return [result.y, result.dx, *result.gradients]
 
 
 def double(part: Any) -> Any:
@@ -83,7 +90,6 @@ def unchanged(who: str, **pairs: tuple[Array, Array]) -> None:
 
 def equal(s: Subject, got: Pass, expected: Pass, what: str) -> None:
     """Raise where two passes differ by a bit."""
-    pairs = zip([got.y, got.dx, *got.gradients], [expected.y, expected.dx, *expected.gradients], strict=True)
-    for name, (a, b) in zip(["y", *s.names()], pairs, strict=True):
+    for name, a, b in zip(["y", *s.names()], flat(got), flat(expected), strict=True):
         if not np.array_equal(a, b, equal_nan=True):
             raise GradientError(f"{what} gives another {name}.")

@@ -4,7 +4,7 @@ import numpy as np
 
 from engine.jit import jit
 from engine.key import philox
-from engine.simd import LANES, load, pointer, store, where_positive, zeros_like
+from engine.simd import LANES, if_greater, load, pointer, store, zeros_like
 
 SUMMED = 64
 _ZERO, _HALF, _SHIFT = np.uint64(0), np.uint64(0xFFFF), np.uint64(16)
@@ -84,9 +84,9 @@ def bias_relu_backward(y, dy, dx, db):
     for first in range(0, rows, SUMMED):
         last = min(first + SUMMED, rows)
         for c in range(0, whole, LANES):
-            total = zeros_like(load(db_at, c))
+            total = zero = zeros_like(load(db_at, c))
             for r in range(first, last):
-                d = where_positive(load(y_at, r * C + c), load(dy_at, r * C + c))
+                d = if_greater(load(y_at, r * C + c), zero, load(dy_at, r * C + c), zero)
                 store(dx_at, r * C + c, d)
                 total = total + d
             store(db_at, c, load(db_at, c) + total)

@@ -1,6 +1,7 @@
 """Pooling windows: the largest or the mean of each window, and the way back, vectorised over the channels."""
 
 from engine.jit import jit
+from engine.simd import LANES, if_equal, if_greater, load, load_bytes, pointer, store, store_bytes, zeros_like
 
 
 @jit
@@ -13,28 +14,39 @@ def first_window(pixel, padding, kernel, stride):
 def max_forward(x, y, place, kernel, stride, padding):
     """x (N, H, W, C) -> y (N, Ho, Wo, C), and the place of each maximum in its window, a k + b, (N, Ho, Wo, C) uint8.
 
-    The first of equal values wins, in reading order.
+    The first of equal values wins, in reading order; the largest so far and its place stay in registers.
     """
     N, H, W, C = x.shape
     _, Ho, Wo, _ = y.shape
+    whole = C - C % LANES
+    x_at, y_at, place_at = pointer(x), pointer(y), pointer(place)
     for n in range(N):
         for i in range(Ho):
+            top = i * stride - padding
+            first_h, last_h = max(0, top), min(H, top + kernel)
             for j in range(Wo):
-                top, left = i * stride - padding, j * stride - padding
-                begun = False
-                for h in range(max(0, top), min(H, top + kernel)):
-                    for w in range(max(0, left), min(W, left + kernel)):
-                        here = (h - top) * kernel + (w - left)
-                        if begun:
-                            for c in range(C):
-                                larger = x[n, h, w, c] > y[n, i, j, c]
-                                y[n, i, j, c] = x[n, h, w, c] if larger else y[n, i, j, c]
-                                place[n, i, j, c] = here if larger else place[n, i, j, c]
-                        else:
-                            begun = True
-                            for c in range(C):
+                left = j * stride - padding
+                first_w, last_w = max(0, left), min(W, left + kernel)
+                begin, to = ((n * H + first_h) * W + first_w) * C, ((n * Ho + i) * Wo + j) * C
+                here = (first_h - top) * kernel + first_w - left
+                for c in range(0, whole, LANES):
+                    largest = load(x_at, begin + c)
+                    zero = zeros_like(largest)
+                    chosen = here + zero
+                    for h in range(first_h, last_h):
+                        for w in range(first_w, last_w):
+                            v = load(x_at, ((n * H + h) * W + w) * C + c)
+                            chosen = if_greater(v, largest, (h - top) * kernel + (w - left) + zero, chosen)
+                            largest = if_greater(v, largest, v, largest)
+                    store(y_at, to + c, largest)
+                    store_bytes(place_at, to + c, chosen)
+                for c in range(whole, C):
+                    y[n, i, j, c], place[n, i, j, c] = x[n, first_h, first_w, c], here
+                    for h in range(first_h, last_h):
+                        for w in range(first_w, last_w):
+                            if x[n, h, w, c] > y[n, i, j, c]:
                                 y[n, i, j, c] = x[n, h, w, c]
-                                place[n, i, j, c] = here
+                                place[n, i, j, c] = (h - top) * kernel + (w - left)
 
 
 @jit
@@ -42,15 +54,28 @@ def max_backward(dy, place, dx, kernel, stride, padding):
     """dx (N, H, W, C): a pixel gathers dy from those of its windows whose maximum it was."""
     N, H, W, C = dx.shape
     _, Ho, Wo, _ = dy.shape
+    whole = C - C % LANES
+    dy_at, place_at, dx_at = pointer(dy), pointer(place), pointer(dx)
     for n in range(N):
         for h in range(H):
+            first_i, last_i = first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)
             for w in range(W):
-                for c in range(C):
+                first_j, last_j = first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)
+                to = ((n * H + h) * W + w) * C
+                for c in range(0, whole, LANES):
+                    total = zero = zeros_like(load(dx_at, to + c))
+                    for i in range(first_i, last_i):
+                        for j in range(first_j, last_j):
+                            at = ((n * Ho + i) * Wo + j) * C + c
+                            here = (h + padding - i * stride) * kernel + (w + padding - j * stride)
+                            chosen = load_bytes(place_at, at, zero)
+                            total = total + if_equal(chosen, here + zero, load(dy_at, at), zero)
+                    store(dx_at, to + c, total)
+                for c in range(whole, C):
                     dx[n, h, w, c] = 0
-                for i in range(first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)):
-                    for j in range(first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)):
-                        here = (h + padding - i * stride) * kernel + (w + padding - j * stride)
-                        for c in range(C):
+                    for i in range(first_i, last_i):
+                        for j in range(first_j, last_j):
+                            here = (h + padding - i * stride) * kernel + (w + padding - j * stride)
                             dx[n, h, w, c] += dy[n, i, j, c] if place[n, i, j, c] == here else 0
 
 

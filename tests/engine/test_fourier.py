@@ -43,17 +43,17 @@ class Run:
 
     def __init__(self, plan, x, w, dy=None, cuts=()):
         C, D = w.shape[2:]
-        V, turned = np.empty(plan.weight_shape(C, D), w.dtype), np.empty(plan.weight_shape(D, C), w.dtype)
+        V = np.empty(plan.weight_shape(C, D), w.dtype)
         plan.weight_spectrum(w, V)
-        plan.weight_spectrum(w.swapaxes(2, 3), turned)
         self.y = np.full((len(x), plan.out_height, plan.out_width, D), np.nan, w.dtype)
         self.dx, self.dw, dV = np.full_like(x, np.nan), np.zeros_like(w), np.zeros_like(V)
+        self.db, bias = np.zeros(D, w.dtype), np.zeros(D, w.dtype)
         for part in np.split(np.arange(len(x)), cuts):
             few = slice(part[0], part[-1] + 1)
             X = np.empty(plan.image_shape(len(part), C), w.dtype)
-            plan.forward(x[few], V, self.y[few], X)
+            plan.forward(x[few], V, bias, -np.inf, self.y[few], X)
             if dy is not None:
-                plan.backward(dy[few], X, turned, self.dx[few], dV, empty=_filled)
+                plan.backward(dy[few], None, X, V, self.dx[few], dV, self.db, empty=_filled)
         plan.weight_gradient(dV, self.dw)
 
 
@@ -89,6 +89,7 @@ def test_it_is_the_direct_convolution_and_its_gradients(dtype, tolerance, case, 
     assert_close(run.y, y, tolerance)
     assert_close(run.dx, dx, tolerance)
     assert_close(run.dw, dw, tolerance)
+    assert_close(run.db, dy.astype(float).sum(axis=(0, 1, 2)), tolerance)
 
 
 def test_the_weight_gradient_adds_up_over_chunks():
@@ -112,9 +113,9 @@ def test_without_an_input_gradient_the_weight_gradient_is_the_same():
     plan = FourierConvolution(5, 5, 3, 1)
     V, X = np.empty(plan.weight_shape(2, 4)), np.empty(plan.image_shape(3, 2))
     plan.weight_spectrum(w, V)
-    plan.forward(x, V, np.empty_like(dy), X)
+    plan.forward(x, V, np.zeros(4), -np.inf, np.empty_like(dy), X)
     dV, dw = np.zeros_like(V), np.zeros_like(w)
-    plan.backward(dy, X, None, None, dV)
+    plan.backward(dy, None, X, V, None, dV, np.zeros(4))
     plan.weight_gradient(dV, dw)
     np.testing.assert_array_equal(dw, Run(plan, x, w, dy).dw)
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from cldl.inference import predict
 from cldl.loss import batch_loss, default_exponent
 from cldl.network import Network
 from cldl.recipe import Recipe
@@ -24,11 +25,15 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step leaves on the CPU, from before the update: losses and companions (N, M), logits M arrays (N, K)."""
+    """What a step leaves on the CPU, from before the update.
+
+    losses, companions -- (N, M), the l^(m) and the T^(m)
+    answers            -- (N, M + 1), of each classifier, and of all together
+    """
 
     losses: Array
     companions: Array
-    logits: list[Array]
+    answers: Array
 
 
 class Step(Protocol):
@@ -65,23 +70,26 @@ class CpuStep:
     """A step on the CPU: threads take chunks of the batch through the network."""
 
     def __init__(self, once: Pass, dataset: Dataset, workers: Workers, optimiser: Optimiser) -> None:
-        self._pass, self._dataset, self._workers, self._optimiser = once, dataset, workers, optimiser
+        self.once, self._dataset, self._workers, self._optimiser = once, dataset, workers, optimiser
 
     def __call__(self, batch: Array, key: Key, rate: float) -> Outcome:
         images, labels = self._dataset.train_images[batch], self._dataset.train_labels[batch]
-        N, M, K = len(batch), len(self._pass.weights), self._pass.network.classes
-        outcome = Outcome(np.empty((N, M)), np.empty((N, M)), [np.empty((N, K), np.float32) for _ in range(M)])
+        N, M, K = len(batch), len(self.once.weights), self.once.network.classes
+        losses, companions = np.empty((N, M)), np.empty((N, M))
+        logits = [np.empty((N, K), np.float32) for _ in range(M)]
 
         def work(ctx: Context, start: int, stop: int) -> None:
             part = slice(start, stop)
-            logits = self._pass(images[part], labels[part], outcome.losses[part], outcome.companions[part], N, ctx)
-            for whole, z in zip(outcome.logits, logits, strict=True):
+            scores = self.once(images[part], labels[part], losses[part], companions[part], N, ctx)
+            for whole, z in zip(logits, scores, strict=True):
                 whole[part] = z
 
         self._workers.run(N, work, training=True, key=key)
-        if np.isfinite((outcome.losses @ self._pass.weights).sum()):
+        if np.isfinite((losses @ self.once.weights).sum()):
             self._optimiser.step(self._workers.gradients, rate)
-        return outcome
+        with np.errstate(invalid="ignore"):  # it shows in the loss
+            fused = predict(logits, self.once.weights, self.once.exponent)
+        return Outcome(losses, companions, np.stack([*(z.argmax(axis=1) for z in logits), fused], axis=1))
 
 
 def make_step(once: Pass, dataset: Dataset, workers: Team, optimiser: Optimiser) -> Step:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from cldl.evaluation import Evaluation, dead_units, score
-from cldl.inference import predict
 from cldl.recipe import Recipe
 from cldl.step import Pass, make_step
 from data.dataset import Dataset
@@ -182,11 +181,9 @@ class Trainer:
                 f"the loss became {loss / N} in epoch {self.epoch + 1}, step {self.step + 1}: "
                 f"lower the learning rate ({self.recipe.learning_rate:g}) or lengthen the warm-up."
             )
-        fused = predict(outcome.logits, self.recipe.weights, self.recipe.exponent)
-        answers = [*(z.argmax(axis=1) for z in outcome.logits), fused]
         self.tally.samples += N
         self.tally.loss += loss
-        self.tally.wrong += [np.count_nonzero(answer != labels) for answer in answers]
+        self.tally.wrong += np.count_nonzero(outcome.answers != labels[:, None], axis=0)
         self.tally.companions += outcome.companions.sum(axis=0)
         self.tally.seconds += time.perf_counter() - began
         self.step += 1

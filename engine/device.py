@@ -19,6 +19,7 @@ import numpy as np
 from engine.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("float32", "tf32", "bf16")  # of a GPU's products, see engine.cuda.products
 INSTALL = "pip install 'cldl[cuda13]' (or cuda12, after the driver)"
 
 

@@ -1,18 +1,19 @@
 """A training step on a GPU: a CUDA graph that is fed with a key, a learning rate and the places of its samples.
 
 What changes from step to step lies at fixed places in the GPU's memory and is copied there before the graph is launched: the
-key, the indices of the batch, the optimiser's numbers. All else is in the graph, from the bytes of the images to the update. The
-images stay on the GPU where they take no more than half of its free memory; otherwise each batch is copied there.
+key, the places and labels of the batch, the optimiser's numbers. All else is in the graph, from the bytes of the images to the
+update; losses and answers come back in one copy. The data set's images stay on the GPU where they take no more than half of its
+free memory; otherwise each batch is copied there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import cupy
 import numpy as np
 
+from cldl.cuda.inference import answers
 from cldl.cuda.loss import stop_unless_finite
 from cldl.step import Outcome, Pass
 from data.dataset import Dataset
@@ -31,24 +32,20 @@ class CudaStep:
     """A step on one GPU; a graph for each size of batch (the last of an epoch may be smaller)."""
 
     def __init__(self, once: Pass, dataset: Dataset, workers: CudaWorkers, optimiser: Optimiser) -> None:
-        self._pass, self._dataset, self.workers, self._optimiser = once, dataset, workers, optimiser
+        self._pass, self._dataset, self._workers, self._optimiser = once, dataset, workers, optimiser
         resident = dataset.train_images.nbytes <= cupy.cuda.runtime.memGetInfo()[0] // 2
         self._images = cupy.asarray(dataset.train_images) if resident else None
         self.forms: dict[int, _Form] = {}
 
     def __call__(self, batch: np.ndarray, key: Key, rate: float) -> Outcome:
-        with self.workers.on():
+        with self._workers.on():
             if len(batch) not in self.forms:
                 self._check_memory(len(batch))
-                self.forms[len(batch)] = _Form(len(batch), self._pass, self.workers, self._optimiser)
+                self.forms[len(batch)] = _Form(len(batch), self._pass, self._workers, self._optimiser, self._images)
             form = self.forms[len(batch)]
-            form.labels.set(self._dataset.train_labels[batch])
             if self._images is None:
                 form.images.set(self._dataset.train_images[batch])
-            else:
-                form.index.set(batch.astype(np.int64))
-                gather(self._images.reshape(len(self._images), -1), form.index, form.images.reshape(len(batch), -1))
-            return form.take(key, self._optimiser.numbers(rate))
+            return form.take(batch, self._dataset.train_labels[batch], key, self._optimiser.numbers(rate))
 
     def _check_memory(self, samples: int) -> None:
         """Raise UserError unless the scratch memory of a pass over so many samples fits."""
@@ -56,7 +53,7 @@ class CudaStep:
         each, free = max(two - one, 1), _free()
         needed, fits = one + (samples - 1) * each, max(0, (free - one) // each + 1)
         if needed > free:
-            parameters = self.workers.gradients.buffer.nbytes * (2 + len(self._optimiser.state))
+            parameters = self._workers.gradients.buffer.nbytes * (2 + len(self._optimiser.state))
             data = 0 if self._images is None else self._images.nbytes
             raise UserError(
                 f"a step of {samples} images needs {_size(needed)} of the GPU's memory for what its layers write, beside "
@@ -66,7 +63,7 @@ class CudaStep:
 
     def _scratch(self, samples: int) -> int:
         """Bytes of scratch memory that a pass over so many samples takes."""
-        ctx = CudaContext(self.workers.words, self.workers.gradients.views, CudaMemory())
+        ctx = CudaContext(self._workers.words, self._workers.gradients.views, CudaMemory())
         ctx.begin(training=True)
         images = cupy.zeros((samples, *self._dataset.train_images.shape[1:]), np.uint8)
         losses, companions = (cupy.empty((samples, len(self._pass.weights))) for _ in range(2))
@@ -75,33 +72,46 @@ class CudaStep:
 
 
 class _Form:
-    """The arrays and the graph of a step of `samples` samples."""
+    """The arrays and the graph of a step of `samples` samples; `source` has the images of the data set, if it is on the GPU."""
 
-    def __init__(self, samples: int, once: Pass, workers: CudaWorkers, optimiser: Optimiser) -> None:
-        self._pass, self._workers, self._optimiser = once, workers, optimiser
-        M = len(once.weights)
-        self.images = cupy.empty((samples, *once.network.input_shape), np.uint8)
-        self.index, self.labels = (cupy.empty(samples, np.int64) for _ in range(2))
-        self._numbers = cupy.empty(4)  # of the optimiser
-        self._losses, self._companions = (cupy.empty((samples, M)) for _ in range(2))
-        self._logits: Sequence[Array] = []
+    def __init__(
+        self, samples: int, once: Pass, workers: CudaWorkers, optimiser: Optimiser, source: Array | None
+    ) -> None:
+        self._pass, self._workers, self._optimiser, self._source = once, workers, optimiser, source
+        N, M = samples, len(once.weights)
+        self.images = cupy.empty((N, *once.network.input_shape), np.uint8)
+        self._fed = cupy.empty(4 + 2 * N, np.int64)  # one copy to the GPU a step
+        self._numbers = self._fed[:4].view(np.float64)  # the optimiser's
+        self._index, self._labels = self._fed[4 : 4 + N], self._fed[4 + N :]
+        self._left = cupy.empty(N * (3 * M + 1), np.int64)  # and one back
+        self._losses = self._left[: N * M].view(np.float64).reshape(N, M)
+        self._companions = self._left[N * M : 2 * N * M].view(np.float64).reshape(N, M)
+        self._answers = self._left[2 * N * M :].reshape(N, M + 1)
         self.replayed = Replayed(self._work, workers.stream)
 
-    def take(self, key: Key, numbers: np.ndarray) -> Outcome:
-        """The step with this key, by these numbers."""
+    def take(self, index: np.ndarray, labels: np.ndarray, key: Key, numbers: np.ndarray) -> Outcome:
+        """The step on these samples, with this key, by the optimiser's numbers."""
         self._workers.words.set(np.array(key.halves, np.uint64))
-        self._numbers.set(numbers)
+        self._fed.set(np.concatenate([numbers.view(np.int64), index, labels]))
         self.replayed()
-        logits = [cupy.asnumpy(z) for z in self._logits]
-        return Outcome(cupy.asnumpy(self._losses), cupy.asnumpy(self._companions), logits)
+        left, (N, M) = cupy.asnumpy(self._left), self._losses.shape
+        losses, companions = left[: 2 * N * M].view(np.float64).reshape(2, N, M)
+        return Outcome(losses, companions, left[2 * N * M :].reshape(N, M + 1))
 
     def _work(self) -> None:
-        ctx, gradients = self._workers.context, self._workers.gradients
+        ctx, gradients, once = self._workers.context, self._workers.gradients, self._pass
+        N, K = len(self._labels), once.network.classes
         ctx.begin(training=True)
         gradients.buffer.fill(0)
-        samples = len(self.labels)
-        self._logits = self._pass(self.images, self.labels, self._losses, self._companions, samples, ctx)
-        stop_unless_finite(self._losses, ctx.constant(self._pass.weights), self._numbers)
+        if self._source is not None:
+            gather(self._source.reshape(len(self._source), -1), self._index, self.images.reshape(N, -1))
+        logits = once(self.images, self._labels, self._losses, self._companions, N, ctx)
+        weights = ctx.constant(once.weights)
+        with ctx.scratch() as empty:
+            shapes = (N, K, len(weights)), (N, K), (N, K)
+            margins, losses, preference = (empty(shape, np.float64) for shape in shapes)
+            answers(logits, weights, once.exponent, margins, losses, preference, self._answers)
+        stop_unless_finite(self._losses, weights, self._numbers)
         self._optimiser.apply(gradients, self._numbers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -37,3 +38,4 @@ class Replayed:
                 self.graph = self._stream.end_capture()
         except Exception as error:  # of CUDA, CuPy or Numba: none of them says which ones a capture may raise
             self.graph, self.reason = None, str(error) or type(error).__name__
+            warnings.warn(f"the step is launched kernel by kernel, not as a CUDA graph: {self.reason}", stacklevel=3)

@@ -18,11 +18,10 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 from engine.cuda import elementwise
-from engine.device import INSTALL, module_of
+from engine.device import INSTALL, PRECISIONS, module_of
 from engine.errors import UserError
 
 Array = Any  # CuPy's
-PRECISIONS = ("float32", "tf32", "bf16")
 
 
 class Products(Protocol):

@@ -71,17 +71,21 @@ def main() -> None:
 
 def beside() -> dict:
     """What has no namesake on the CPU, or is called by others on the GPU alone."""
+    from cldl.cuda.inference import answers
     from cldl.cuda.loss import stop_unless_finite
     from engine.cuda.images import gather
 
     y, dy, b = (cupy.zeros(shape, np.float32) for shape in ((5, 3), (5, 3), (3,)))
     bytes_, index = cupy.zeros((4, 6), np.uint8), cupy.zeros(3, np.int64)
+    logits = tuple(cupy.zeros((5, 4), np.float32) for _ in range(3))
+    scratch = [cupy.zeros(shape) for shape in ((5, 4, 3), (5, 4), (5, 4))]
     empty = lambda shape, dtype: cupy.empty(shape, dtype)  # noqa: E731
     return {
         "bias_forward": lambda: elementwise.bias_forward(y, b),
         "bias_relu_forward": lambda: elementwise.bias_relu_forward(y, b),
         "bias_backward": lambda: elementwise.bias_backward(dy, b, empty),
         "bias_relu_backward": lambda: elementwise.bias_relu_backward(y, dy, cupy.zeros((5, 3), np.float32), b, empty),
+        "answers": lambda: answers(logits, cupy.zeros(3), 0.5, *scratch, cupy.zeros((5, 4), np.int64)),
         "gather": lambda: gather(bytes_, index, cupy.zeros((3, 6), np.uint8)),
         "stop_unless_finite": lambda: stop_unless_finite(cupy.zeros((5, 3)), cupy.zeros(3), cupy.zeros(4)),
     }

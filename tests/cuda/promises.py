@@ -65,7 +65,31 @@ def a_graph_is_captured_at_the_second_call_and_replayed_from_then_on() -> None:
     assert work.reason == ""
 
 
+def a_run_goes_on_on_the_other_device() -> None:
+    lines = []
+    for devices in (("cpu", "cpu"), ("cpu", "cuda"), ("cuda", "cpu")):
+        first, second = (Trainer(BASE, dataset(), threads=1, device=device) for device in devices)
+        next(first.steps())
+        second.restore(*first.state())
+        list(second.steps())
+        lines.append([second.tally.loss, *second.tally.wrong])
+    assert np.allclose(lines[0], lines[1:], rtol=1e-6), lines
+
+
+def images_that_do_not_fit_are_copied_batch_by_batch() -> None:
+    data, losses = dataset(), []
+    for free in (2**30, 2 * data.train_images.nbytes - 1):
+        cupy.cuda.runtime.memGetInfo = lambda free=free: (free, free)
+        t = trainer()
+        cupy.cuda.runtime.memGetInfo = lambda: (2**30, 2**30)
+        list(t.steps())
+        losses.append((t.tally.loss, t.take._images is None))
+    assert losses == [(losses[0][0], False), (losses[0][0], True)], losses
+
+
 PROMISES = {
+    "another device": a_run_goes_on_on_the_other_device,
+    "too many images": images_that_do_not_fit_are_copied_batch_by_batch,
     "a loss that is not finite": no_update_of_a_loss_that_is_not_finite,
     "too large a batch": too_large_a_batch_is_refused_with_one_that_fits,
     "two devices": arrays_on_two_devices_do_not_meet,

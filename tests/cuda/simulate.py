@@ -64,7 +64,26 @@ def beside() -> dict[str, float]:
         stop_unless_finite(cupy.asarray(losses), cupy.asarray(np.ones(3)), numbers)
         rates.append(cupy.asnumpy(numbers)[0])
     found["stop_unless_finite"] = apart(np.array([0.1, np.nan, np.nan]), np.array(rates))
+    found["answers"] = of_answers(rng)
     return found
+
+
+def of_answers(rng: np.random.Generator) -> float:
+    """The classes' losses in ULPs; infinity where an answer is another one."""
+    from cldl.cuda.inference import answers
+    from cldl.inference import class_losses, predict
+
+    N, K, M = 6, 4, 3
+    logits = [2 * reals(rng, N, K) for _ in range(M)]
+    logits[0][0], logits[1][0], logits[2][0] = (
+        [2000.0, 0, 0, 0] for _ in range(M)
+    )  # every loss but one underflows to 0
+    weights, scratch = np.array([1.0, 0.5, 2.0]), [cupy.empty(shape) for shape in ((N, K, M), (N, K), (N, K))]
+    to = cupy.empty((N, M + 1), np.int64)
+    answers(tuple(map(cupy.asarray, logits)), cupy.asarray(weights), 0.5, *scratch, to)
+    expected = np.stack([*(z.argmax(axis=1) for z in logits), predict(logits, weights, 0.5)], axis=1)
+    same = np.array_equal(expected, cupy.asnumpy(to))
+    return apart(class_losses(logits, weights, 0.5), cupy.asnumpy(scratch[1])) if same else np.inf
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ def test_the_place_of_the_work_has_a_name():
     assert there == "simulated GPU, products in float32 by Blas"
 
 
-@pytest.mark.parametrize("name", ["a loss that is not finite", "too large a batch", "two devices", "replay"])
+PROMISES = [
+    "a loss that is not finite", "too large a batch", "too many images", "two devices", "another device", "replay",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROMISES)
 def test_what_else_a_step_on_the_gpu_promises(name):
     assert output("promises", simulated=True)[name] == "kept"

@@ -5,6 +5,7 @@ where CuPy has a function of that name. A stream refuses to be captured, as one 
 """
 
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -27,6 +28,10 @@ class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
         if function.__name__ not in HAS:
             raise TypeError(f"CuPy was asked for numpy.{function.__name__}")
         return super().__array_function__(function, types, arguments, options)
+
+    @property
+    def data(self):
+        return SimpleNamespace(ptr=self.ctypes.data)
 
     def set(self, host):
         assert type(host) is np.ndarray
@@ -88,6 +93,7 @@ class Stream:
 def install(free: int = 2**30) -> ModuleType:
     """Let `import cupy` give the stand-in, on a GPU with so many free bytes."""
     cupy = ModuleType("cupy")
+    cupy.__spec__ = ModuleSpec("cupy", None)
     for thing in (ndarray, asarray, asnumpy, empty, zeros, matmul):
         setattr(cupy, thing.__name__, thing)
     cupy.ascontiguousarray = asarray

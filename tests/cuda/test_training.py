@@ -1,9 +1,14 @@
 """A whole training on a simulated GPU: the same losses, answers and weights as on the CPU, to rounding."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tests.cuda.programs import output
+from tests.cuda.programs import SIMULATED, output
 from tests.cuda.trainings import TRAININGS
 
 ROUNDING = 3e-6  # relative, of a few steps in float32
@@ -39,3 +44,14 @@ PROMISES = [
 @pytest.mark.parametrize("name", PROMISES)
 def test_what_else_a_step_on_the_gpu_promises(name):
     assert output("promises", simulated=True)[name] == "kept"
+
+
+def test_every_layer_and_every_product_is_that_of_the_cpu_on_the_simulated_gpu():
+    """A part of what `make test-gpu` asks of a real one, cuBLASLt's place taken by a stand-in too."""
+    claims = ["-k", "a_layer or a_product or test_a_run_that", "-p", "no:cacheprovider", "-q"]
+    command = [sys.executable, "-m", "pytest", "tests/cuda/test_on_gpu.py", *claims]
+    environment = {**os.environ, **SIMULATED}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert run.returncode == 0, run.stdout
+    assert " passed" in run.stdout
+    assert "skipped" not in run.stdout

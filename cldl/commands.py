@@ -12,13 +12,13 @@ from typing import Protocol
 
 from cldl.recipe import Recipe
 from cldl.runs import Run
-from data.cache import VARIABLE, cache_folder
 from data.dataset import Dataset
 from data.preprocessing import Preprocessing
 from data.sets import LOADERS
 from data.sources import Say, quiet
 from engine.device import DEVICES, PRECISIONS
 from engine.errors import UserError
+from engine.files import CACHE, cache_folder
 
 
 class Main(Protocol):
@@ -49,7 +49,7 @@ def add_data_arguments(to: argparse.ArgumentParser) -> None:
         "--cache",
         type=Path,
         metavar="FOLDER",
-        help=f"where data sets are kept (otherwise ${VARIABLE}, or the user's cache folder)",
+        help=f"where data sets are kept (otherwise ${CACHE}, or the user's cache folder)",
     )
 
 

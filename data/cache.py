@@ -5,21 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from engine.errors import UserError
 from engine.files import make_folder
 from engine.storage import Attributes, read_arrays, write_arrays
 
-VARIABLE = "CLDL_CACHE"
 REMEDY = "delete it and start again, it is then {} anew"
 
 Arrays = dict[str, np.ndarray]
-
-
-def cache_folder(override: str | Path | None = None) -> Path:
-    """Return the cache folder: `override`, else the environment variable CLDL_CACHE, else the system's place for it."""
-    return Path(override or os.environ.get(VARIABLE) or platformdirs.user_cache_dir("cldl")).expanduser()
 
 
 def kept(

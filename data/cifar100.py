@@ -21,10 +21,11 @@ import numpy as np
 
 from data import sources
 from data.archives import Sizes, check_size, untar
-from data.cache import VARIABLE, Arrays, cache_folder, kept
+from data.cache import Arrays, kept
 from data.dataset import Dataset
 from data.sources import Say
 from engine.errors import UserError
+from engine.files import CACHE, cache_folder
 from engine.storage import Attributes
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
@@ -109,7 +110,7 @@ def _get(cache: Path, data: str | Path | None, say: Say) -> tuple[Arrays, Attrib
         ways.insert(0, (str(cache), partial(_placed, cache, say)))
     remedy = (
         f"connect to the internet, or place {ARCHIVE} in {cache}, or name it, or a folder with its files, by --data "
-        f"(or a folder that holds it in {VARIABLE})"
+        f"(or a folder that holds it in {CACHE})"
     )
     return sources.first("CIFAR-100", [(name, partial(_parsed, way)) for name, way in ways], remedy, say)
 

@@ -21,10 +21,11 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from data import sources
-from data.cache import VARIABLE, Arrays, cache_folder, kept
+from data.cache import Arrays, kept
 from data.dataset import Dataset
 from data.sources import Say
 from engine.errors import UserError
+from engine.files import CACHE, cache_folder
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _get(cache: Path, data: str | Path | None, say: Say) -> Arrays:
     elif any(map(partial(_placed_file, folder), FILES.values())):
         ways.insert(0, placed)
     names = ", ".join(f"{file.name}.gz" for file in FILES.values())
-    remedy = f"connect to the internet, or place {names} in {cache}, or name the folder that has them by --data or in {VARIABLE}"
+    remedy = f"connect to the internet, or place {names} in {cache}, or name the folder that has them by --data or in {CACHE}"
     return sources.first("MNIST", [(name, partial(_checked, way)) for name, way in ways], remedy, say)
 
 

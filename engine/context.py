@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from math import prod
 
@@ -88,21 +88,34 @@ class Images:
 
     def __init__(self) -> None:
         self._arrays: dict[Derived, np.ndarray] = {}
+        self._values: dict[Derived, np.ndarray] = {}  # of the parameters, that the images were made of
+        self._making: dict[Derived, Future] = {}
         self._lock = threading.Lock()
 
     def get(self, derived: Derived) -> np.ndarray:
         """The image of the parameter's present value."""
+        if derived in self._making:
+            self._making[derived].result()
         if derived not in self._arrays:
             with self._lock:
                 if derived not in self._arrays:
                     image = derived.empty()
-                    derived.push(derived.parameter.value, image)
+                    self._make(derived, image)
                     self._arrays[derived] = image
         return self._arrays[derived]
 
-    def renew(self, pool: Executor) -> None:
-        """The parameters have changed: make all images anew, side by side."""
-        list(pool.map(lambda derived: derived.push(derived.parameter.value, self._arrays[derived]), self._arrays))
+    def renew(self, pool: Executor) -> list[Future]:
+        """The pool makes the images of all parameters that have changed, before what it is given next; `get` waits for them."""
+        self._making = {
+            derived: pool.submit(self._make, derived, image)
+            for derived, image in self._arrays.items()
+            if not np.array_equal(derived.parameter.value, self._values[derived])
+        }
+        return list(self._making.values())
+
+    def _make(self, derived: Derived, image: np.ndarray) -> None:
+        self._values[derived] = derived.parameter.value.copy()
+        derived.push(derived.parameter.value, image)
 
 
 class Context:
@@ -138,6 +151,7 @@ class Context:
         self._images = images or Images()
         self._gradients: dict[Parameter, np.ndarray] = {} if gradients is None else gradients
         self._derived: dict[Derived, np.ndarray] = {}
+        self._begun: set[Derived] = set()
 
     def restart(self, *, training: bool, key: Key, first: int) -> None:
         """Begin the next chunk's pass in the same memory; the gradients go on accumulating."""
@@ -213,16 +227,21 @@ class Context:
             self._gradients[parameter] = np.zeros_like(parameter.value)
         return self._gradients[parameter]
 
-    def image_gradient(self, derived: Derived) -> np.ndarray:
-        """Where this pass accumulates d loss / d image, until `gradients` pulls it back."""
+    def image_gradient(self, derived: Derived) -> tuple[np.ndarray, bool]:
+        """Where this pass accumulates d loss / d image, until `gradients` pulls it back; and whether it has begun to.
+
+        Who is told that it has not writes, and does not add: the array may hold anything.
+        """
         if derived not in self._derived:
             self._derived[derived] = derived.empty()
-            self._derived[derived].fill(0)
-        return self._derived[derived]
+        begun = derived in self._begun
+        self._begun.add(derived)
+        return self._derived[derived], begun
 
     def gradients(self) -> dict[Parameter, np.ndarray]:
         """All accumulated gradients, those of derived images pulled back to their parameters."""
         for derived, dimage in self._derived.items():
-            derived.pull(dimage, self.gradient(derived.parameter))
-            dimage.fill(0)
+            if derived in self._begun:
+                derived.pull(dimage, self.gradient(derived.parameter))
+        self._begun.clear()
         return self._gradients

@@ -193,6 +193,6 @@ class Fourier:
     ) -> None:
         """In the frequencies, the weight's gradient stays there until the pass ends."""
         spectrum = Spectrum(self.plan, weight)
-        dspectrum, db = ctx.image_gradient(spectrum), ctx.gradient(bias)
+        (dspectrum, begun), db = ctx.image_gradient(spectrum), ctx.gradient(bias)
         with ctx.scratch() as empty:
-            self.plan.backward(dy, y, kept, ctx.image(spectrum), dx, dspectrum, db, empty)
+            self.plan.backward(dy, y, kept, ctx.image(spectrum), dx, dspectrum, begun, db, empty)

@@ -9,7 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import platformdirs
+
 from engine.errors import UserError
+
+CACHE = "CLDL_CACHE"  # the environment variable that names the cache folder
 
 _REMEDIES = {
     errno.ENOSPC: "free some space on that disk or choose a folder on another one",
@@ -17,6 +21,11 @@ _REMEDIES = {
     errno.ENOENT: "create its folder or choose another one",
 }
 _REMEDY = "choose a folder that you may write to"
+
+
+def cache_folder(override: str | Path | None = None) -> Path:
+    """Return the cache folder: `override`, else the environment variable CLDL_CACHE, else the system's place for it."""
+    return Path(override or os.environ.get(CACHE) or platformdirs.user_cache_dir("cldl")).expanduser()
 
 
 @contextmanager

@@ -90,17 +90,18 @@ class FourierConvolution:
         spectra.multiply(X, spectrum, Y, self.rows(len(x)))
         _synthesise(Y, y, bias, x.dtype.type(floor), 1.0, *transform)
 
-    def backward(self, dy, y, X, spectrum, dx, dspectrum, db, empty=np.empty):
+    def backward(self, dy, y, X, spectrum, dx, dspectrum, begun, db, empty=np.empty):
         """Add to dspectrum (F, 3, C, D) and db (D,) and, unless dx is None, overwrite dx (N, H, W, C).
 
-        X is what `forward` left; dy counts only where y > 0, or everywhere if y is None.
+        X is what `forward` left; dy counts only where y > 0, or everywhere if y is None. dspectrum is overwritten if it has not
+        `begun`.
         """
         transform = _tables(self.size, self.kernel, self.padding, dy.dtype).of_transform
         n = self.rows(len(dy))
         E = empty(self.image_shape(len(dy), dy.shape[3]), dy.dtype)
         _analyse(dy, dy if y is None else y, y is not None, E, -1.0, *transform)
         db += E[0, 0, 0:n:2].sum(axis=0) + E[0, 1, 1:n:2].sum(axis=0)  # frequency 0 of the first and the second images
-        spectra.accumulate(X, E, dspectrum, n)
+        spectra.accumulate(X, E, dspectrum, n, begun)
         if dx is not None:
             dX = empty(X.shape, dy.dtype)
             spectra.multiply(E, spectrum, dX, n, transposed=True)

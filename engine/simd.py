@@ -25,6 +25,7 @@ def _has_avx512() -> bool:
 
 
 LANES, REGISTERS = (16, 32) if _has_avx512() else (8, 16)  # float32 in a register of vectors, and how many there are
+FLAGS = ("contract", "nsz")  # of floating-point instructions; see engine.jit
 intrinsic: Any = extending.intrinsic  # a checker of types cannot know that it hides the first argument
 
 
@@ -135,6 +136,27 @@ def splat(builder, number, kind):
     return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
 
 
+class Emitted:
+    """A value in the code that LLVM is given: arithmetic with it writes an instruction, on vectors or a vector and a constant."""
+
+    def __init__(self, builder, value):
+        self.builder, self.value = builder, value
+
+    def __add__(self, other):
+        return self._wrapped(self.builder.fadd(self.value, other.value, flags=FLAGS))
+
+    def __sub__(self, other):
+        return self._wrapped(self.builder.fsub(self.value, other.value, flags=FLAGS))
+
+    def __rmul__(self, number):
+        kind = self.value.type
+        constant = ir.Constant(kind, [ir.Constant(kind.element, number)] * kind.count)
+        return self._wrapped(self.builder.fmul(constant, self.value, flags=FLAGS))
+
+    def _wrapped(self, value):
+        return Emitted(self.builder, value)
+
+
 @intrinsic
 def _load(typing, data, index):
     vector = Vector(data.dtype)
@@ -242,7 +264,7 @@ def _arithmetic(operation, instruction):
     @intrinsic
     def vectors(typing, a, b):
         def generate(context, builder, signature, arguments):
-            return getattr(builder, instruction)(*arguments, flags=("contract", "nsz"))
+            return getattr(builder, instruction)(*arguments, flags=FLAGS)
 
         return a(a, b), generate
 
@@ -250,7 +272,7 @@ def _arithmetic(operation, instruction):
     def scaled(typing, number, vector):
         def generate(context, builder, signature, arguments):
             numbers = splat(builder, arguments[0], context.get_value_type(vector))
-            return getattr(builder, instruction)(numbers, arguments[1], flags=("contract", "nsz"))
+            return getattr(builder, instruction)(numbers, arguments[1], flags=FLAGS)
 
         return vector(vector.scalar, vector), generate
 

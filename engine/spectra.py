@@ -34,11 +34,16 @@ def multiply(X: Array, V: Array, Y: Array, n: int, *, transposed: bool = False) 
     Y[:, 1, :n] = T + real @ V[:, 1]
 
 
-def accumulate(X: Array, E: Array, G: Array, n: int) -> None:
-    """G += the three parts of X^T E: the first n rows of X (F, 2, n or more, C) and E (F, 2, n or more, D), G (F, 3, C, D)."""
+def accumulate(X: Array, E: Array, G: Array, n: int, begun: bool = True) -> None:
+    """G += the three parts of X^T E: the first n rows of X (F, 2, n or more, C) and E (F, 2, n or more, D), G (F, 3, C, D).
+
+    G = them, if it has not begun.
+    """
     if in_vectors(X, E):
-        _accumulate(X, E, G, n, -G.dtype.type(np.inf))
+        _accumulate(X, E, G, n, begun, -G.dtype.type(np.inf))
         return
+    if not begun:
+        G.fill(0)
     (Xr, Xi), (Er, Ei) = ((S[:, 0, :n], S[:, 1, :n]) for S in (X, E))
     for part, (A, B) in enumerate(((Xr + Xi, Er), (Xr, Ei - Er), (Xi, Er + Ei))):
         G[:, part] += A.swapaxes(1, 2) @ B
@@ -77,11 +82,13 @@ def _turn(source, at, target):
 
 
 @jit
-def _accumulate(X, E, G, n, none):
+def _accumulate(X, E, G, n, begun, none):
     F, _, rows, C = X.shape
     e_rows, D = E.shape[2:]
     x_sum, e_sum, e_difference = np.empty(n * C, X.dtype), np.empty(n * D, X.dtype), np.empty(n * D, X.dtype)
+    nothing = np.zeros(D, X.dtype)
     X, E, G = pointer(X), pointer(E), pointer(G)
+    Z, z_step = (G, D) if begun else (pointer(nothing), 0)  # where the sums begin
     x_both, e_both, e_rest = pointer(x_sum), pointer(e_sum), pointer(e_difference)
     for f in range(F):
         real, re, g = 2 * f * rows * C, 2 * f * e_rows * D, 3 * f * C * D
@@ -89,12 +96,15 @@ def _accumulate(X, E, G, n, none):
         _add(X, real, 1, X, imaginary, x_both, n * C)
         _add(E, re, 1, E, im, e_both, n * D)
         _add(E, re, -1, E, im, e_rest, n * D)
-        product(x_both, 0, 1, C, E, re, D, G, g, D, G, g, D, C, n, D, none)
-        product(X, real, 1, C, e_rest, 0, D, G, g + C * D, D, G, g + C * D, D, C, n, D, none)
-        product(X, imaginary, 1, C, e_both, 0, D, G, g + 2 * C * D, D, G, g + 2 * C * D, D, C, n, D, none)
+        for part in range(3):
+            at = g + part * C * D
+            A, a = (x_both, 0) if part == 0 else (X, real) if part == 1 else (X, imaginary)
+            B, b = (E, re) if part == 0 else (e_rest, 0) if part == 1 else (e_both, 0)
+            product(A, a, 1, C, B, b, D, Z, at if begun else 0, z_step, G, at, D, C, n, D, none)
     keep(x_sum)
     keep(e_sum)
     keep(e_difference)
+    keep(nothing)
 
 
 @jit

@@ -23,7 +23,7 @@ from engine.simd import LANES, REGISTERS, Vector, intrinsic, keep, pointer, spla
 Array = np.ndarray
 
 WIDEST = 4 if REGISTERS == 32 else 2  # vectors of a tile; its sums, the row of B and one of A fill the registers
-TALLEST = 6  # rows of a tile; the rows that are left over are taken by 2 and by 1
+HEIGHTS = (6, 4, 2, 1)  # rows of a tile; the lower ones take what is left over
 
 
 @jit
@@ -40,7 +40,8 @@ def product(A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, n,
         b_at, z_at, c_at = b + j * LANES, z + j * LANES, c + j * LANES
         r = 0
         while r < n:
-            rows = TALLEST if n - r >= TALLEST else 2 if n - r >= 2 else 1
+            left = n - r
+            rows = 6 if left >= 6 else 4 if left >= 4 else 2 if left >= 2 else 1
             _tile(
                 rows, width, A, a + r * row_step, row_step, k_step, B, b_at, b_step,
                 Z, z_at + r * z_step, z_step, C, c_at + r * c_step, c_step, K, floor,
@@ -100,7 +101,7 @@ def _tile_of_any_size(typing, R, V, A, a, row_step, k_step, B, b, b_step, Z, z, 
 
     def generate(context, builder, signature, arguments):
         R, V = arguments[:2]
-        for rows in (TALLEST, 2, 1):
+        for rows in HEIGHTS:
             for vectors in range(1, WIDEST + 1):
                 same = (builder.icmp_signed("==", n, n.type(m)) for n, m in ((R, rows), (V, vectors)))
                 with builder.if_then(builder.and_(*same)):

@@ -61,11 +61,11 @@ class Workers:
 
     def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None:
         """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`; the first exception is raised again."""
-        self._images.renew(self._pool)
+        images = self._images.renew(self._pool)
         chunk = min(self.chunk, -(-samples // self.threads))  # a small batch is work for all threads too
         shares = [(thread, chunk, samples, work, training, key or Key(0)) for thread in range(self.threads)]
         futures = [self._pool.submit(self._share, *share) for share in shares]
-        wait(futures)
+        wait([*images, *futures])
         for future in futures:
             future.result()
         if training:

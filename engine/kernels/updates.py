@@ -23,8 +23,9 @@ def sgd_element(w, g, v, rate, momentum, nesterov, decay):
 @jit
 def adamw_element(w, g, m, s, rate, beta1, beta2, correction1, correction2, epsilon, decay):
     """m, s: running means of g and g^2, corrected for their start; w -= rate (m^ / (sqrt(s^) + epsilon) + decay w)."""
-    m = type(w)(beta1 * m + (1 - beta1) * g)
-    s = type(w)(beta2 * s + (1 - beta2) * g * g)
+    one = type(w)(1)
+    m = beta1 * m + (one - beta1) * g
+    s = beta2 * s + (one - beta2) * g * g
     return w - rate * (m * correction1 / (math.sqrt(s * correction2) + epsilon) + decay * w), m, s
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import platformdirs
 import pytest
 
-from data.cache import cache_folder
 from data.dataset import Dataset
 from engine.errors import UserError
+from engine.files import cache_folder
 
 GOOD = {
     "name": "tiny",

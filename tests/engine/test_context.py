@@ -45,6 +45,17 @@ def test_releasing_twice_or_a_foreign_array_does_nothing():
     assert not np.may_share_memory(first, second)
 
 
+def test_a_pass_forgets_what_it_was_lent_since_but_not_what_it_keeps():
+    ctx = Context()
+    before = ctx.empty((2,), np.float64)
+    held = ctx.lent()
+    first, kept = ctx.empty((3,), np.float64), ctx.empty((4,), np.float64)
+    ctx.forget(held, kept[1:])
+    assert np.may_share_memory(first, ctx.empty((3,), np.float64))
+    assert not np.may_share_memory(kept, ctx.empty((4,), np.float64))
+    assert not np.may_share_memory(before, ctx.empty((2,), np.float64))
+
+
 def test_scratch_is_given_back_when_the_block_ends():
     ctx = Context()
     with ctx.scratch() as empty:
@@ -57,9 +68,10 @@ def test_keys_come_in_order_and_start_again_with_the_pass():
     ctx = Context(key=Key(5))
     keys = [ctx.next_key() for _ in range(3)]
     assert len(set(keys)) == 3
+    ctx.keeping = False
     ctx.restart(training=True, key=Key(5), first=7)
     assert [ctx.next_key() for _ in range(3)] == keys
-    assert (ctx.training, ctx.first) == (True, 7)
+    assert (ctx.training, ctx.first, ctx.keeping) == (True, 7, True)
     assert Context(key=Key(6)).next_key() not in keys
 
 
@@ -104,6 +116,9 @@ def test_an_image_is_made_once_until_it_is_renewed_even_by_many_threads():
     p.value[...] = 4
     with ThreadPoolExecutor(2) as pool:
         images.renew(pool)
+        assert contexts[1].image(doubled).tolist() == [8, 8]
+        assert doubled.pushes == 2
+        assert images.renew(pool) == []  # nothing has changed
     assert contexts[1].image(doubled).tolist() == [8, 8]
     assert doubled.pushes == 2
 
@@ -112,7 +127,10 @@ def test_the_gradient_of_an_image_is_pulled_back_once():
     p = Parameter((2,), constant(3))
     doubled, ctx = Doubled(p), Context()
     ctx.gradient(p)[...] += 1
-    ctx.image_gradient(doubled)[...] += 5
+    dimage, begun = ctx.image_gradient(doubled)
+    assert not begun
+    dimage[...] = 5
+    assert ctx.image_gradient(doubled)[1]
     assert ctx.gradients()[p].tolist() == [11, 11]
     assert ctx.gradients()[p].tolist() == [11, 11]
-    assert ctx.image_gradient(doubled).tolist() == [0, 0]
+    assert ctx.image_gradient(doubled)[1] is False

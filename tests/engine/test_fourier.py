@@ -46,14 +46,14 @@ class Run:
         V = np.empty(plan.weight_shape(C, D), w.dtype)
         plan.weight_spectrum(w, V)
         self.y = np.full((len(x), plan.out_height, plan.out_width, D), np.nan, w.dtype)
-        self.dx, self.dw, dV = np.full_like(x, np.nan), np.zeros_like(w), np.zeros_like(V)
+        self.dx, self.dw, dV = np.full_like(x, np.nan), np.zeros_like(w), np.full_like(V, np.nan)
         self.db, bias = np.zeros(D, w.dtype), np.zeros(D, w.dtype)
         for part in np.split(np.arange(len(x)), cuts):
             few = slice(part[0], part[-1] + 1)
             X = np.empty(plan.image_shape(len(part), C), w.dtype)
             plan.forward(x[few], V, bias, -np.inf, self.y[few], X)
             if dy is not None:
-                plan.backward(dy[few], None, X, V, self.dx[few], dV, self.db, empty=_filled)
+                plan.backward(dy[few], None, X, V, self.dx[few], dV, part[0] > 0, self.db, empty=_filled)
         plan.weight_gradient(dV, self.dw)
 
 
@@ -114,8 +114,8 @@ def test_without_an_input_gradient_the_weight_gradient_is_the_same():
     V, X = np.empty(plan.weight_shape(2, 4)), np.empty(plan.image_shape(3, 2))
     plan.weight_spectrum(w, V)
     plan.forward(x, V, np.zeros(4), -np.inf, np.empty_like(dy), X)
-    dV, dw = np.zeros_like(V), np.zeros_like(w)
-    plan.backward(dy, None, X, V, None, dV, np.zeros(4))
+    dV, dw = np.empty_like(V), np.zeros_like(w)
+    plan.backward(dy, None, X, V, None, dV, False, np.zeros(4))
     plan.weight_gradient(dV, dw)
     np.testing.assert_array_equal(dw, Run(plan, x, w, dy).dw)
 

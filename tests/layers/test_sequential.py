@@ -119,3 +119,15 @@ def test_a_convolution_has_the_relu_behind_it_done(monkeypatch):
     monkeypatch.setattr(ReLU, "backward", unwanted)
     passed(net())
     passed(Sequential(*net().layers[1:]))  # the pair at the bottom
+
+
+@pytest.mark.parametrize("algorithm", ["patches", "fourier"])
+def test_where_no_backward_follows_only_the_output_is_held_and_it_is_the_same(monkeypatch, algorithm):
+    monkeypatch.setattr(sequential, "PIECE", 1)
+    network, x = net(algorithm), Key(1).normal((N, *SHAPE))
+    keeping, passing = Context(), Context()
+    passing.keeping = False
+    expected, y = network.forward(x, keeping)[0], network.forward(x, passing)[0]
+    assert np.array_equal(y, expected)
+    assert set(passing._memory._lent) == {id(y.base)}
+    assert passing.nbytes < keeping.nbytes

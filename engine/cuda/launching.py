@@ -6,12 +6,14 @@ here alone. Under `NUMBA_ENABLE_CUDASIM=1` kernels run in Python on NumPy's arra
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numba import config, cuda
 
+warnings.filterwarnings("ignore", message="Grid size")  # Numba's, of small batches
 SIMULATED = bool(config.ENABLE_CUDASIM)
 THREADS = 4 if SIMULATED else 256  # in a block
 BLOCKS = 2 if SIMULATED else 4096  # at most, where threads walk in strides

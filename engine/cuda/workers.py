@@ -28,12 +28,13 @@ class CudaWorkers:
             if not on_gpu(parameter.value):
                 parameter.value = cupy.asarray(parameter.value)
         self.chunk, self.precision = chunk, precision
-        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self.stream = (
+            cupy.cuda.Stream()
+        )  # one that waits for what is done on the default stream, and the other way round
         self.gradients = Flat(parameters)
         self.words = cupy.zeros(2, np.uint64)  # the step's key
         self.context = CudaContext(self.words, self.gradients.views)
         self._products = choose_products(precision)
-        cupy.cuda.Device().synchronize()  # what was made so far was made on another stream
 
     def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None:
         """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`; one chunk in training."""

@@ -74,9 +74,6 @@ def matmul(a, b, out=None):
 class Stream:
     ptr = 0
 
-    def __init__(self, non_blocking=False):
-        pass
-
     def __enter__(self):
         return self
 
@@ -101,7 +98,7 @@ def install(free: int = 2**30) -> ModuleType:
     cupy.cuda = SimpleNamespace(
         Stream=Stream,
         get_current_stream=Stream,
-        Device=lambda: SimpleNamespace(id=0, synchronize=lambda: None),
+        Device=lambda: SimpleNamespace(id=0),
         runtime=SimpleNamespace(
             getDeviceCount=lambda: 1,
             getDeviceProperties=lambda device: {"name": b"simulated GPU"},

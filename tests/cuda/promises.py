@@ -38,13 +38,13 @@ def no_update_of_a_loss_that_is_not_finite() -> None:
 
 
 def too_large_a_batch_is_refused_with_one_that_fits() -> None:
-    cupy.cuda.runtime.memGetInfo = lambda: (15_000, 15_000)
+    cupy.cuda.runtime.memGetInfo = lambda: (9_000, 9_000)
     with pytest.raises(
-        UserError, match=r"a step of 10 images needs [\d.]+ MiB of the GPU's memory .* is free"
+        UserError, match=r"a step of 6 images needs [\d.]+ MiB of the GPU's memory .* is free"
     ) as refusal:
-        next(trainer(batch_size=10).steps())
+        next(trainer(batch_size=6).steps())
     fits = int(re.search(r"give --batch-size (\d+) or less", str(refusal.value))[1])
-    assert 1 <= fits < 10
+    assert 1 <= fits < 6
     next(trainer(batch_size=fits).steps())
     cupy.cuda.runtime.memGetInfo = lambda: (2**30, 2**30)
 
@@ -67,7 +67,7 @@ def a_graph_is_captured_at_the_second_call_and_replayed_from_then_on() -> None:
 
 def a_run_goes_on_on_the_other_device() -> None:
     lines = []
-    for devices in (("cpu", "cpu"), ("cpu", "cuda"), ("cuda", "cpu")):
+    for devices in (("cpu", "cpu"), ("cpu", "cuda")):
         first, second = (Trainer(BASE, dataset(), threads=1, device=device) for device in devices)
         next(first.steps())
         second.restore(*first.state())

@@ -120,10 +120,10 @@ class Display:
             f"{SIDE}x{SIDE} matrix product of NumPy's, {peak / 1e9:.1f} GFLOP/s"
         )
 
-    def result(self, line: dict, poster: dict[str, float] = ERRORS["MNIST"]) -> None:
-        """The test errors of a line of metrics beside the poster's."""
+    def result(self, line: dict, poster: dict[str, float] = ERRORS["MNIST"], fuses: bool = True) -> None:
+        """The test errors of a line of metrics beside the poster's; `fuses` as in `poster.beside`."""
         head = ("<this run", ">test error in %", "<the poster", ">test error in %")
-        self._table(head if poster else head[:2], beside(line["test_error"], poster))
+        self._table(head if poster else head[:2], beside(line["test_error"], poster, fuses))
 
     def _picture(self, trainer: Trainer, left: tuple[float, float] | None) -> Group:
         """The epoch at hand."""
@@ -166,11 +166,13 @@ def _cells(line: dict, epochs: int) -> list[tuple[str, str, int]]:
     """The numbers of an epoch, each with its heading and the width of its column."""
     errors = line["test_error"]
     names = {name: name if name == "fused" else f"error {name}" for name in errors}
+    companions = line["test_companions"]
+    told = companions if any(T != 1 for T in companions.values()) else {}  # nobody has companions, or nobody minds them
     return [
         ("epoch", f"{line['epoch']}/{epochs}", max(5, 2 * len(str(epochs)) + 1)),
         ("loss", f"{line['train_loss']:.4f}", 6),
         *((names[name], f"{error:.2f}%", max(6, len(names[name]))) for name, error in errors.items()),
-        *((f"T {name}", f"{T:.4f}", 6) for name, T in line["test_companions"].items()),
+        *((f"T {name}", f"{T:.4f}", 6) for name, T in told.items()),
         ("images/s", f"{line['images_per_second']:,.0f}", 8),
         ("time", f"{line['seconds']:.0f}s", 5),
     ]

@@ -12,7 +12,7 @@ from cldl import poster
 from cldl.commands import add_data_arguments, add_device_arguments, guarded, load_data, parser
 from cldl.display import Display
 from cldl.evaluation import Evaluation, score
-from cldl.report import write_report
+from cldl.page import write_report
 from cldl.runs import Run
 from cldl.trained import load_network
 from engine.device import choose
@@ -35,9 +35,10 @@ def main(argv: list[str] | None = None) -> int:
         display.say(f"testing {run.folder} on {len(dataset.test_labels):,} images of {dataset.name}")
         workers = workers_on(choose(options.device), network.parameters(), precision=options.precision)
         logits = score(network, dataset.test_images, preprocessing, workers)
-        evaluation = Evaluation(logits, dataset.test_labels, recipe.weights, recipe.exponent)
+        evaluation = Evaluation(logits, dataset.test_labels, recipe.objective(len(run.metrics())))
         page = write_report(run.folder, run.metrics(), evaluation, dataset, run.config)
-        display.result({"test_error": evaluation.errors}, poster.errors(dataset.name, recipe.augment))
+        theirs, fuses = poster.errors(dataset.name, recipe.augment), evaluation.objective.fuses
+        display.result({"test_error": evaluation.errors}, theirs, fuses)
         display.say(f"report: {page}")
     return 0
 

@@ -7,9 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from cldl.inference import deciders, predict, softmax
-from cldl.loss import CldlResult, cldl_loss
+from cldl.inference import softmax
+from cldl.loss import CldlResult
 from cldl.network import Network
+from cldl.objective import Objective
 from data.preprocessing import Preprocessing
 from engine.context import Context
 from engine.workers import Team
@@ -25,28 +26,27 @@ class Evaluation:
 
     logits    -- M arrays (N, K)
     labels    -- (N,)
-    weights   -- (M,), lambda; exponent -- g, or None for the default: what the loss and the fused answer are made with
+    objective -- what the loss and the answers are made with
     """
 
     logits: list[Array]
     labels: Array
-    weights: tuple[float, ...]
-    exponent: float | None = None
+    objective: Objective
 
     @cached_property
     def loss(self) -> CldlResult:
-        """The CLDL loss of these images."""
-        return cldl_loss(self.logits, self.labels, self.weights, self.exponent)
+        """The loss of these images."""
+        return self.objective(self.logits, self.labels)
 
     @cached_property
     def answers(self) -> Array:
-        """The fused answers, (N,)."""
-        return predict(self.logits, self.weights, self.exponent)
+        """The network's answers, (N,)."""
+        return self.objective.answers(self.logits)
 
     @cached_property
     def deciders(self) -> Array:
-        """Which classifier decided each answer, (N,) in 0..M-1: the one most sure of it."""
-        return deciders(self.logits, self.answers)
+        """Which classifier decided each answer, (N,) in 0..M-1."""
+        return self.objective.deciders(self.logits, self.answers)
 
     @property
     def probabilities(self) -> list[Array]:
@@ -55,7 +55,7 @@ class Evaluation:
 
     @property
     def errors(self) -> dict[str, float]:
-        """The error in % of each classifier by itself, "1" to "M" from bottom to top, and of all together, "fused"."""
+        """The error in % of each classifier by itself, "1" to "M" from bottom to top, and of the answers, "fused"."""
         errors = {str(m): _error(z.argmax(axis=1), self.labels) for m, z in enumerate(self.logits, 1)}
         return {**errors, "fused": _error(self.answers, self.labels)}
 

@@ -27,12 +27,12 @@ MANY_BARS = 120  # with more of them, there are no gaps between them
 ROWS, COLUMNS = 4, 5  # of images in each half of figure 1
 
 
-def learning_curves(metrics: Sequence[dict], poster: dict[str, float]) -> Figure:
-    """The error of every classifier after each epoch, on the test and on the training images."""
+def learning_curves(metrics: Sequence[dict], poster: dict[str, float], fused: bool = True) -> Figure:
+    """The error of every classifier, and of all together if `fused`, after each epoch, on test and training images."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     test, train = figure.subplots(1, 2, sharey=True)
     for axes, key, title in ((test, "test_error", "test images"), (train, "train_error", "training images")):
-        _curves(axes, metrics, key)
+        _curves(axes, metrics, key, fused)
         axes.set_title(title)
     test.set_ylabel("error in %")
     for system, side in (("CLDL", "top"), ("NIN", "bottom")):
@@ -179,8 +179,8 @@ def _gallery(figure: SubFigure, title: str, images: Array, chosen: Array, captio
         figure.text(0.5, 0.5, "none of the test images", ha="center", color="0.35")
 
 
-def _curves(axes: Axes, metrics: Sequence[dict], key: str) -> None:
-    """A line for each classifier; the fused answer, where there are several and it has a value, black."""
+def _curves(axes: Axes, metrics: Sequence[dict], key: str, fused: bool = True) -> None:
+    """A line for each classifier; the fused answer, where it is asked for, there are several and it has a value, black."""
     epochs = [line["epoch"] for line in metrics]
     singles = [name for name in metrics[0][key] if name != "fused"]
     M = len(singles)
@@ -190,7 +190,7 @@ def _curves(axes: Axes, metrics: Sequence[dict], key: str) -> None:
     for m, (name, label) in enumerate(zip(singles, classifier_names(M), strict=True)):
         values = np.maximum([line[key][name] for line in metrics], FLOOR)
         axes.plot(epochs, values, color=_colour(m), marker=MARKERS[m % len(MARKERS)], label=label, **marked)
-    if M > 1 and "fused" in metrics[0][key]:
+    if M > 1 and fused and "fused" in metrics[0][key]:
         values = np.maximum([line[key]["fused"] for line in metrics], FLOOR)
         style: dict[str, Any] = {
             "color": "black",

@@ -22,6 +22,7 @@ from layers.dropout import Dropout
 from layers.flatten import Flatten
 from layers.layer import Array, Layer, Shape
 from layers.linear import Linear
+from layers.maxout import Maxout
 from layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
 from layers.sequential import Sequential
@@ -106,7 +107,14 @@ def _pool(kind: type[MaxPool2d] | type[AvgPool2d]) -> Callable[[Choose], Case]:
 
 
 def _dropout(choose: Choose) -> Case:
-    return Case(Dropout(choose(0, 9) / 10), _image(choose), choose(1, 4))
+    return Case(Dropout(choose(0, 9) / 10, [None, 1.0][choose(0, 1)]), _image(choose), choose(1, 4))
+
+
+def _maxout(choose: Choose) -> Case:
+    pieces = choose(1, 4)
+    channels = pieces * choose(1, 3)
+    shape = _image(choose, channels=channels) if choose(0, 1) else (channels,)
+    return Case(Maxout(pieces), shape, choose(1, 4))
 
 
 def _sequential(choose: Choose) -> Case:
@@ -147,6 +155,7 @@ _LAYERS: dict[str, Callable[[Choose], Case]] = {
     "GlobalAvgPool": lambda choose: Case(GlobalAvgPool(), _image(choose), choose(1, 4)),
     "ReLU": lambda choose: Case(ReLU(), _image(choose), choose(1, 4)),
     "Dropout": _dropout,
+    "Maxout": _maxout,
     "Flatten": lambda choose: Case(Flatten(), _image(choose), choose(1, 4)),
     "Sequential": _sequential,
     "Network": _network,

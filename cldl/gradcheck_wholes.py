@@ -1,4 +1,4 @@
-"""The loss, and whole networks from pixels to loss, held against differences by `python -m cldl.gradcheck`."""
+"""The losses, and whole networks from pixels to loss, held against differences by `python -m cldl.gradcheck`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from cldl.gradcheck_cases import Choose
+from cldl.hinge import hinge_loss
 from cldl.loss import cldl_loss
-from cldl.networks import nin
+from cldl.network import Network
+from cldl.networks import dsn, maxout, nin
+from cldl.objective import Objective
 from engine.context import Context
 from engine.gradcheck import GradientReport, check_gradients, grid
 from engine.key import Key
@@ -50,21 +53,35 @@ def check_cldl_loss(choose: Choose, seed: int) -> GradientReport:
     return check_gradients(*loss_pair(labels, weights, exponent, through, frozen), logits, seed=seed)
 
 
-def check_nin(choose: Choose, seed: int) -> GradientReport:
-    """CLDL-NIN from pixels and every weight to the loss, in float64, in random directions."""
-    network = nin("mnist", 3)
+def check_hinge_loss(choose: Choose, seed: int) -> GradientReport:
+    """hinge_loss against differences: any M, K and lambda."""
+    M, K, N = choose(1, 4), choose(2, 12), choose(1, 4)
+    key = Key(seed)
+    logits = {f"z{m + 1}": grid((N, K), key.fold(m), 3.0) for m in range(M)}
+    labels = (key.fold(100).permutation(N * K)[:N] % K).astype(np.int64)
+    weights = [choose(0, 4) / 2 for _ in range(M)]
+
+    def forward(*logits: Array):
+        result = hinge_loss(logits, labels, weights)
+        return result.value, result.gradients
+
+    return check_gradients(forward, lambda dy, gradients: [dy * dz for dz in gradients], logits, seed=seed)
+
+
+def check_whole(network: Network, objective: Objective, choose: Choose, seed: int) -> GradientReport:
+    """A network from pixels and every weight to the loss, in float64, in random directions."""
     key = Key(seed)
     initialise(network.parameters(), key)
     for i, p in enumerate(network.parameters()):
         if p.name.startswith("classifier") and p.value.ndim == 2:
-            p.value[...] = he(key.fold(1000 + i), p.shape)  # they begin at 0, which hides what goes through them
+            p.value[...] = he(key.fold(1000 + i), p.shape)  # where they begin at 0, that hides what goes through them
     cast(network.parameters(), np.float64)
-    x, labels = grid((1, 28, 28, 1), key.fold(1), 1.0), np.array([choose(0, 9)])
+    x, labels = grid((1, *network.input_shape), key.fold(1), 1.0), np.array([choose(0, network.classes - 1)])
 
     def forward(x: Array):
         ctx = Context(training=True, key=key)
         logits, cache = network.forward(x, ctx)
-        result = cldl_loss(logits, labels, [0.5, 0.75, 1.0])
+        result = objective(logits, labels)
         return result.value, (ctx, cache, result.gradients)
 
     def backward(dy: float, cache: tuple):
@@ -76,8 +93,27 @@ def check_nin(choose: Choose, seed: int) -> GradientReport:
     return check_gradients(forward, backward, {"pixels": x}, network.parameters(), method="directional", seed=seed)
 
 
+def check_nin(choose: Choose, seed: int) -> GradientReport:
+    """CLDL-NIN with all its five classifiers."""
+    return check_whole(nin("mnist", 5), Objective((0.25, 0.5, 0.75, 1.0, 1.25)), choose, seed)
+
+
+def check_dsn(choose: Choose, seed: int) -> GradientReport:
+    """DSN with its squared hinge losses."""
+    network = dsn("mnist", initialisation="he")
+    return check_whole(network, Objective((0.25, 0.5, 0.75, 1.0), loss="hinge"), choose, seed)
+
+
+def check_maxout(choose: Choose, seed: int) -> GradientReport:
+    """The Maxout network, with weights large enough to tell its pieces apart."""
+    return check_whole(maxout("mnist", initialisation="he"), Objective((1.0,)), choose, seed)
+
+
 WHOLES: dict[str, Callable[[Choose, int], GradientReport]] = {
     "cldl_loss": check_cldl_loss,
+    "hinge_loss": check_hinge_loss,
     "nin": check_nin,
+    "dsn": check_dsn,
+    "maxout": check_maxout,
 }
-ONCE = {"nin"}  # large: one example is enough
+ONCE = {"nin", "dsn", "maxout"}  # large: one example is enough

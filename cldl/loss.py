@@ -183,7 +183,7 @@ def cldl_loss(
     >>> [g.round(4).tolist() for g in result.gradients]
     [[[-0.086, 0.086]], [[-0.0653, 0.0653]]]
     """
-    z, labels, weights, g = _checked(logits, labels, weights, exponent)
+    z, labels, weights, g = checked(logits, labels, weights, exponent)
     N, M, _ = z.shape
     loss, companion = np.empty((N, M)), np.empty((N, M))
     gradients = [np.empty(z[:, 0].shape, z.dtype) for _ in range(M)]
@@ -227,7 +227,8 @@ def stacked(logits: Sequence[Array], weights: Sequence[float] | Array | None, ex
     return z, weights, g
 
 
-def _checked(logits, labels, weights, exponent):
+def checked(logits, labels, weights, exponent):
+    """What `stacked` gives, and the labels as int64, checked, in their place among the arguments."""
     z, weights, g = stacked(logits, weights, exponent)
     N, _, K = z.shape
     labels = np.asarray(labels)

@@ -82,9 +82,15 @@ def _loss(recipe: Recipe) -> str:
     M = recipe.classifiers
     if M == 1:
         return "softmax cross-entropy (M = 1)"
+    weights = f"lambda = {', '.join(f'{w:g}' for w in recipe.weights)}"
+    if recipe.loss != "cldl":
+        until = (
+            "" if recipe.lower_epochs is None else f"; the lower {M - 1} for {_number(recipe.lower_epochs, 'epoch')}"
+        )
+        return f"deep supervision, {recipe.loss} on each of {M} classifiers, {weights}{until}"
     g = 1 / (M - 1) if recipe.exponent is None else recipe.exponent
     held = "" if recipe.through_companions else ", T held constant in the gradient"
-    return f"CLDL, M = {M}, lambda = {', '.join(f'{w:g}' for w in recipe.weights)}, g = {g:g}{held}"
+    return f"CLDL, M = {M}, {weights}, g = {g:g}{held}"
 
 
 def _optimiser(recipe: Recipe) -> str:
@@ -97,7 +103,7 @@ def _optimiser(recipe: Recipe) -> str:
 
 
 def _number(count: float, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    return f"{count:,g} {what}{'' if count == 1 else 's'}"
 
 
 def _count(parameters: Iterable[Parameter]) -> str:

@@ -15,13 +15,12 @@ import numpy as np
 from cldl.commands import add_data_arguments, add_device_arguments, guarded, load_data, parser
 from cldl.digits import read_digit
 from cldl.evaluation import score
-from cldl.inference import deciders, predict, softmax
+from cldl.inference import softmax
 from cldl.pictures import read_picture
 from cldl.poster import classifier_names
 from cldl.recipe import Recipe
 from cldl.runs import Run
 from cldl.trained import load_network
-from data.preprocessing import Preprocessing, Scale
 from engine.device import choose
 from engine.errors import UserError
 from engine.workers import workers_on
@@ -40,9 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     options = p.parse_args(argv)
     run = Run.open(options.run)
     recipe, network = run.recipe, load_network(run)
-    if recipe.preprocessing == "scale":  # needs no data
-        preprocessing: Preprocessing = Scale(recipe.mean, recipe.deviation)
-    else:
+    preprocessing = recipe.fixed_preprocessing()
+    if preprocessing is None:
         _, preprocessing = load_data(recipe, options, run=run)
     height, width, channels = network.input_shape
     names = run.config.get("classes") or [str(k) for k in range(network.classes)]
@@ -67,9 +65,10 @@ def _shown(path: Path) -> str:
 
 def explained(logits: list[np.ndarray], recipe: Recipe, classes: Sequence[str]) -> str:
     """The answer to one image, who decided it, and a line for each classifier; logits M arrays (1, K), K class names."""
-    answers = predict(logits, recipe.weights, recipe.exponent)
+    objective = recipe.objective()
+    answers = objective.answers(logits)
     answer, names = int(answers[0]), classifier_names(len(logits))
-    lines = [f"{classes[answer]}, decided by {names[deciders(logits, answers)[0]]}"]
+    lines = [f"{classes[answer]}, decided by {names[objective.deciders(logits, answers)[0]]}"]
     for name, z in zip(names, logits, strict=True):
         P = softmax(z[0].astype(np.float64))  # (K,)
         own = int(P.argmax())

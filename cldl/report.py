@@ -1,216 +1,146 @@
-"""The report of a run: one page that explains what came out, to someone who does not know the method.
+"""Set finished runs beside the poster's table.
 
-The page holds its figures and needs no other file; the figures lie beside it too. Everything is drawn before anything is
-written, every file replaces its older self in one move, and the page comes last: whatever happens, there is a whole page.
+python -m cldl.report runs/mnist_nin-20260101-120000 runs/mnist_nin_softmax-20260101-130000
 """
 
 from __future__ import annotations
 
-import base64
+import csv
 import io
-from collections.abc import Iterable, Sequence
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-import numpy as np
-from matplotlib.figure import Figure
+from cldl import poster
+from cldl.commands import guarded, parser
+from cldl.html import document, table
+from cldl.pace import duration
+from cldl.recipe import settings
+from cldl.runs import Run
+from engine.errors import UserError
+from engine.files import atomic_write
 
-from cldl import figures, poster
-from cldl.evaluation import Evaluation
-from data.dataset import Dataset
-from engine.files import atomic_write, make_folder
-
-DPI = 180  # of the files
-SURE = 0.9
-PIXELS = 90  # of the page, to an inch of a figure
-WIDTH = 832  # of the page, in its pixels; a wider figure reaches beyond the text
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 52rem; margin: 2rem auto; padding: 0 1rem }
-h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem }
-img { max-width: 100%; display: block; margin: 1rem auto } img.wide { max-width: none }
-table { border-collapse: collapse; margin: 1rem 0 } th { text-align: left; border-bottom: 2px solid #222 }
-td, th { padding: .2rem 1.2rem .2rem 0; vertical-align: top } td { border-bottom: 1px solid #ddd }
-.number { text-align: right; font-variant-numeric: tabular-nums }
-.settings td { font-size: 14px; overflow-wrap: anywhere } .settings td:first-child { white-space: nowrap }
-"""
-
-METHOD = """
-The network is a stack of blocks of layers, and it has {M} classifiers: one on top of each of {M} blocks, from the bottom
-(few layers, simple features) to the top (all layers). They are trained together. Each classifier's loss on an image is
-the usual cross-entropy, multiplied by a factor T that says how badly the <em>other</em> classifiers do on that image: T is
-1 where they are all lost, and 0 where one of them is certain and right. So a classifier need not learn what a companion can do
-already. To label an image, all are asked together (the <em>fused</em> answer): the label is the one for which this loss,
-summed over the classifiers, is smallest. This is Collaborative Layer-wise Discriminative Learning (CLDL) by Jin, Chen,
-Dong, Feng and Yan, 2016."""
-
-PLAIN = """
-The network is a stack of blocks of layers with one classifier on top, trained with the usual cross-entropy. It is what
-networks trained by Collaborative Layer-wise Discriminative Learning (CLDL: Jin, Chen, Dong, Feng and Yan, 2016), which have
-classifiers on lower blocks too, are compared with."""
+HEAD = ("data set", "method", "error in %", "the poster", "difference", "seeds", "epochs", "hardware", "time")
+NUMBERS = (2, 3, 4, 6, 8)  # the columns that keep to the right
+NONE = "-"
+REMARK = (
+    "Errors are those of the last epoch on the test images, never of the best; of several seeds the mean and the standard "
+    "deviation. The time is that of the training steps of one run. The poster: Jin et al., ECCV 2016."
+)
 
 
-def write_report(folder: Path, metrics: list[dict], evaluation: Evaluation, dataset: Dataset, config: dict) -> Path:
-    """Write the figures and the page of a run into `folder`/report; the path of the page.
+@dataclass(frozen=True)
+class Row:
+    """Finished runs that differ in their seeds alone."""
 
-    metrics    -- the lines of metrics.jsonl, of the finished epochs; there may be none
-    evaluation -- the network on the test images of `dataset`
-    config     -- that of the run
+    runs: tuple[Run, ...]
 
-    Raises:    UserError when the files cannot be written.
-    """
-    theirs = poster.errors(dataset.name, config["recipe"].get("augment", False))
-    sections = _sections(metrics, evaluation, dataset, theirs)
-    drawn = {name: _png(figure) for name, _, figure, _ in sections}
-    body = [_head(evaluation, dataset, config, theirs)]
-    for name, title, figure, caption in sections:
-        width = round(PIXELS * figure.get_figwidth())
-        kind = ' class="wide"' if width > WIDTH else ""
-        source = f"data:image/png;base64,{base64.b64encode(drawn[name]).decode()}"
-        body.append(f'<h2>{title}</h2>\n<p>{caption}</p>\n<img alt="{title}" width="{width}"{kind} src="{source}">')
-    body.append(_settings(config))
-    content = "\n".join(body)
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(config["recipe"]["name"])}</title><style>{STYLE}</style></head>
-<body>
-{content}
-</body></html>
-"""
-    folder = make_folder(folder / "report")
-    for name, data in drawn.items():
-        with atomic_write(folder / f"{name}.png") as file:
-            file.write(data)
-    with atomic_write(folder / "index.html", "w") as file:
-        file.write(page)
-    return folder / "index.html"
+    @property
+    def errors(self) -> list[float]:
+        """Of each run, in %."""
+        return [run.metrics()[-1]["test_error"]["fused"] for run in self.runs]
 
-
-def _sections(
-    metrics: list[dict], evaluation: Evaluation, dataset: Dataset, theirs: dict[str, float]
-) -> list[tuple[str, str, Figure, str]]:
-    """File name, title, figure and caption of each section; what a single classifier has nothing to say about is left out."""
-    several, names = len(evaluation.logits) > 1, dataset.class_names
-    sections = []
-    if metrics:
-        caption = """
-How many images {who}, after each epoch (one pass over the training images). Lower is better; the scale is logarithmic.
-Left: images that the network never trains on, the ones that count. Right: the training images, counted while it learns from
-them, and with part of the network switched off at random (dropout), so this error can be the larger one.{poster}""".format(
-            who="each classifier gets wrong when it is asked alone, and how many all get wrong together"
-            if several
-            else "the network gets wrong",
-            poster=" Dotted: what the poster reports." if theirs else "",
+    def cells(self) -> tuple[str, ...]:
+        """The texts under HEAD."""
+        config, recipe = self.runs[0].config, self.runs[0].recipe
+        error, theirs = statistics.mean(self.errors), self.poster
+        spread = f" ± {statistics.stdev(self.errors):.2f}" if len(self.runs) > 1 else ""
+        seconds = statistics.mean(sum(line["seconds"] for line in run.metrics()) for run in self.runs)
+        return (
+            poster.dataset(recipe) + self.limits,
+            f"{poster.method(recipe)} ({', '.join([recipe.name, *self.changes])})",
+            f"{error:.2f}{spread}",
+            NONE if theirs is None else f"{theirs:.2f}",
+            NONE if theirs is None else f"{error - theirs:+.2f}",
+            ", ".join(str(run.config["seed"]) for run in self.runs),
+            str(recipe.epochs),
+            f"{config['machine']}, {config['threads']} threads",
+            duration(seconds),
         )
-        curves = figures.learning_curves(metrics, theirs)
-        sections.append(("learning_curves", "How the error falls", curves, caption))
-    if metrics and several:
-        caption = """
-The mean of T over the test images: how much of each classifier's loss the others leave to it. Where a line falls, the
-others have learned to answer more of the images, and less is left for this classifier to do. The lower its line, the less it
-learns: a classifier whose line falls early may stay poor when it is asked alone, because the others do not need it. The scale
-is logarithmic."""
-        sections.append(("companions", "How much is left to each classifier", figures.companions(metrics), caption))
-        caption = """
-Every answer is put down to the classifier that gives it the highest probability. The bars show, after each epoch, what
-share of the test images each classifier decides in this way."""
-        sections.append(("shares", "Who answers", figures.shares(metrics), caption))
-    if several:
-        told = ", ".join(f"classifier {m}: {share:.1f} %" for m, share in evaluation.shares.items())
-        caption = f"""
-Every answer of the network as it is now, class by class, put down to the classifier that gives it the highest probability:
-some classes need more layers than others. Over all classes: {told}."""
-        bars = figures.shares_by_class(evaluation, names)
-        sections.append(("shares_by_class", "Who answers which class", bars, caption))
-    pictures = figures.easy_and_hard(evaluation, dataset.test_images, names)
-    sections.append(("easy_and_hard", "Easy and hard images", pictures, _easy_and_hard(evaluation)))
-    confusion = figures.confusion(evaluation, names)
-    sections.append(("confusion", "What is taken for what", confusion, _mistakes(evaluation, names)))
-    return sections
+
+    @property
+    def poster(self) -> float | None:
+        """The poster's error of this method on these data, where it has one."""
+        recipe = self.runs[0].recipe
+        return None if self.limits else poster.errors(poster.dataset(recipe)).get(poster.method(recipe))
+
+    @property
+    def limits(self) -> str:
+        """What tells the data from the whole data set."""
+        parts = [("train", "training"), ("test", "test")]
+        told = [f"first {n:,} {name}" for key, name in parts if (n := self.runs[0].config[f"limit_{key}"]) is not None]
+        return f" ({', '.join(told)} images)" if told else ""
+
+    @property
+    def changes(self) -> list[str]:
+        """The values that were given on the command line, but for the epochs, which have a column."""
+        run = self.runs[0]
+        told = [name for name, source in run.config["sources"].items() if source == "command line" and name != "epochs"]
+        return [f"{name} {run.config['recipe'][name]}" for name in told]
 
 
-def _head(evaluation: Evaluation, dataset: Dataset, config: dict, theirs: dict[str, float]) -> str:
-    """The title, the result beside the poster's, and what the method is."""
-    N, M = len(evaluation.labels), len(evaluation.logits)
-    wrong = f"{np.count_nonzero(evaluation.answers != evaluation.labels):,} wrong ({evaluation.errors['fused']:.2f} %)"
-    who = "the network's classifiers, asked together, get" if M > 1 else "the network gets"
-    heads = ("this run", "test error in %", "CLDL's poster", "test error in %")
-    return f"""<h1>{escape(config["recipe"]["name"])}</h1>
-<p>{escape(config["recipe"]["summary"])}</p>
-<p>Of the {N:,} test images of {escape(dataset.name)}, {who} <strong>{wrong}</strong>.</p>
-{_table(heads if theirs else heads[:2], poster.beside(evaluation.errors, theirs), numbers=(1, 3))}
-<p>{METHOD.format(M=M) if M > 1 else PLAIN}</p>"""
+def rows(runs: Sequence[Run]) -> list[Row]:
+    """The runs, those that differ in their seeds alone in one row; in the order in which they were named."""
+    found: dict[tuple, list[Run]] = {}
+    for run in runs:
+        epochs, wanted = len(run.metrics()), run.recipe.epochs
+        if epochs < wanted:
+            raise UserError(
+                f"{run.folder} has {epochs} of its {wanted} epochs: finish it with python -m cldl.train --resume --run "
+                f"{run.folder}, or leave it out."
+            )
+        alike = ("limit_train", "limit_test", "machine", "threads")
+        key = (*settings(run.recipe).values(), *(run.config[name] for name in alike))
+        found.setdefault(key, []).append(run)
+    return [Row(tuple(alike)) for alike in found.values()]
 
 
-def _easy_and_hard(evaluation: Evaluation) -> str:
-    """What the galleries show."""
-    if len(evaluation.logits) == 1:
-        return """
-Left: images that the network has right, with the probability it gives to the right class. Right: images that it has wrong, with
-the right class and what it took it for. Each time those of which it is most sure, from as many classes as there are."""
-    right = np.array([z.argmax(axis=1) == evaluation.labels for z in evaluation.logits])  # (M, N)
-    easy, hard = np.count_nonzero(right[0]), np.count_nonzero(right[-1] & ~right[:-1].any(axis=0))
-    sure = np.count_nonzero(right[0] & (evaluation.probabilities[0].max(axis=1) >= SURE))
-    return f"""
-Left: images that the bottom classifier gets right by itself ({easy:,} of {len(evaluation.labels):,}, {sure:,} of them
-with a probability of {SURE:.0%} or more), with the probability that it gives to the right class. Right: images that
-<em>only</em> the top classifier gets right ({hard:,}), with the right class and what the bottom classifier took it for. Each
-time those that the classifier in question is most sure of, from as many classes as there are. It is the poster's first
-figure, which says that simple images are for the bottom classifier, and difficult ones for the top one."""
+def markdown(cells: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, its columns lined up."""
+    widths = [max(map(len, column)) for column in zip(HEAD, *cells, strict=True)]
+    rule = ["-" * (w - 1) + ":" if i in NUMBERS else "-" * w for i, w in enumerate(widths)]
+
+    def line(texts: Sequence[str]) -> str:
+        sides = (f"{text:{'>' if i in NUMBERS else '<'}{widths[i]}}" for i, text in enumerate(texts))
+        return f"| {' | '.join(sides)} |"
+
+    return "\n".join(map(line, [HEAD, rule, *cells]))
 
 
-def _mistakes(evaluation: Evaluation, names: Sequence[str]) -> str:
-    """What the confusion matrix shows, and its largest cells in words."""
-    caption = """
-Rows are the true classes, columns the answers{fused}. The grey diagonal holds the right answers; everything beside it is a
-mistake, the darker the more frequent.""".format(
-        fused=" of all classifiers together" if len(evaluation.logits) > 1 else ""
+def html(cells: Sequence[Sequence[str]]) -> str:
+    """A page with the table."""
+    title = "Runs beside the poster"
+    return document(title, f"<h1>{title}</h1>\n{table(HEAD, cells, NUMBERS)}\n<p>{escape(REMARK)}</p>")
+
+
+def comma_separated(cells: Sequence[Sequence[str]]) -> str:
+    """The table as CSV, its head first."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([HEAD, *cells])
+    return text.getvalue()
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status: 0, or 2 for an error that the user can mend."""
+    p = parser(
+        "cldl.report", "Set finished runs beside the poster's table: Markdown, and HTML and CSV where asked for."
     )
-    counts = figures.confusions(evaluation, len(names))
-    np.fill_diagonal(counts, 0)
-    told = []
-    for place in np.argsort(-counts, axis=None, kind="stable")[:5]:
-        i, j = divmod(int(place), len(names))
-        if counts[i, j] > 1:
-            told.append(f"{escape(names[i])} for {escape(names[j])} ({counts[i, j]:,} times)")
-    return f"{caption} Most often taken for another: {', '.join(told)}." if told else caption
+    p.add_argument("runs", type=Path, metavar="RUN", nargs="+", help="the runs' folders")
+    p.add_argument("--html", type=Path, metavar="FILE", help="write the table as a page too")
+    p.add_argument("--csv", type=Path, metavar="FILE", help="write the table as comma-separated values too")
+    options = p.parse_args(argv)
+    cells = [row.cells() for row in rows([Run.open(folder) for folder in options.runs])]
+    for path, write in ((options.html, html), (options.csv, comma_separated)):
+        if path:
+            with atomic_write(path, "w") as file:
+                file.write(write(cells))
+    print(f"{markdown(cells)}\n\n{REMARK}")
+    return 0
 
 
-def _settings(config: dict) -> str:
-    """All that is needed to repeat the run."""
-    sources = config.get("sources", {})
-    recipe = [(name, _text(value), sources.get(name, "")) for name, value in config["recipe"].items()]
-    rest = [(name, _text(value)) for name, value in config.items() if name not in ("recipe", "sources")]
-    return f"""<h2>Settings</h2>
-<p>The values of the recipe, and where each comes from.</p>
-<div class="settings">{_table(("setting", "value", "source"), recipe)}
-<p>The run, and the machine it was made on.</p>
-{_table(("setting", "value"), rest)}</div>"""
-
-
-def _text(value: object) -> str:
-    """A value of the configuration, for a reader."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_text, value))
-    if value is None or value == "":
-        return "-"
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """A table of texts; the columns in `numbers` keep to the right."""
-
-    def cells(tag: str, texts: Sequence[str]) -> str:
-        kinds = [' class="number"' if i in numbers else "" for i in range(len(texts))]
-        return "".join(f"<{tag}{kind}>{escape(text)}</{tag}>" for kind, text in zip(kinds, texts, strict=True))
-
-    body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table>\n<tr>{cells('th', head)}</tr>\n{body}\n</table>"
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
+if __name__ == "__main__":
+    sys.exit(main())

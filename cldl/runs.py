@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import platform
 import time
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Run:
             "sources": dict(recipe.sources),
             **choices,
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-            "machine": platform.processor() or platform.machine(),
+            "machine": _processor(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         write_json(make_folder(folder) / "config.json", config)
@@ -125,6 +126,15 @@ def newest_folder(recipe: str) -> Path:
     if not found:
         raise UserError(f"there is no run of {recipe} in {ROOT}/ to go on with: name its folder with --run.")
     return found[-1]
+
+
+def _processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str:

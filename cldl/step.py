@@ -8,14 +8,12 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from cldl.inference import predict
-from cldl.loss import batch_loss, default_exponent
 from cldl.network import Network
+from cldl.objective import Objective
 from cldl.recipe import Recipe
 from data.dataset import Dataset
 from data.preprocessing import Preprocessing
 from engine.context import Context
-from engine.device import launch
 from engine.key import Key
 from engine.optimisers import Optimiser
 from engine.workers import Team, Workers
@@ -39,7 +37,7 @@ class Outcome:
 class Step(Protocol):
     """A step on the samples `batch` (indices into the training images); no update where the loss is not finite."""
 
-    def __call__(self, batch: Array, key: Key, rate: float) -> Outcome: ...
+    def __call__(self, batch: Array, key: Key, rate: float, objective: Objective) -> Outcome: ...
 
 
 class Pass:
@@ -47,12 +45,22 @@ class Pass:
 
     def __init__(self, recipe: Recipe, network: Network, preprocessing: Preprocessing) -> None:
         self.network, self.preprocessing, self.augmentation = network, preprocessing, recipe.make_augmentation()
-        self.weights = np.array(recipe.weights, np.float64)
-        self.exponent = default_exponent(recipe.classifiers) if recipe.exponent is None else recipe.exponent
-        self.through = recipe.through_companions
+        self.classifiers = recipe.classifiers
+        self._weights: dict[Objective, Array] = {}
+
+    def weights(self, objective: Objective) -> Array:
+        """Lambda (M,), the same array every time."""
+        return self._weights.setdefault(objective, np.array(objective.weights, np.float64))
 
     def __call__(
-        self, images: Array, labels: Array, losses: Array, companions: Array, samples: int, ctx: Context
+        self,
+        images: Array,
+        labels: Array,
+        losses: Array,
+        companions: Array,
+        samples: int,
+        objective: Objective,
+        ctx: Context,
     ) -> Sequence[Array]:
         """The scores; losses and companions (n, M) are written, gradients added to `ctx`, for a batch of `samples`."""
         x = self.preprocessing(images, ctx)
@@ -60,8 +68,8 @@ class Pass:
             x = self.augmentation(x, ctx)
         logits, cache = self.network.forward(x, ctx)
         dlogits = tuple(ctx.empty(z.shape, z.dtype) for z in logits)
-        loss = (ctx.constant(self.weights), self.exponent, self.through, losses, companions, dlogits, 1 / samples)
-        launch(batch_loss, tuple(logits), labels, *loss)
+        weights = ctx.constant(self.weights(objective))
+        objective.into(logits, labels, weights, losses, companions, dlogits, 1 / samples)
         self.network.backward(dlogits, cache, ctx, need_dx=False)
         return logits
 
@@ -72,23 +80,23 @@ class CpuStep:
     def __init__(self, once: Pass, dataset: Dataset, workers: Workers, optimiser: Optimiser) -> None:
         self.once, self._dataset, self._workers, self._optimiser = once, dataset, workers, optimiser
 
-    def __call__(self, batch: Array, key: Key, rate: float) -> Outcome:
+    def __call__(self, batch: Array, key: Key, rate: float, objective: Objective) -> Outcome:
         images, labels = self._dataset.train_images[batch], self._dataset.train_labels[batch]
-        N, M, K = len(batch), len(self.once.weights), self.once.network.classes
+        N, M, K = len(batch), self.once.classifiers, self.once.network.classes
         losses, companions = np.empty((N, M)), np.empty((N, M))
         logits = [np.empty((N, K), np.float32) for _ in range(M)]
 
         def work(ctx: Context, start: int, stop: int) -> None:
             part = slice(start, stop)
-            scores = self.once(images[part], labels[part], losses[part], companions[part], N, ctx)
+            scores = self.once(images[part], labels[part], losses[part], companions[part], N, objective, ctx)
             for whole, z in zip(logits, scores, strict=True):
                 whole[part] = z
 
         self._workers.run(N, work, training=True, key=key)
-        if np.isfinite((losses @ self.once.weights).sum()):
+        if np.isfinite((losses @ self.once.weights(objective)).sum()):
             self._optimiser.step(self._workers.gradients, rate)
         with np.errstate(invalid="ignore"):  # it shows in the loss
-            fused = predict(logits, self.once.weights, self.once.exponent)
+            fused = objective.answers(logits)
         return Outcome(losses, companions, np.stack([*(z.argmax(axis=1) for z in logits), fused], axis=1))
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from cldl.commands import add_data_arguments, add_device_arguments, guarded, identity, load_data, parser, whole
 from cldl.display import Display
 from cldl.explain import explain
+from cldl.page import write_report
 from cldl.poster import errors
 from cldl.recipe import Recipe
 from cldl.recipes import RECIPES, find
-from cldl.report import write_report
 from cldl.runs import Run, new_folder, newest_folder
 from cldl.training import DivergedError, Trainer
 from data.dataset import Dataset
@@ -88,8 +88,9 @@ def main(argv: list[str] | None = None) -> int:
     p = arguments()
     options = p.parse_args(argv)
     if options.list:
+        width = max(map(len, RECIPES))
         for recipe in RECIPES.values():
-            print(f"{recipe.name:22} {recipe.summary}")
+            print(f"{recipe.name:{width}}  {recipe.summary}")
         return 0
     if options.explain and options.device == "cuda":
         raise UserError(
@@ -202,7 +203,8 @@ def train(
         if next(interrupted):
             return stopped(run, trainer, display)
     page = write_report(run.folder, lines, evaluation or trainer.evaluate(), dataset, run.config)
-    display.result(lines[-1], errors(dataset.name, trainer.recipe.augment))
+    recipe = trainer.recipe
+    display.result(lines[-1], errors(dataset.name, recipe.augment), recipe.objective().fuses)
     display.say(f"report: {page}")
     return 0
 

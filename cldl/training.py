@@ -139,7 +139,7 @@ class Trainer:
     def evaluate(self) -> Evaluation:
         """The network's present answers on the test images."""
         logits = score(self.network, self.dataset.test_images, self.preprocessing, self.workers)
-        return Evaluation(logits, self.dataset.test_labels, self.recipe.weights, self.recipe.exponent)
+        return Evaluation(logits, self.dataset.test_labels, self.recipe.objective(self.epoch))
 
     def state(self) -> tuple[dict[str, Array], dict[str, int | float | str]]:
         """Arrays and numbers from which `restore` goes on to the same bits."""
@@ -172,10 +172,11 @@ class Trainer:
         """One step on the samples `batch` (indices into the training images)."""
         began = time.perf_counter()
         update = self.epoch * self.steps_per_epoch + self.step
-        rate = self.recipe.rate(update / self.steps_per_epoch)
-        outcome = self.take(batch, self.key.fold(STEP).fold(update), rate)
+        epoch, objective = update / self.steps_per_epoch, self.recipe.objective(self.epoch)
+        self.optimiser.momentum = self.recipe.momentum_after(epoch)
+        outcome = self.take(batch, self.key.fold(STEP).fold(update), self.recipe.rate(epoch), objective)
         N, labels = len(batch), self.dataset.train_labels[batch]
-        loss = float((outcome.losses @ np.asarray(self.recipe.weights)).sum())
+        loss = float((outcome.losses @ np.asarray(objective.weights)).sum())
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss / N} in epoch {self.epoch + 1}, step {self.step + 1}: "

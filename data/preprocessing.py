@@ -2,7 +2,8 @@ r"""Preprocessing: from the bytes of images to what a network sees.
 
     "scale"     x = (p / 255 - mean) / deviation, with a mean and a deviation that a recipe names
     "standard"  the same for each channel, with the mean and the deviation of all training pixels of that channel
-    "gcn_zca"   global contrast normalisation, then ZCA whitening
+    "gcn"       global contrast normalisation: each image's own mean is taken off, and its norm becomes 55
+    "gcn_zca"   the same, then ZCA whitening
 
 with p the pixels of an image, 0 to 255. What is fitted is fitted on the training images alone, on all of them whatever a
 run's limits are, and always to the same bits on one machine. It is kept in the cache folder under the SHA-256 of what it was
@@ -82,6 +83,19 @@ class Scale:
         mean = (counts * values).sum(axis=1) / n
         variance = (counts * (values - mean[:, None]) ** 2).sum(axis=1) / n
         return {"mean": mean, "deviation": np.where((counts > 0).sum(axis=1) > 1, np.sqrt(variance), 1.0)}
+
+
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """Global contrast normalisation alone: x = 55 (p - mean p) / ||p - mean p||_2, the g of `Whitening`."""
+
+    sha256: str | None = None
+
+    def __call__(self, images: Array, ctx: Context) -> Array:
+        pixels = images.reshape(len(images), -1)  # (n, D)
+        g = ctx.empty(pixels.shape, np.float32)
+        launch(kernels.contrast, pixels, g, NORM)
+        return g.reshape(images.shape)
 
 
 @dataclass(frozen=True, eq=False)

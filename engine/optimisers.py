@@ -3,10 +3,15 @@
 The penalty. The poster prints alpha |W|_2; what is usually meant, and the default here, is the square, whose gradient is
 decay * w ("square"); the printed norm, over all decayed weights together, has the gradient decay * w / |W| ("norm").
 Biases are not decayed (`Parameter.decay` is 0 for them).
+
+The constraint. After an update, a column of a parameter (all that leads to one output: a kernel of a convolution) that is
+longer than the parameter's `max_norm` is scaled back to that length (Srebro and Shraibman, COLT 2005; Goodfellow et al.,
+ICML 2013; pylearn2's max_kernel_norm and max_col_norm).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,14 +29,16 @@ class Optimiser:
 
     slots: tuple[str, ...] = ()
 
-    def __init__(self, parameters: Sequence[Parameter], *, decay: float = 0.0, penalty: str = "square") -> None:
+    def __init__(
+        self, parameters: Sequence[Parameter], *, momentum: float, decay: float = 0.0, penalty: str = "square"
+    ) -> None:
         self.parameters, self.decay, self.penalty = list(parameters), decay, penalty
+        self.momentum = momentum  # may be set before each step, where it changes in the course of a run
         self.steps = 0
         self.weights = Flat.holding(self.parameters)
         self.state = {slot: Flat(self.parameters) for slot in self.slots}
         xp = module_of(self.weights.buffer)
         self._starts = xp.asarray(self.weights.starts)
-        self._rates = xp.asarray([p.rate for p in self.parameters], np.float64)
         self._decays = xp.asarray([p.decay for p in self.parameters], np.float64)
 
     def step(self, gradients: Flat, rate: float) -> None:
@@ -39,16 +46,21 @@ class Optimiser:
         self.apply(gradients, self.numbers(rate))
 
     def numbers(self, rate: float) -> np.ndarray:
-        """Count a step; what `apply` must know of it, (4,): the rate, the decay, two numbers more."""
+        """Count a step; what `apply` must know of it: rate, decay, momentum, two corrections, then each parameter's own rate."""
+        own = [p.rate * (p.policy(self.steps) if p.policy else 1.0) for p in self.parameters]
         self.steps += 1
-        return np.array([rate, self.decay, *self._corrections()])
+        return np.array([rate, self.decay, self.momentum, *self._corrections(), *own])
 
     def apply(self, gradients: Flat, numbers: np.ndarray) -> None:
         """Take the step of these `numbers`, which lie where the parameters do; of a rate that is no number, none."""
         if self.penalty == "norm" and self.decay:
             launch(updates.divide_by_norm, self.weights.buffer, self._starts, self._decays, numbers)
         state = [self.state[slot].buffer for slot in self.slots]
-        self._update(self.weights.buffer, gradients.buffer, *state, self._starts, self._rates, self._decays, numbers)
+        rates = numbers[-len(self.parameters) :]
+        self._update(self.weights.buffer, gradients.buffer, *state, self._starts, rates, self._decays, numbers)
+        for p in self.parameters:
+            if p.max_norm < math.inf:
+                launch(updates.limit_columns, p.value.reshape(-1, p.shape[-1]), p.max_norm, numbers)
 
     def _corrections(self) -> tuple[float, float]:
         return 1.0, 1.0
@@ -70,11 +82,11 @@ class SGD(Optimiser):
     def __init__(
         self, parameters: Sequence[Parameter], *, momentum: float = 0.9, nesterov: bool = False, **penalty
     ) -> None:
-        super().__init__(parameters, **penalty)
-        self.momentum, self.nesterov = momentum, nesterov
+        super().__init__(parameters, momentum=momentum, **penalty)
+        self.nesterov = nesterov
 
     def _update(self, w, *rest) -> None:
-        launch(updates.sgd, w, *rest, w.dtype.type(self.momentum), self.nesterov)
+        launch(updates.sgd, w, *rest, self.nesterov)
 
 
 class AdamW(Optimiser):
@@ -94,12 +106,11 @@ class AdamW(Optimiser):
         epsilon: float = 1e-8,
         **penalty,
     ) -> None:
-        super().__init__(parameters, **penalty)
-        self.betas, self.epsilon = betas, epsilon
+        super().__init__(parameters, momentum=betas[0], **penalty)
+        self.beta2, self.epsilon = betas[1], epsilon
 
     def _corrections(self) -> tuple[float, float]:
-        beta1, beta2 = self.betas
-        return 1 / (1 - beta1**self.steps), 1 / (1 - beta2**self.steps)
+        return 1 / (1 - self.momentum**self.steps), 1 / (1 - self.beta2**self.steps)
 
     def _update(self, w, *rest) -> None:
-        launch(updates.adamw, w, *rest, *map(w.dtype.type, (*self.betas, self.epsilon)))
+        launch(updates.adamw, w, *rest, *map(w.dtype.type, (self.beta2, self.epsilon)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -12,21 +13,34 @@ from engine.key import Key
 
 ALIGNED = 16  # numbers: a cache line of float32, and what the matrix products of a GPU like
 Initialiser = Callable[[Key, tuple[int, ...]], np.ndarray]
+Policy = Callable[[int], float]
 
 
 class Parameter:
     """An array that is learned, with what the optimiser must know of it.
 
-    `rate` multiplies the learning rate and `decay` the weight decay (0 for biases, by the house's rule). Parameters are
+    `rate` multiplies the learning rate and `decay` the weight decay (0 for biases, by the house's rule). `policy`, if any,
+    multiplies the rate by a number that depends on the updates that were made before (Caffe's fork for DSN calls it a local
+    policy). After an update no column, all that leads to one output, is longer than `max_norm`. Parameters are
     compared by identity: they are the keys under which a pass keeps its gradients.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], initialiser: Initialiser, *, rate: float = 1.0, decay: float = 1.0, name: str = ""
+        self,
+        shape: tuple[int, ...],
+        initialiser: Initialiser,
+        *,
+        rate: float = 1.0,
+        decay: float = 1.0,
+        policy: Policy | None = None,
+        max_norm: float = math.inf,
+        name: str = "",
     ) -> None:
         self.initialiser = initialiser
         self.rate = rate
         self.decay = decay
+        self.policy = policy
+        self.max_norm = max_norm
         self.name = name
         self.value = initialiser(Key(0), shape).astype(np.float32)
 
@@ -75,6 +89,16 @@ def constant(number: float) -> Initialiser:
 def normal(deviation: float) -> Initialiser:
     """N(0, deviation^2), as cuda-convnet's `initW` draws it."""
     return lambda key, shape: deviation * key.normal(shape)
+
+
+def uniform(most: float) -> Initialiser:
+    """U(-most, most), as pylearn2's `irange` draws it."""
+    return lambda key, shape: most * (2 * key.uniform(shape) - 1)
+
+
+def xavier(key: Key, shape: tuple[int, ...]) -> np.ndarray:
+    """U(-a, a) with a^2 = 3 / fan_in, as Caffe's `xavier` draws it; the last axis is the outputs'."""
+    return uniform(math.sqrt(3.0 / math.prod(shape[:-1])))(key, shape)
 
 
 def he(key: Key, shape: tuple[int, ...]) -> np.ndarray:

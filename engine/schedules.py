@@ -1,15 +1,18 @@
-"""The learning rate, as a multiple of the base rate, over the progress of a run: 0 at the first step, 1 after the last."""
+"""What changes in the course of a run: the learning rate, as a multiple of the base rate, and the momentum."""
 
 from __future__ import annotations
 
 import math
 
-SCHEDULES = ("constant", "step", "polynomial", "cosine")
+from engine.parameters import Policy
+
+SCHEDULES = ("constant", "step", "exponential", "polynomial", "cosine")
 
 
 def learning_rate(
     schedule: str,
-    progress: float,
+    epoch: float,
+    epochs: float = 1.0,
     *,
     warmup: float = 0.0,
     steps: tuple[float, ...] = (),
@@ -17,20 +20,36 @@ def learning_rate(
     power: float = 1.0,
     floor: float = 0.0,
 ) -> float:
-    """The multiple of the base rate at `progress` in [0, 1].
+    """The multiple of the base rate after `epoch` of `epochs` epochs.
 
-        constant    1
-        step        factor^(number of `steps`, places in [0, 1], that have been passed)
-        polynomial  floor + (1 - floor) (1 - progress)^power
-        cosine      floor + (1 - floor) (1 + cos(pi progress)) / 2     (Loshchilov and Hutter, ICLR 2017, eq. 5)
+    With s = min(1, epoch / epochs) it is
 
-    During warm-up (progress < warmup) it is this times progress / warmup, rising from 0 (Goyal et al., 2017).
+        constant     1
+        step         factor^(number of `steps`, epochs, that have been passed)
+        exponential  max(floor, factor^epoch)                            (pylearn2's ExponentialDecay)
+        polynomial   floor + (1 - floor) (1 - s)^power                   (power 1: pylearn2's LinearDecayOverEpoch)
+        cosine       floor + (1 - floor) (1 + cos(pi s)) / 2             (Loshchilov and Hutter, ICLR 2017, eq. 5)
+
+    During warm-up (epoch < warmup) it is this times epoch / warmup, rising from 0 (Goyal et al., 2017).
     """
-    scale = min(1.0, progress / warmup) if warmup > 0 else 1.0
+    scale = min(1.0, epoch / warmup) if warmup > 0 else 1.0
+    s = min(1.0, epoch / epochs)
     if schedule == "step":
-        return scale * factor ** sum(progress >= place for place in steps)
+        return scale * factor ** sum(epoch >= place for place in steps)
+    if schedule == "exponential":
+        return scale * max(floor, factor**epoch)
     if schedule == "polynomial":
-        return scale * (floor + (1 - floor) * (1 - progress) ** power)
+        return scale * (floor + (1 - floor) * (1 - s) ** power)
     if schedule == "cosine":
-        return scale * (floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2)
+        return scale * (floor + (1 - floor) * (1 + math.cos(math.pi * s)) / 2)
     return scale
+
+
+def ramp(first: float, last: float, s: float) -> float:
+    """From `first` at s = 0 in a line to `last` at s = 1, where it stays (pylearn2's MomentumAdjustor)."""
+    return first + (last - first) * min(1.0, s)
+
+
+def power_inv(gamma: float, power: float) -> Policy:
+    """t updates to (1 + gamma t)^-power: a parameter's own decay (Caffe's policy "inv", DSN's "power_inv")."""
+    return lambda updates: (1 + gamma * updates) ** -power

@@ -5,10 +5,12 @@ from layers.dropout import Dropout
 from layers.flatten import Flatten
 from layers.layer import Layer
 from layers.linear import Linear
+from layers.maxout import Maxout
 from layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
 from layers.sequential import Sequential
 
 __all__ = [
-    "AvgPool2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool", "Layer", "Linear", "MaxPool2d", "ReLU", "Sequential",
+    "AvgPool2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool", "Layer", "Linear", "MaxPool2d", "Maxout", "ReLU",
+    "Sequential",
 ]  # fmt: skip

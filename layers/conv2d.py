@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from engine.context import Context
 from engine.convolution import ALGORITHMS, Way, Window, choose
 from engine.device import alike, contiguous
@@ -50,6 +52,7 @@ class Conv2d(Layer):
         weight: Initialiser = he,
         bias: Initialiser | None = None,
         rate: float = 1.0,
+        max_norm: float = math.inf,
         algorithm: str = "auto",
     ) -> None:
         check_window(kernel, stride, padding)
@@ -61,7 +64,8 @@ class Conv2d(Layer):
             raise UserError(f"the algorithm {algorithm!r} is unknown: choose one of {', '.join(ALGORITHMS)}.")
         self.inputs, self.outputs, self.algorithm = inputs, outputs, algorithm
         self.window = Window(kernel, stride, padding, groups)
-        self.weight = Parameter((kernel, kernel, inputs // groups, outputs), weight, rate=rate, name="weight")
+        shape = (kernel, kernel, inputs // groups, outputs)
+        self.weight = Parameter(shape, weight, rate=rate, max_norm=max_norm, name="weight")
         self.bias = Parameter((outputs,), bias or constant(0), rate=rate, decay=0, name="bias")
 
     def forward(self, x: Array, ctx: Context, relu: bool = False) -> tuple[Array, tuple]:

@@ -17,7 +17,8 @@ class Dropout(Layer):
     Forward:   y = x b / (1 - rate), b drawn 1 with probability 1 - rate, so that the mean of y is x
     Backward:  dx = dy b / (1 - rate), with the same b: the layer is linear in x once b is drawn.
     Shapes:    any; y, dx as x.
-    Source:    Srivastava et al., JMLR 2014; divided in training rather than in evaluation, as in Caffe.
+    Source:    Srivastava et al., JMLR 2014; divided in training rather than in evaluation, as in Caffe. `scale` stands in the
+               place of 1 / (1 - rate); Goodfellow et al., ICML 2013, drop pixels with scale 1: the rest keep their size.
     Numerics:  b comes from the pass's key and the element's place in the batch (see engine.key), kept as bytes; the rate is
                rounded to a multiple of 2^-16.
     Raises:    UserError if the rate is not in [0, 1).
@@ -28,10 +29,11 @@ class Dropout(Layer):
     (True, [0.0, 2.0])
     """
 
-    def __init__(self, rate: float = 0.5) -> None:
+    def __init__(self, rate: float = 0.5, scale: float | None = None) -> None:
         if not 0 <= rate < 1:
             raise UserError(f"the dropout rate is {rate}; it must be at least 0 and less than 1.")
         self.rate = rate
+        self.scale = 1 / (1 - rate) if scale is None else scale
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Array | None]:
         if not ctx.training or self.rate == 0:
@@ -60,7 +62,8 @@ class Dropout(Layer):
         return dx
 
     def _scale(self, x: Array) -> np.floating:
-        return x.dtype.type(1 / (1 - self.rate))
+        return x.dtype.type(self.scale)
 
     def __repr__(self) -> str:
-        return f"Dropout({self.rate})"
+        scale = "" if self.scale == 1 / (1 - self.rate) else f", scale {self.scale:g}"
+        return f"Dropout({self.rate}{scale})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from engine import affine
 from engine.context import Context
 from engine.device import alike, contiguous, launch
@@ -29,9 +31,16 @@ class Linear(Layer):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, weight: Initialiser = he, bias: Initialiser | None = None, rate: float = 1.0
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        weight: Initialiser = he,
+        bias: Initialiser | None = None,
+        rate: float = 1.0,
+        max_norm: float = math.inf,
     ) -> None:
-        self.weight = Parameter((inputs, outputs), weight, rate=rate, name="weight")
+        self.weight = Parameter((inputs, outputs), weight, rate=rate, max_norm=max_norm, name="weight")
         self.bias = Parameter((outputs,), bias or constant(0), rate=rate, decay=0, name="bias")
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Array]:

@@ -66,6 +66,34 @@ class ReLU(PlainLayer):
         return np.abs(x).min()
 
 
+class Maxout(PlainLayer):
+    def __init__(self, pieces=2):
+        self.pieces = pieces
+
+    def output_shape(self, shape):
+        return *shape[:-1], shape[-1] // self.pieces
+
+    def forward(self, x, ctx):
+        groups = self.groups(x)
+        return groups.max(axis=-1), groups
+
+    def backward(self, dy, cache, ctx, need_dx=True):
+        groups = cache
+        return (dy[..., None] * self.chosen(groups)).reshape(*dy.shape[:-1], -1)
+
+    def groups(self, x):
+        """(..., C, k): k neighbouring channels."""
+        return x.reshape(*x.shape[:-1], -1, self.pieces)
+
+    def chosen(self, groups):
+        """A one where the largest piece stands first."""
+        return np.eye(self.pieces, dtype=groups.dtype)[groups.argmax(axis=-1)]
+
+    def kink_distance(self, x, ctx):
+        top = np.sort(self.groups(x), axis=-1)
+        return (top[..., -1] - top[..., -2]).min() / 2
+
+
 class Dropout(PlainLayer):
     rate = 0.5
 
@@ -309,3 +337,37 @@ class Loss:
 
     def scale(self, slope):
         return slope / self.N
+
+
+class HingeLoss:
+    """The squared hinge loss, one class against all others; a class, a classifier and a sample at a time."""
+
+    def __call__(self, logits, labels, weights=None):
+        z = np.stack(list(logits)).astype(float)  # (M, N, K)
+        M, self.N = z.shape[:2]
+        lam = np.ones(M) if weights is None else weights
+        losses, gradients = np.zeros((M, self.N)), np.zeros(z.shape)
+        for m, n, k in np.ndindex(z.shape):
+            y = self.answer(k, labels[n])
+            h = self.hinge(1 - y * z[m, n, k])
+            losses[m, n] += self.power(h)
+            gradients[m, n, k] = self.scale(lam[m] * self.slope(y, h))
+        return self.mean(np.asarray(lam) @ losses), losses, list(gradients)
+
+    def answer(self, k, label):
+        return 1.0 if k == label else -1.0
+
+    def hinge(self, gap):
+        return max(0.0, gap)
+
+    def power(self, h):
+        return h * h
+
+    def slope(self, y, h):
+        return -2 * y * h
+
+    def scale(self, slope):
+        return slope / self.N
+
+    def mean(self, losses):
+        return losses.mean()

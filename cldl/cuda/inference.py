@@ -9,13 +9,16 @@ from cldl.loss import companion_weight, margin, softplus
 from engine.cuda.launching import each
 
 
-def answers(logits, weights, g, margins, losses, preference, to):
+def answers(logits, weights, g, fused, margins, losses, preference, to):
     """to (N, M + 1) int64: the classes that the classifiers prefer, and the one of the smallest loss, as `predict` gives it.
+
+    Where they are not `fused`, the last is the top classifier's once more.
 
     Scratch, all float64: margins (N, K, M), losses (N, K) the L(y), preference (N, K) the mean margins.
     """
-    each(_class_losses, losses.size, tuple(logits), weights, g, margins, losses, preference)
-    each(_answers, to.size, tuple(logits), losses, preference, to)
+    if fused:
+        each(_class_losses, losses.size, tuple(logits), weights, g, margins, losses, preference)
+    each(_answers, to.size, tuple(logits), fused, losses, preference, to)
 
 
 @cuda.jit
@@ -33,14 +36,14 @@ def _class_losses(z, weights, g, margins, losses, preference):
 
 
 @cuda.jit
-def _answers(z, losses, preference, to):
+def _answers(z, fused, losses, preference, to):
     K, M = losses.shape[1], len(z)
     for e in range(cuda.grid(1), to.size, cuda.gridsize(1)):
         n, m = e // (M + 1), e % (M + 1)
         best = 0
         for y in range(1, K):
-            if m < M:
-                better = z[m][n, y] > z[m][n, best]
+            if m < M or not fused:
+                better = z[min(m, M - 1)][n, y] > z[min(m, M - 1)][n, best]
             elif losses[n, y] == losses[n, best]:
                 better = preference[n, y] > preference[n, best]
             else:

@@ -15,6 +15,7 @@ import numpy as np
 
 from cldl.cuda.inference import answers
 from cldl.cuda.loss import stop_unless_finite
+from cldl.objective import Objective
 from cldl.step import Outcome, Pass
 from data.dataset import Dataset
 from engine.cuda.context import CudaContext, CudaMemory
@@ -29,27 +30,28 @@ Array = Any  # CuPy's
 
 
 class CudaStep:
-    """A step on one GPU; a graph for each size of batch (the last of an epoch may be smaller)."""
+    """A step on one GPU; a graph for each size of batch (the last of an epoch may be smaller) and each objective."""
 
     def __init__(self, once: Pass, dataset: Dataset, workers: CudaWorkers, optimiser: Optimiser) -> None:
         self._pass, self._dataset, self._workers, self._optimiser = once, dataset, workers, optimiser
         resident = dataset.train_images.nbytes <= cupy.cuda.runtime.memGetInfo()[0] // 2
         self._images = cupy.asarray(dataset.train_images) if resident else None
-        self.forms: dict[int, _Form] = {}
+        self.forms: dict[tuple[int, Objective], _Form] = {}
 
-    def __call__(self, batch: np.ndarray, key: Key, rate: float) -> Outcome:
+    def __call__(self, batch: np.ndarray, key: Key, rate: float, objective: Objective) -> Outcome:
         with self._workers.on():
-            if len(batch) not in self.forms:
-                self._check_memory(len(batch))
-                self.forms[len(batch)] = _Form(len(batch), self._pass, self._workers, self._optimiser, self._images)
-            form = self.forms[len(batch)]
+            form = self.forms.get((len(batch), objective))
+            if form is None:
+                self._check_memory(len(batch), objective)
+                form = _Form(len(batch), objective, self._pass, self._workers, self._optimiser, self._images)
+                self.forms[len(batch), objective] = form
             if self._images is None:
                 form.images.set(self._dataset.train_images[batch])
             return form.take(batch, self._dataset.train_labels[batch], key, self._optimiser.numbers(rate))
 
-    def _check_memory(self, samples: int) -> None:
+    def _check_memory(self, samples: int, objective: Objective) -> None:
         """Raise UserError unless the scratch memory of a pass over so many samples fits."""
-        one, two = (self._scratch(n) for n in (1, 2))
+        one, two = (self._scratch(n, objective) for n in (1, 2))
         each, free = max(two - one, 1), _free()
         needed, fits = one + (samples - 1) * each, max(0, (free - one) // each + 1)
         if needed > free:
@@ -61,13 +63,13 @@ class CudaStep:
                 f"there already; {_size(free)} is free: give --batch-size {fits} or less."
             )
 
-    def _scratch(self, samples: int) -> int:
+    def _scratch(self, samples: int, objective: Objective) -> int:
         """Bytes of scratch memory that a pass over so many samples takes."""
         ctx = CudaContext(self._workers.words, self._workers.gradients.views, CudaMemory())
         ctx.begin(training=True)
         images = cupy.zeros((samples, *self._dataset.train_images.shape[1:]), np.uint8)
-        losses, companions = (cupy.empty((samples, len(self._pass.weights))) for _ in range(2))
-        self._pass(images, cupy.zeros(samples, np.int64), losses, companions, samples, ctx)
+        losses, companions = (cupy.empty((samples, self._pass.classifiers)) for _ in range(2))
+        self._pass(images, cupy.zeros(samples, np.int64), losses, companions, samples, objective, ctx)
         return ctx.nbytes
 
 
@@ -75,14 +77,21 @@ class _Form:
     """The arrays and the graph of a step of `samples` samples; `source` has the images of the data set, if it is on the GPU."""
 
     def __init__(
-        self, samples: int, once: Pass, workers: CudaWorkers, optimiser: Optimiser, source: Array | None
+        self,
+        samples: int,
+        objective: Objective,
+        once: Pass,
+        workers: CudaWorkers,
+        optimiser: Optimiser,
+        source: Array | None,
     ) -> None:
+        self._objective = objective
         self._pass, self._workers, self._optimiser, self._source = once, workers, optimiser, source
-        N, M = samples, len(once.weights)
+        N, M, n = samples, once.classifiers, 5 + len(optimiser.parameters)
         self.images = cupy.empty((N, *once.network.input_shape), np.uint8)
-        self._fed = cupy.empty(4 + 2 * N, np.int64)  # one copy to the GPU a step
-        self._numbers = self._fed[:4].view(np.float64)  # the optimiser's
-        self._index, self._labels = self._fed[4 : 4 + N], self._fed[4 + N :]
+        self._fed = cupy.empty(n + 2 * N, np.int64)  # one copy to the GPU a step
+        self._numbers = self._fed[:n].view(np.float64)  # the optimiser's
+        self._index, self._labels = self._fed[n : n + N], self._fed[n + N :]
         self._left = cupy.empty(N * (3 * M + 1), np.int64)  # and one back
         self._losses = self._left[: N * M].view(np.float64).reshape(N, M)
         self._companions = self._left[N * M : 2 * N * M].view(np.float64).reshape(N, M)
@@ -105,12 +114,13 @@ class _Form:
         gradients.buffer.fill(0)
         if self._source is not None:
             gather(self._source.reshape(len(self._source), -1), self._index, self.images.reshape(N, -1))
-        logits = once(self.images, self._labels, self._losses, self._companions, N, ctx)
-        weights = ctx.constant(once.weights)
+        logits = once(self.images, self._labels, self._losses, self._companions, N, self._objective, ctx)
+        weights = ctx.constant(once.weights(self._objective))
         with ctx.scratch() as empty:
             shapes = (N, K, len(weights)), (N, K), (N, K)
             margins, losses, preference = (empty(shape, np.float64) for shape in shapes)
-            answers(logits, weights, once.exponent, margins, losses, preference, self._answers)
+            fused = self._objective.loss == "cldl"
+            answers(logits, weights, self._objective.g, fused, margins, losses, preference, self._answers)
         stop_unless_finite(self._losses, weights, self._numbers)
         self._optimiser.apply(gradients, self._numbers)
 

@@ -1,4 +1,4 @@
-"""python -m cldl.study: the gradient taken apart in the terminal, then in figures."""
+"""python -m cldl.study: the gradient taken apart in the terminal and in figures; and the error against M."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from cldl import commands
-from cldl.study import walk
+from cldl.study import classifiers, walk
 
 DEFAULT = "gradient"
 
@@ -22,6 +22,16 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     gradient.add_argument("--out", type=Path, default=Path("study"), metavar="DIR", help="where the figures go")
+    sweep = studies.add_parser(
+        "classifiers",
+        help="the poster's second figure: CIFAR-100 with 1 to 5 classifiers, ten runs; goes on where it was stopped",
+        epilog="All other options are those of cldl.train, and go to every run: --epochs, --seed, --data and so on.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    sweep.add_argument(
+        "--out", type=Path, default=Path("runs/classifiers"), metavar="DIR", help="where the runs and the figure go"
+    )
     return main
 
 
@@ -31,7 +41,12 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
         argv = [DEFAULT, *argv]
-    options = parser().parse_args(argv)
+    whole = parser()
+    options, others = whole.parse_known_args(argv)
+    if options.study == "classifiers":
+        return classifiers.classifiers(options.out, others)
+    if others:
+        whole.error(f"unrecognized arguments: {' '.join(others)}")
     walk.gradient(options.out)
     return 0
 

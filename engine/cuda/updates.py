@@ -5,19 +5,23 @@ import math
 from numba import cuda, float64
 
 from engine.cuda.launching import THREADS, each, send
-from engine.kernels.updates import adamw_element, sgd_element
+from engine.kernels.updates import adamw_element, column_scale, sgd_element
 
 
-def sgd(w, g, v, starts, rates, decays, numbers, momentum, nesterov):
-    each(_sgd, w.size, w, g, v, starts, rates, decays, numbers, momentum, nesterov)
+def sgd(w, g, v, starts, rates, decays, numbers, nesterov):
+    each(_sgd, w.size, w, g, v, starts, rates, decays, numbers, nesterov)
 
 
-def adamw(w, g, m, s, starts, rates, decays, numbers, beta1, beta2, epsilon):
-    each(_adamw, w.size, w, g, m, s, starts, rates, decays, numbers, beta1, beta2, epsilon)
+def adamw(w, g, m, s, starts, rates, decays, numbers, beta2, epsilon):
+    each(_adamw, w.size, w, g, m, s, starts, rates, decays, numbers, beta2, epsilon)
 
 
 def divide_by_norm(w, starts, decays, numbers):
     send(_divide_by_norm, 1, w, starts, decays, numbers)
+
+
+def limit_columns(w, limit, numbers):
+    send(_limit_columns, w.shape[1], w, limit, numbers)
 
 
 @cuda.jit(device=True)
@@ -34,10 +38,11 @@ def _owner(starts, i):
 
 
 @cuda.jit
-def _sgd(w, g, v, starts, rates, decays, numbers, momentum, nesterov):
+def _sgd(w, g, v, starts, rates, decays, numbers, nesterov):
     real = w.dtype.type
     if math.isnan(numbers[0]):
         return
+    momentum = real(numbers[2])
     for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
         p = _owner(starts, i)
         rate, decay = real(numbers[0] * rates[p]), real(numbers[1] * decays[p])
@@ -45,11 +50,11 @@ def _sgd(w, g, v, starts, rates, decays, numbers, momentum, nesterov):
 
 
 @cuda.jit
-def _adamw(w, g, m, s, starts, rates, decays, numbers, beta1, beta2, epsilon):
+def _adamw(w, g, m, s, starts, rates, decays, numbers, beta2, epsilon):
     real = w.dtype.type
     if math.isnan(numbers[0]):
         return
-    correction1, correction2 = real(numbers[2]), real(numbers[3])
+    beta1, correction1, correction2 = real(numbers[2]), real(numbers[3]), real(numbers[4])
     for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
         p = _owner(starts, i)
         rate, decay = real(numbers[0] * rates[p]), real(numbers[1] * decays[p])
@@ -76,3 +81,25 @@ def _divide_by_norm(w, starts, decays, numbers):
         half //= 2
     if t == 0:
         numbers[1] /= max(math.sqrt(sums[0]), 1e-30)
+
+
+@cuda.jit
+def _limit_columns(w, limit, numbers):
+    """A block a column."""
+    sums = cuda.shared.array(THREADS, float64)
+    t, d = cuda.threadIdx.x, cuda.blockIdx.x
+    total = 0.0
+    for i in range(t, w.shape[0], THREADS):
+        total += float(w[i, d]) * float(w[i, d])
+    sums[t] = total
+    half = THREADS // 2
+    while half > 0:
+        cuda.syncthreads()
+        if t < half:
+            sums[t] += sums[t + half]
+        half //= 2
+    cuda.syncthreads()
+    if not math.isnan(numbers[0]):
+        scale = column_scale(sums[0], limit)
+        for i in range(t, w.shape[0], THREADS):
+            w[i, d] *= scale

@@ -1,8 +1,8 @@
 """One step of an optimiser, in place, for all parameters in one pass over memory.
 
 w, g, v, m, s are (n,), the parameters one after another: parameter p has the elements starts[p] to starts[p + 1], and rates[p]
-and decays[p] multiply the step's rate and decay. `numbers` has the rest that changes from step to step: the rate, the decay, and
-for AdamW its two corrections. A rate that is no number leaves everything as it is.
+and decays[p] multiply the step's rate and decay. `numbers` has what changes from step to step: the rate, the decay, the
+momentum, and for AdamW its two corrections. A rate that is no number leaves everything as it is.
 """
 
 import math
@@ -30,10 +30,11 @@ def adamw_element(w, g, m, s, rate, beta1, beta2, correction1, correction2, epsi
 
 
 @jit
-def sgd(w, g, v, starts, rates, decays, numbers, momentum, nesterov):
+def sgd(w, g, v, starts, rates, decays, numbers, nesterov):
     """`sgd_element` for all."""
     if math.isnan(numbers[0]):
         return
+    momentum = w.dtype.type(numbers[2])
     for p in range(len(rates)):
         rate, decay = w.dtype.type(numbers[0] * rates[p]), w.dtype.type(numbers[1] * decays[p])
         own = slice(starts[p], starts[p + 1])
@@ -43,11 +44,11 @@ def sgd(w, g, v, starts, rates, decays, numbers, momentum, nesterov):
 
 
 @jit
-def adamw(w, g, m, s, starts, rates, decays, numbers, beta1, beta2, epsilon):
+def adamw(w, g, m, s, starts, rates, decays, numbers, beta2, epsilon):
     """`adamw_element` for all."""
     if math.isnan(numbers[0]):
         return
-    correction1, correction2 = w.dtype.type(numbers[2]), w.dtype.type(numbers[3])
+    beta1, correction1, correction2 = w.dtype.type(numbers[2]), w.dtype.type(numbers[3]), w.dtype.type(numbers[4])
     for p in range(len(rates)):
         rate, decay = w.dtype.type(numbers[0] * rates[p]), w.dtype.type(numbers[1] * decays[p])
         own = slice(starts[p], starts[p + 1])
@@ -62,3 +63,26 @@ def divide_by_norm(w, starts, decays, numbers):
     """numbers[1] /= |w|, the norm of all weights that are decayed together."""
     parts = [w[starts[p] : starts[p + 1]] for p in range(len(decays)) if decays[p] > 0]
     numbers[1] /= max(np.sqrt(sum(float(np.vdot(part, part)) for part in parts)), 1e-30)
+
+
+@jit
+def column_scale(squares, limit):
+    """What a column is multiplied by, from the sum of its squares."""
+    return min(1.0, limit / math.sqrt(max(squares, 1e-300)))
+
+
+@jit
+def limit_columns(w, limit, numbers):
+    """Each column of w (n, D) that is longer than `limit` is scaled to that length."""
+    if math.isnan(numbers[0]):
+        return
+    n, D = w.shape
+    scale = np.zeros(D)  # of each column; first its squares, summed in float64
+    for i in range(n):
+        for d in range(D):
+            scale[d] += float(w[i, d]) * float(w[i, d])
+    for d in range(D):
+        scale[d] = column_scale(scale[d], limit)
+    for i in range(n):
+        for d in range(D):
+            w[i, d] *= scale[d]

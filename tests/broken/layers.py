@@ -10,9 +10,9 @@ from engine.parameters import initialise
 from layers.layer import Layer
 from layers.relu import ReLU as RealReLU
 from layers.sequential import Sequential
-from tests.reference import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
+from tests.reference import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, Maxout, MaxPool2d, ReLU
 
-VECTOR, IMAGE, TINY = (3,), (6, 5, 2), (3, 3, 2)
+VECTOR, IMAGE, TINY, PIECES = (3,), (6, 5, 2), (3, 3, 2), (2, 2, 6)
 
 
 class Broken(NamedTuple):
@@ -293,6 +293,45 @@ class MaskOfAGlobalState(Dropout):
 
     def mask(self, x, ctx, key):
         return (MaskOfAGlobalState.state.random(x.shape) >= self.rate).astype(x.dtype)
+
+
+@rejected_by("gradient_of_input", PIECES)
+class EveryPieceTakesTheGradient(Maxout):
+    def chosen(self, groups):
+        return np.ones_like(groups)
+
+
+@rejected_by("gradient_of_input", PIECES)
+class PiecesFarApartOnTheWayBack(Maxout):
+    """Forward takes neighbouring channels, backward those that stand C apart."""
+
+    def backward(self, dy, cache, ctx, need_dx=True):
+        dx = dy[..., None] * self.chosen(cache)
+        return np.ascontiguousarray(dx.swapaxes(-1, -2)).reshape(*dy.shape[:-1], -1)
+
+
+@rejected_by("gradient_of_input", PIECES)
+class TheSmallestPieceTakesTheGradient(Maxout):
+    def chosen(self, groups):
+        return super().chosen(-groups)
+
+
+@rejected_by("samples_apart", PIECES)
+class LargestOfTheBatch(Maxout):
+    def forward(self, x, ctx):
+        return super().forward(np.broadcast_to(x.max(axis=0), x.shape).copy(), ctx)
+
+
+@rejected_by("equal_pieces_go_to_the_first", PIECES)
+class EqualPiecesShare(Maxout):
+    def chosen(self, groups):
+        return (groups == groups.max(axis=-1, keepdims=True)).astype(groups.dtype)
+
+
+@rejected_by("equal_pieces_go_to_the_first", PIECES)
+class EqualPiecesGoToTheLast(Maxout):
+    def chosen(self, groups):
+        return super().chosen(groups[..., ::-1])[..., ::-1]
 
 
 # Windows: stride, padding, ceil mode, overlaps, areas

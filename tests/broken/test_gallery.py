@@ -7,7 +7,8 @@ import pytest
 
 from engine.gradcheck import check_layer
 from engine.gradcheck.promises import PROMISES
-from tests.broken import layers, losses
+from tests.broken import hinges, layers, losses
+from tests.cldl import hinge_laws
 from tests.cldl.laws import LAWS
 from tests.layers.conventions import CONVENTIONS
 from tests.strategies import LossCase
@@ -43,7 +44,16 @@ def test_the_broken_loss_breaks_the_law_named(loss, law):
         law(loss, case)
 
 
+@pytest.mark.parametrize(
+    ("loss", "law"), hinges.GALLERY, ids=lambda part: getattr(part, "__name__", type(part).__name__)
+)
+def test_the_broken_hinge_loss_breaks_the_law_named(loss, law):
+    with pytest.raises(AssertionError):
+        law(loss)
+
+
 def test_the_gallery_is_large_and_every_check_and_law_rejects_something():
     assert len(layers.GALLERY) + len(losses.GALLERY) >= 40
     assert {broken.check for broken in layers.GALLERY} == {*PROMISES, *CONVENTIONS}
     assert {law for _, law in losses.GALLERY} == set(LAWS)
+    assert {law for _, law in hinges.GALLERY} == set(hinge_laws.LAWS)

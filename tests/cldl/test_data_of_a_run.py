@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cldl import commands, evaluate, figures, predict, recipes, report, train
+from cldl import commands, evaluate, figures, page, predict, recipes, train
 from cldl.network import Network
 from cldl.recipes import find
 from cldl.runs import Run
@@ -53,7 +53,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(recipes.Recipe, "build", lambda recipe: network())
     monkeypatch.setitem(commands.LOADERS, "cifar100", lambda cache, data, say: photographs(0 if data is None else 1))
     monkeypatch.setenv("CLDL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(report, "DPI", 30)  # quickly drawn
+    monkeypatch.setattr(page, "DPI", 30)  # quickly drawn
     monkeypatch.setattr(figures, "ROWS", 1)
     monkeypatch.chdir(tmp_path)
     return tmp_path

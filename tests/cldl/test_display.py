@@ -7,7 +7,7 @@ from rich.console import Console
 from cldl import pace
 from cldl.display import Display
 from cldl.pace import Pace, duration
-from cldl.recipes import MNIST_NIN
+from cldl.recipes.nin import MNIST_NIN
 from cldl.runs import Run
 from cldl.training import Trainer
 from layers.relu import ReLU
@@ -18,7 +18,7 @@ from tests.cldl.synthetic import digits
 @pytest.fixture
 def trainer(monkeypatch):
     """A trainer of 40 images in steps of 4, which is moved by hand."""
-    monkeypatch.setattr("cldl.recipes.Recipe.build", lambda recipe: tiny.network())
+    monkeypatch.setattr("cldl.recipe.Recipe.build", lambda recipe: tiny.network())
     return Trainer(tiny.RECIPE.changed(batch_size=4), digits(40, 20), threads=1)
 
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from cldl import commands, figures, report
+from cldl import commands, figures, page
 from cldl.evaluate import main
 from cldl.runs import Run
 from cldl.trained import load_network
@@ -20,7 +20,7 @@ def run(tmp_path, monkeypatch):
     images = np.stack([tiny.bright(k) for k in range(10)])
     digits = Dataset("MNIST", images[:1], LABELS[:1], images, LABELS, tuple("0123456789"))
     monkeypatch.setitem(commands.LOADERS, "mnist", lambda cache, data, say: digits)
-    monkeypatch.setattr(report, "DPI", 30)
+    monkeypatch.setattr(page, "DPI", 30)
     monkeypatch.setattr(figures, "ROWS", 1)
     return tiny.run(tmp_path / "run", monkeypatch)
 

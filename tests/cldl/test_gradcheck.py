@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from cldl import gradcheck_cases, gradcheck_wholes, loss
+from cldl import gradcheck_cases, gradcheck_wholes, hinge, loss
 from cldl.gradcheck import check_all, chooser, main
 from engine.key import Key
 from tests.broken.layers import SetsInsteadOfAdds
@@ -74,7 +74,10 @@ def test_what_cannot_be_parsed_gives_status_2(options):
 
 
 def test_every_loss_of_the_project_is_covered():
-    losses = {name for name, f in inspect.getmembers(loss, inspect.isfunction) if f.__module__ == loss.__name__}
+    modules = (loss, hinge)
+    losses = {
+        name for m in modules for name, f in inspect.getmembers(m, inspect.isfunction) if f.__module__ == m.__name__
+    }
     public = {name for name in losses if name.endswith("_loss") and not name.startswith(("sample_", "batch_"))}
     assert public
     assert public <= set(gradcheck_wholes.WHOLES)

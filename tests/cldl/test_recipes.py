@@ -46,7 +46,12 @@ WRONG = {
     "lower": "half",
     "dataset": "mnost",
     "preprocessing": "zca",
-    "classifiers": 4,
+    "classifiers": 6,
+    "network": "alexnet",
+    "loss": "hinges",
+    "lower_epochs": 2.0,
+    "final_momentum": 0.9,
+    "decay_epochs": -1.0,
     "warmup": 1e9,
     "deviation": 0.0,
 }
@@ -81,3 +86,49 @@ def test_the_rate_warms_up_and_decays():
 def test_the_published_schedule_divides_by_ten_at_200_and_230_epochs():
     recipe = find("mnist_nin_published")
     assert [recipe.rate(e) for e in (0, 199.9, 200.1, 230.1)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
+
+
+def test_dsn_drops_its_companions_when_its_authors_do():
+    recipe = find("cifar100_dsn_published")
+    assert recipe.objective(99).weights == (1, 1, 1, 1)
+    assert recipe.objective(100).weights == (0, 0, 0, 1)
+    steps = 50_000 // recipe.batch_size
+    assert recipe.lower_epochs * steps == 50_000
+    assert [recipe.rate(e) for e in (0, 239.9, 240.1, 300)] == pytest.approx([0.025, 0.025, 1e-4, 1e-4])
+    assert recipe.epochs * steps == 150_000
+
+
+def test_maxout_raises_its_momentum_and_lowers_its_rate_as_published():
+    mnist, cifar = find("mnist_maxout_published"), find("cifar100_maxout_published")
+    assert [mnist.momentum_after(e) for e in (0, 125, 250, 300)] == pytest.approx([0.5, 0.6, 0.7, 0.7])
+    assert [cifar.momentum_after(e) for e in (0, 125, 785)] == pytest.approx([0.5, 0.55, 0.6])
+    assert [mnist.rate(e) for e in (0, 2)] == pytest.approx([0.05, 0.05 / 1.00004 ** (2 * 469)])
+    assert mnist.rate(10_000) == pytest.approx(1e-6)
+    assert [cifar.rate(e) for e in (0, 250, 500, 785)] == pytest.approx([0.17, 0.17 * 0.505, 0.0017, 0.0017])
+
+
+def test_the_number_of_classifiers_alone_can_be_changed():
+    for M in (1, 2, 4, 5):
+        recipe = find("cifar100_nin").changed(classifiers=M)
+        assert recipe.weights == (1.0,) * M
+        assert len(recipe.build().classifiers) == M
+    with pytest.raises(UserError, match="weights"):
+        find("mnist_nin").changed(weights=(1.0, 2.0, 3.0)).changed(classifiers=2)
+
+
+@pytest.mark.parametrize(("name", "classifiers"), [("mnist_dsn", 3), ("mnist_maxout", 2)])
+def test_a_network_has_the_classifiers_of_its_definition(name, classifiers):
+    with pytest.raises(UserError, match="classifiers is"):
+        find(name).changed(classifiers=classifiers)
+
+
+def test_published_recipes_let_biases_learn_twice_as_fast_where_their_authors_do():
+    for name in ("mnist_nin_published", "cifar100_dsn_published"):
+        weight, bias = find(name).build().parameters()[:2]
+        assert (weight.rate, bias.rate) == (1, 2)
+
+
+def test_nothing_inferred_claims_a_trial():
+    for recipe in RECIPES.values():
+        for source in recipe.sources.values():
+            assert not ("untried" in source and "by trial" in source)

@@ -132,3 +132,40 @@ def test_dead_units_are_counted():
     bias.value[:5] = -1e6
     line, _ = t.end_epoch()
     assert line["dead_units"]["block2.2"] >= 5
+
+
+def test_companions_that_are_left_out_no_longer_learn():
+    plain = {"optimiser": "sgd", "learning_rate": 1e-5, "momentum": 0.0, "weight_decay": 0.0}
+    recipe = find("mnist_dsn").changed(**SMALL, **plain, lower_epochs=1.0, lower_rate=1.0)
+    t = Trainer(recipe, digits(), threads=2)
+    moved = []
+    for _ in range(2):
+        before = {p.name: p.value.copy() for p in t.network.parameters()}
+        run(t, 1)
+        moved.append({p.name for p in t.network.parameters() if not np.array_equal(p.value, before[p.name])})
+    companions = {p.name for p in t.network.parameters() if p.name.startswith("classifier")}
+    assert len(companions) == 6
+    assert moved[0] >= companions
+    assert moved[1]
+    assert not moved[1] & companions
+
+
+def test_the_momentum_rises_and_no_column_outgrows_its_bound():
+    recipe = find("mnist_maxout_published").changed(**SMALL, momentum_epochs=1.0, initialisation="he")
+    t = Trainer(recipe, digits(), threads=2)
+    seen = []
+    for _ in t.steps():
+        seen.append(t.optimiser.momentum)
+        bounded = [p for p in t.network.parameters() if p.max_norm < math.inf]
+        norms = [np.linalg.norm(p.value.reshape(-1, p.shape[-1]), axis=0).max() / p.max_norm for p in bounded]
+        assert max(norms) <= 1 + 1e-6
+    assert max(norms) > 0.99
+    assert seen == pytest.approx([0.5, 0.5 + 0.2 / 3, 0.5 + 0.4 / 3])
+
+
+@pytest.mark.parametrize("name", ["mnist_dsn", "mnist_maxout"])
+def test_the_other_methods_learn_too(name):
+    values = {"dropout": 0.0, "input_dropout": 0.0, "schedule": "constant", "learning_rate": 0.001}
+    t = Trainer(find(name).changed(**SMALL | {"epochs": 20}, **values, lower_epochs=None), digits(), threads=2)
+    lines = run(t, 20)
+    assert lines[-1]["train_loss"] < 0.5 * lines[0]["train_loss"]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cldl.network import Network
-from cldl.recipes import MNIST_NIN
+from cldl.recipes.nin import MNIST_NIN
 from cldl.runs import Run
 from layers.dropout import Dropout
 from layers.flatten import Flatten
@@ -13,10 +13,10 @@ from layers.sequential import Sequential
 RECIPE = MNIST_NIN.changed(classifiers=2, weights=(1.0, 1.0), epochs=2)
 
 
-def network() -> Network:
-    """Two classifiers that answer k where pixel k of the first row is bright; the top one with more confidence."""
+def network(M: int = 2) -> Network:
+    """M classifiers that answer k where pixel k of the first row is bright; the bottom one with less confidence."""
     built = Network(
-        [Dropout(0.0), Dropout(0.0)], [Sequential(Flatten(), Linear(784, 10)) for _ in range(2)], (28, 28, 1)
+        [Dropout(0.0) for _ in range(M)], [Sequential(Flatten(), Linear(784, 10)) for _ in range(M)], (28, 28, 1)
     )
     for parameter in built.parameters():
         parameter.value[...] = 0
@@ -34,7 +34,7 @@ def bright(k: int) -> np.ndarray:
 
 def run(folder, monkeypatch) -> Run:
     """A finished run of this network."""
-    monkeypatch.setattr("cldl.recipes.Recipe.build", lambda recipe: network())
+    monkeypatch.setattr("cldl.recipe.Recipe.build", lambda recipe: network())
     made = Run.create(folder, RECIPE, seed=0, threads=1, limit_train=None, limit_test=None)
     made.record(metrics(2, M=2))
     made.save({f"weights/{p.name}": p.value for p in network().parameters()}, {"epoch": 2, "step": 0})

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from cldl.hinge import batch_hinge
 from cldl.loss import batch_loss
-from engine.kernels import elementwise, images, patches, pooling, updates
+from engine.kernels import elementwise, images, maxout, patches, pooling, updates
 from engine.key import Key
 
 KEY = Key(5).fold(3)
@@ -73,6 +74,13 @@ def of_precision(real: type) -> Iterator[Case]:
     x = reals(rng, 2, 5, 4, 3, dtype=real)
     yield Case("crop_flip", images.crop_flip, (x, empty(x.shape, real), 2, 4), draws=1)
     yield from of_updates(real)
+    pieces = np.round(reals(rng, 4, 3, 2, dtype=real))
+    pieces[0, 0, 1] = np.nan
+    place = rng.integers(0, 2, (4, 3)).astype(np.uint8)
+    yield Case("maxout forward", maxout.forward, (pieces, empty((4, 3), real), empty((4, 3), np.uint8)))
+    yield Case("maxout backward", maxout.backward, (reals(rng, 4, 3, dtype=real), place, empty((4, 3, 2), real)))
+    logits, labels, weights, _, _, *outputs = loss_arguments(rng, 3, True, real)
+    yield Case("batch_hinge", batch_hinge, (logits, labels, weights, *outputs), ulps=8)
     for M, through in ((1, True), (2, False), (3, True), (4, True)):
         yield Case(f"batch_loss of {M}, {through}", batch_loss, loss_arguments(rng, M, through, real), ulps=64)
 
@@ -82,13 +90,15 @@ def of_updates(real: type) -> Iterator[Case]:
     w, g, v = (reals(rng, 20, dtype=real) for _ in range(3))
     starts, rates, decays = np.array([0, 7, 8, 20]), np.array([1.0, 0.5, 2.0]), np.array([1.0, 0.0, 1.0])
     form = starts, rates, decays
-    usual, none = np.array([0.1, 0.01, 1.2, 1.1]), np.array([np.nan, 0.01, 1.2, 1.1])
+    usual, none = np.array([0.1, 0.01, 0.8, 1.2, 1.1]), np.array([np.nan, 0.01, 0.8, 1.2, 1.1])
     for name, numbers in (("", usual), (" without a rate", none)):
         for nesterov in (False, True):
-            arguments = (w, g, v, *form, numbers, real(0.9), nesterov)
+            arguments = (w, g, v, *form, numbers, nesterov)
             yield Case(f"sgd {nesterov}{name}", updates.sgd, arguments, ulps=64)
-        arguments = (w, g, v, abs(v), *form, numbers, *map(real, (0.8, 0.95, 1e-6)))
+        arguments = (w, g, v, abs(v), *form, numbers, *map(real, (0.95, 1e-6)))
         yield Case(f"adamw{name}", updates.adamw, arguments, ulps=64)
+        columns = reals(rng, 6, 3, dtype=real), 1.5, numbers
+        yield Case(f"limit_columns{name}", updates.limit_columns, columns, ulps=2)
     yield Case("divide_by_norm", updates.divide_by_norm, (w, starts, decays, usual), ulps=2**30)
 
 

@@ -80,7 +80,7 @@ def of_answers(rng: np.random.Generator) -> float:
     )  # every loss but one underflows to 0
     weights, scratch = np.array([1.0, 0.5, 2.0]), [cupy.empty(shape) for shape in ((N, K, M), (N, K), (N, K))]
     to = cupy.empty((N, M + 1), np.int64)
-    answers(tuple(map(cupy.asarray, logits)), cupy.asarray(weights), 0.5, *scratch, to)
+    answers(tuple(map(cupy.asarray, logits)), cupy.asarray(weights), 0.5, True, *scratch, to)
     expected = np.stack([*(z.argmax(axis=1) for z in logits), predict(logits, weights, 0.5)], axis=1)
     same = np.array_equal(expected, cupy.asnumpy(to))
     return apart(class_losses(logits, weights, 0.5), cupy.asnumpy(scratch[1])) if same else np.inf

@@ -18,7 +18,7 @@ CASES = {case.name: case for case in cases()}
 BESIDE = [
     "bias_forward", "bias_relu_forward", "bias_backward", "bias_relu_backward", "gather", "stop_unless_finite", "answers",
 ]  # fmt: skip
-LAUNCHES = ("elementwise", "images", "patches", "pooling", "updates")
+LAUNCHES = ("elementwise", "images", "maxout", "patches", "pooling", "updates")
 needs_compiler = pytest.mark.skipif(
     find_spec("numba_cuda") is None or find_spec("nvidia") is None or find_spec("nvidia.cu13") is None,
     reason="numba-cuda and nvidia-nvvm are not installed (they are for Linux on x86-64)",
@@ -57,7 +57,9 @@ def test_everything_that_is_launched_has_a_namesake_on_the_gpu():
     assert len(names) > 15
     for name in names:
         module, _, function = name.rpartition(".")
-        path = modules.get(module, f"engine.kernels.{module}" if module else "cldl.loss")
+        path = modules.get(
+            module, f"engine.kernels.{module}" if module else f"cldl.{'hinge' if 'hinge' in function else 'loss'}"
+        )
         assert callable(_on_cuda(getattr(import_module(path), function))), name
 
 

@@ -148,7 +148,7 @@ def test_an_evaluation_between_two_steps_changes_nothing():
 @pytest.mark.skipif(find_spec("nvmath") is None, reason="CuPy's products cannot be captured: needs nvmath-python")
 def test_a_step_is_replayed_as_a_graph_with_the_bits_of_plain_launches(monkeypatch):
     replayed = trained("AdamW", "cuda")
-    form = replayed.take.forms[4].replayed
+    form = next(f for (n, _), f in replayed.take.forms.items() if n == 4).replayed
     assert form.reason == ""
     assert form.graph is not None
     monkeypatch.setattr("engine.cuda.graph.Replayed._capture", lambda self: None)

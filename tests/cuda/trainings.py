@@ -15,6 +15,7 @@ TRAININGS = {
     "AdamW": BASE.changed(epochs=2),
     "SGD": BASE.changed(optimiser="sgd", learning_rate=0.05, penalty="norm"),
     "augmented and whitened": BASE.changed(optimiser="sgd", nesterov=True, augment=True, preprocessing="gcn_zca"),
+    "hinge, bounded norms": BASE.changed(loss="hinge", lower_epochs=1, epochs=2, optimiser="sgd", learning_rate=0.01),
     "each channel scaled": BASE.changed(preprocessing="standard", through_companions=False),
 }
 
@@ -23,7 +24,7 @@ def network() -> Network:
     """A little of everything: 5 x 4 images of two channels, three classes."""
     first = [Conv2d(2, 4, 3, padding=1, groups=2), ReLU(), Conv2d(4, 4, 1), ReLU(), MaxPool2d(2, ceil=True)]
     second = [Dropout(0.25), Conv2d(4, 3, 3, padding=1), ReLU(), AvgPool2d(2, 1, 1)]
-    top = Sequential(GlobalAvgPool(), Linear(3, 3))
+    top = Sequential(GlobalAvgPool(), Linear(3, 3, max_norm=0.5))
     return Network([Sequential(*first), Sequential(*second)], [Sequential(Flatten(), Linear(24, 3)), top], (5, 4, 2))
 
 
@@ -48,7 +49,7 @@ def train(recipe: Recipe, device: str) -> dict:
     weights = {name: array.tolist() for name, array in arrays.items()}
     found = {"steps": steps, "test": [line["test_loss"], *line["test_error"].values()], "weights": weights}
     forms = getattr(trainer.take, "forms", {})
-    reasons = {str(size): [form.replayed.reason, form.replayed.graph is not None] for size, form in forms.items()}
+    reasons = {str(size[0]): [form.replayed.reason, form.replayed.graph is not None] for size, form in forms.items()}
     return found | {"place": trainer.workers.place, "dead": line["dead_units"], "graphs": reasons}
 
 

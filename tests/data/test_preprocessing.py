@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from data import preprocessing
 from data.dataset import Dataset
-from data.preprocessing import KINDS, Scale, Whitening, fitted
+from data.preprocessing import KINDS, Contrast, Scale, Whitening, fitted
 from engine.context import Context
 from engine.errors import UserError
 from engine.storage import read_arrays, write_arrays
@@ -29,7 +29,7 @@ def dataset(train=None, test=None):
 
 
 def reference(train, images):
-    """pylearn2's GCN and ZCA as NETS.md's equations have them: an image at a time, P from a singular value decomposition."""
+    """pylearn2's GCN and ZCA by their equations: an image at a time, P from a singular value decomposition."""
 
     def contrast(images):
         rows = []
@@ -76,6 +76,18 @@ def test_a_fit_in_several_parts_is_the_fit_in_one(monkeypatch):
     monkeypatch.setattr(preprocessing, "ROWS", 70)
     for name, array in Whitening.fit(images).items():
         np.testing.assert_allclose(array, one[name], atol=1e-6)
+
+
+def test_contrast_normalisation_alone_gives_each_image_mean_0_and_norm_55():
+    images = photographs(20)
+    g = Contrast()(images, Context())
+    assert g.dtype == np.float32
+    assert g.shape == images.shape
+    flat, pixels = g.reshape(20, -1), images.reshape(20, -1).astype(float)
+    np.testing.assert_allclose(flat.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(flat, axis=1), 55, rtol=1e-5)
+    centred = pixels - pixels.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(flat, 55 * centred / np.linalg.norm(centred, axis=1, keepdims=True), atol=1e-5)
 
 
 def test_an_image_of_one_value_is_no_division_by_zero():

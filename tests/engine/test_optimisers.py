@@ -3,7 +3,7 @@ import pytest
 
 from engine.optimisers import SGD, AdamW
 from engine.parameters import Flat, Parameter, cast, constant, normal
-from engine.schedules import learning_rate
+from engine.schedules import learning_rate, power_inv, ramp
 
 
 def problem(rates=(1.0, 0.5), decays=(1.0, 0.0)):
@@ -80,6 +80,78 @@ def test_a_parameter_of_rate_0_stays():
     AdamW(parameters, decay=0.1).step(gradients, 0.1)
     assert np.array_equal(parameters[0].value, before)
     assert not np.array_equal(parameters[1].value, constant(0)(None, (5,)))
+
+
+@pytest.mark.parametrize("optimiser", [SGD, AdamW])
+def test_no_column_is_longer_than_its_limit_after_a_step_and_shorter_ones_are_as_without(optimiser):
+    bounded, gradients = problem(rates=(1.0, 1.0))
+    free, _ = problem(rates=(1.0, 1.0))
+    gradients.buffer[:] *= 3
+    lengths = np.sort(np.linalg.norm(bounded[0].value, axis=0))
+    bounded[0].max_norm = float(lengths[1] + lengths[2]) / 2
+    for parameters in (bounded, free):
+        theirs = Flat(parameters)
+        theirs.buffer[:] = gradients.buffer
+        optimiser(parameters).step(theirs, 0.05)
+    expected = free[0].value
+    norms = np.linalg.norm(expected, axis=0)
+    assert (norms > bounded[0].max_norm).any()
+    assert (norms < bounded[0].max_norm).any()
+    expected = expected * np.minimum(1, bounded[0].max_norm / norms)
+    np.testing.assert_allclose(bounded[0].value, expected, rtol=1e-14)
+    assert np.array_equal(bounded[1].value, free[1].value)
+
+
+def test_the_kernels_of_a_convolution_are_bounded_one_by_one():
+    kernels = Parameter((3, 3, 2, 4), normal(1), max_norm=0.9)
+    gradients = Flat([kernels])
+    directions = kernels.value / np.linalg.norm(kernels.value.reshape(18, 4), axis=0)
+    SGD([kernels]).step(gradients, 0.1)
+    np.testing.assert_allclose(kernels.value, 0.9 * directions, rtol=1e-6)
+
+
+def test_a_parameters_own_policy_multiplies_its_rate_by_what_the_updates_before_make_of_it():
+    parameters, gradients = problem(rates=(0.5, 1.0))
+    parameters[0].policy = power_inv(1.0, 0.5)  # 1, 2^-1/2, 3^-1/2
+    before = [p.value.copy() for p in parameters]
+    optimiser = SGD(parameters, momentum=0.0)
+    for _ in range(3):
+        optimiser.step(gradients, 0.1)
+    moved = [(b - p.value) / gradients.views[p] for b, p in zip(before, parameters, strict=True)]
+    np.testing.assert_allclose(moved[0], 0.1 * 0.5 * (1 + 2**-0.5 + 3**-0.5))
+    np.testing.assert_allclose(moved[1], 0.1 * 3)
+
+
+def test_the_momentum_can_be_set_between_steps():
+    parameters, gradients = problem()
+    optimiser = SGD(parameters, momentum=0.0)
+    velocity = 0.0
+    for momentum in (0.5, 0.6, 0.7):
+        optimiser.momentum = momentum
+        optimiser.step(gradients, 0.1)
+        velocity = momentum * velocity + 1
+    np.testing.assert_allclose(optimiser.state["velocity"].buffer, velocity * gradients.buffer)
+
+
+def test_the_momentum_ramp_rises_in_a_line_and_stays():
+    assert [ramp(0.5, 0.7, s) for s in (0, 0.5, 1, 3)] == pytest.approx([0.5, 0.6, 0.7, 0.7])
+
+
+def test_caffes_inverse_decay_is_that_of_its_definition():
+    policy = power_inv(1e-4, 0.75)
+    assert policy(0) == 1
+    assert policy(50_000) == pytest.approx(6**-0.75)
+
+
+def test_the_exponential_schedule_divides_and_stops_at_its_floor():
+    rates = [learning_rate("exponential", e, 100, factor=0.5, floor=0.1) for e in (0, 1, 2.5, 50)]
+    assert rates == pytest.approx([1, 0.5, 0.5**2.5, 0.1])
+
+
+def test_a_schedule_that_ends_before_the_run_stays_at_its_floor():
+    for schedule in ("polynomial", "cosine"):
+        rates = [learning_rate(schedule, e, 500, floor=0.01) for e in (0, 250, 500, 785)]
+        assert rates == pytest.approx([1, 0.505, 0.01, 0.01])
 
 
 @pytest.mark.parametrize("schedule", ["constant", "polynomial", "cosine"])

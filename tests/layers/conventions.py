@@ -25,4 +25,14 @@ def ties_go_to_the_first(pool):
     assert dx.ravel().tolist() == [3.0] + [0.0] * (k * k - 1)
 
 
-CONVENTIONS = {convention.__name__: convention for convention in (flat_at_zero, ties_go_to_the_first)}
+def equal_pieces_go_to_the_first(maxout):
+    """Of equal pieces the first takes the whole gradient."""
+    ctx = Context()
+    _, cache = maxout.forward(np.zeros((1, maxout.pieces)), ctx)
+    dx = maxout.backward(np.array([[3.0]]), cache, ctx)
+    assert dx.ravel().tolist() == [3.0] + [0.0] * (maxout.pieces - 1)
+
+
+CONVENTIONS = {
+    convention.__name__: convention for convention in (flat_at_zero, ties_go_to_the_first, equal_pieces_go_to_the_first)
+}

@@ -10,7 +10,19 @@ from engine.errors import UserError
 from engine.gradcheck import grid
 from engine.key import Key
 from engine.parameters import cast, initialise, normal
-from layers import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Layer, Linear, MaxPool2d, ReLU, Sequential
+from layers import (
+    AvgPool2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Linear,
+    Maxout,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+)
 from layers.window import check_window, windows
 from tests import reference
 from tests.strategies import seeds
@@ -77,6 +89,9 @@ def test_pooling(real, plain, kernel, stride, padding, ceil, size, seed):
         (GlobalAvgPool(), reference.GlobalAvgPool(), (3, 2, 2)),
         (Flatten(), reference.Flatten(), (3, 2, 2)),
         (Dropout(0.4), reference.Dropout(), (3, 2, 2)),
+        (Maxout(1), reference.Maxout(1), (3,)),
+        (Maxout(3), reference.Maxout(3), (3, 2, 6)),
+        (Maxout(2), reference.Maxout(2), (2, 3, 2, 4)),
     ],
     ids=lambda part: type(part).__name__,
 )
@@ -130,11 +145,32 @@ def test_dropout_drops_at_its_rate_and_keeps_the_mean(rate, seed):
     assert rate < 0.01 or not np.array_equal(other, y)
 
 
+def test_dropout_with_a_scale_of_its_own_keeps_to_it_both_ways():
+    ctx = Context(training=True, key=Key(1))
+    layer, x = Dropout(0.2, scale=1.0), grid((10, 100), Key(2))
+    y, cache = layer.forward(x, ctx)
+    assert set(np.unique(y / x)) == {0.0, 1.0}
+    assert np.array_equal(layer.backward(x, cache, ctx), y)
+
+
+def test_maxout_keeps_a_byte_for_each_group_even_where_it_has_256_pieces():
+    x, ctx = np.arange(256.0)[None], Context()
+    y, cache = Maxout(256).forward(x, ctx)
+    assert cache[1].dtype == np.uint8
+    assert np.flatnonzero(Maxout(256).backward(np.ones_like(y), cache, ctx)).tolist() == [255]
+
+
 def test_nothing_is_hidden_by_relu_and_pooling():
     """A NaN stays one, so that a run that has gone wrong is noticed."""
     x = np.array([np.nan, 1.0, -1.0, 2.0]).reshape(1, 2, 2, 1)
     assert np.isnan(ReLU().forward(x, Context())[0]).sum() == 1
     assert np.isnan(AvgPool2d(2).forward(x, Context())[0]).all()
+    for place in range(3):
+        pieces = np.array([[1.0, 2.0, 3.0]])
+        pieces[0, place] = np.nan
+        y, cache = Maxout(3).forward(pieces, Context())
+        assert np.isnan(y).all()
+        assert cache[1].item() == place
 
 
 def test_multiply_adds_are_those_of_the_products():
@@ -151,6 +187,8 @@ def test_layers_say_what_they_are():
     assert repr(MaxPool2d(3, 2, ceil=True)) == "MaxPool2d(3, stride 2, padding 0, ceil)"
     assert repr(AvgPool2d(2, padding=1)) == "AvgPool2d(2, stride 2, padding 1)"
     assert repr(Dropout()) == "Dropout(0.5)"
+    assert repr(Dropout(0.2, scale=1)) == "Dropout(0.2, scale 1)"
+    assert repr(Maxout(2)) == "Maxout(2)"
     assert repr(Linear(3, 4)) == "Linear(3, 4)"
     assert repr(Sequential(ReLU(), Flatten())) == "Sequential(ReLU(), Flatten())"
 
@@ -220,6 +258,12 @@ CONV, MAX, IMAGES = Conv2d(3, 4, 1), MaxPool2d(2), "it takes images (H, W, C)"
         (lambda: MaxPool2d(3, padding=2), no_window(3, 3, 2, 1)),
         (lambda: check_window(3, 1, 3), no_window(3, 1, 3, 2)),
         (lambda: AvgPool2d(17), "the pooling kernel is 17; the largest is 16: use GlobalAvgPool for a whole image."),
+        (lambda: Maxout(0), "Maxout was given 0 pieces; choose from 1 to 256."),
+        (lambda: Maxout(257), "Maxout was given 257 pieces; choose from 1 to 256."),
+        (
+            lambda: Maxout(2).output_shape((4, 4, 3)),
+            samples("Maxout(2)", (4, 4, 3), "its pieces must divide the last axis"),
+        ),
         (lambda: Dropout(1.0), "the dropout rate is 1.0; it must be at least 0 and less than 1."),
         (lambda: Dropout(-0.1), "the dropout rate is -0.1; it must be at least 0 and less than 1."),
         (
@@ -254,6 +298,9 @@ def test_kink_distances_are_half_the_gap_and_the_distance_from_zero():
     assert ReLU().kink_distance(x, ctx) == 0.5
     assert MaxPool2d(2).kink_distance(x, ctx) == 0.5
     assert MaxPool2d(1).kink_distance(x, ctx) == np.inf
+    assert Maxout(4).kink_distance(x.reshape(1, 4), ctx) == 0.5
+    assert Maxout(2).kink_distance(x.reshape(1, 4), ctx) == 0.5
+    assert Maxout(1).kink_distance(x, ctx) == np.inf
     assert AvgPool2d(2).kink_distance(x, ctx) == np.inf
     assert Sequential(ReLU(), MaxPool2d(2)).kink_distance(-np.abs(x), ctx) == 0.5
 

@@ -5,7 +5,7 @@ import pytest
 
 from engine.context import Context
 from engine.parameters import constant
-from layers import AvgPool2d, Conv2d, Dropout, GlobalAvgPool, Linear, MaxPool2d, ReLU
+from layers import AvgPool2d, Conv2d, Dropout, GlobalAvgPool, Linear, Maxout, MaxPool2d, ReLU
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,8 @@ def test_a_bias_begins_at_zero_and_does_not_decay_and_both_learn_at_the_rate_giv
     assert (bias.value == 0).all()
     assert weight.value.std() > 0
     assert [p.rate for p in make(rate=0.25).parameters()] == [0.25, 0.25]
+    assert [p.max_norm for p in make().parameters()] == [np.inf, np.inf]
+    assert [p.max_norm for p in make(max_norm=0.9).parameters()] == [0.9, np.inf]
     assert [p.value.flat[0] for p in make(weight=constant(2), bias=constant(3)).parameters()] == [2, 3]
 
 
@@ -26,6 +28,7 @@ def test_a_bias_begins_at_zero_and_does_not_decay_and_both_learn_at_the_rate_giv
     [
         (Linear(3, 4), (2, 3)),
         (ReLU(), (2, 3)),
+        (Maxout(3), (2, 6)),
         (Dropout(0.5), (2, 3)),
         (MaxPool2d(2), (2, 4, 4, 3)),
         (AvgPool2d(2), (2, 4, 4, 3)),

@@ -51,6 +51,7 @@ def test_every_public_layer_is_checked():
         (reference.Conv2d(groups=2), (6, 5, 2)),
         (reference.GlobalAvgPool(), (3, 3, 2)),
         (reference.Flatten(), (3, 3, 2)),
+        (reference.Maxout(), (3, 3, 4)),
     ],
     ids=str,
 )

@@ -1,49 +1,63 @@
-"""The recipes that there are; every value names its source: a paper, a published definition, or that it is inferred."""
+"""CLDL on Network in Network, and Network in Network alone: MNIST and CIFAR-100, short schedules and published ones."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from cldl.recipe import Recipe
-from engine.errors import UserError
+from cldl.recipes.sources import (
+    ADAMW,
+    AS_MNIST,
+    HE,
+    INFERRED,
+    NO_NETWORK,
+    NO_OPTIMISER,
+    NO_PREPROCESSING,
+    NO_SCHEDULE,
+    POSTER,
+    TUNED,
+)
 
 NIN = "mavenlin/cuda-convnet, NIN/mnist_def"
 NIN_CIFAR = "mavenlin/cuda-convnet, NIN/cifar-100_def"
 NIN_EPOCHS = "mavenlin/cuda-convnet, NIN: the CIFAR-10 schedule; the authors left this one's open"
-INFERRED = "inferred: CLDL's paper does not say"
-TUNED = "chosen here, by trial on a CPU (docs/results.md)"
-AS_MNIST = "as mnist_nin, where it was chosen by trial"
-POSTER = "CLDL poster (ECCV 2016)"
 
-_SHARED_SOURCES = {
+SHARED_SOURCES = {
     "dataset": POSTER,
     "preprocessing": "Lin et al., ICLR 2014, as maxout: Goodfellow et al., ICML 2013",
     "mean": "Lin et al., ICLR 2014 (pixels divided by 255, as in Goodfellow et al., ICML 2013)",
     "deviation": "Lin et al., ICLR 2014 (pixels divided by 255)",
     "augment": POSTER + ": only CIFAR-100 is augmented",
+    "network": POSTER,
     "classifiers": POSTER + ": three classifiers are used",
     "dropout": NIN,
     "relu_on_scores": "s9xie/DSN, best_cifar10_9.65 (commented out there); NIN has it, and classes die of it",
-    "initialisation": "He et al., ICCV 2015, eq. 10",
+    "initialisation": HE,
     "top_rate": TUNED,
     "lower": INFERRED + "; s9xie/DSN: one inner product on the whole map",
     "lower_rate": TUNED + "; s9xie/DSN multiplies its companions' rate by 0.001 to 0.002",
+    "lower_epochs": POSTER + ": all classifiers are trained together",
+    "bias_rate": "inferred: AdamW's steps do not depend on the gradients' size, so one rate does for all",
+    "loss": POSTER,
     "weights": INFERRED,
     "exponent": POSTER + ": the text's geometric mean, 1 / (M - 1); the print says M - 1",
     "through_companions": POSTER + ": the loss is minimised, T^(m) is part of it",
     "optimiser": TUNED,
     "learning_rate": TUNED,
-    "momentum": "Loshchilov and Hutter, ICLR 2019 (beta1)",
+    "momentum": ADAMW + " (beta1)",
     "nesterov": TUNED,
-    "beta2": "Loshchilov and Hutter, ICLR 2019",
+    "beta2": ADAMW,
     "weight_decay": TUNED,
     "penalty": INFERRED + "; the poster prints the norm, its square is what is usually meant",
     "schedule": TUNED,
     "warmup": TUNED,
     "steps": NIN_EPOCHS,
     "factor": NIN_EPOCHS,
-    "power": "not used by this schedule",
+    "power": NO_SCHEDULE,
     "floor": TUNED,
+    "decay_epochs": "inferred: the schedule ends with the run",
+    **dict.fromkeys(("input_dropout", "convolution_rate", "lower_gamma", "lower_power"), NO_NETWORK),
+    **dict.fromkeys(("final_momentum", "momentum_epochs"), NO_OPTIMISER),
     "epochs": TUNED,
     "batch_size": TUNED + " (cuda-convnet: 128)",
 }
@@ -51,7 +65,7 @@ _SHARED_SOURCES = {
 MNIST_NIN = Recipe(
     name="mnist_nin",
     summary="CLDL on MNIST: NIN with three classifiers (poster: 0.28 % error)",
-    sources=_SHARED_SOURCES,
+    sources=SHARED_SOURCES,
 )
 
 MNIST_NIN_SOFTMAX = replace(
@@ -60,7 +74,7 @@ MNIST_NIN_SOFTMAX = replace(
     summary="NIN on MNIST: one classifier, plain cross-entropy, the same schedule (poster: 0.42 % error)",
     classifiers=1,
     weights=(1.0,),
-    sources={**_SHARED_SOURCES, "classifiers": POSTER + ": the NIN column"},
+    sources={**SHARED_SOURCES, "classifiers": POSTER + ": the NIN column"},
 )
 
 MNIST_NIN_PUBLISHED = replace(
@@ -70,6 +84,7 @@ MNIST_NIN_PUBLISHED = replace(
     relu_on_scores=True,
     initialisation="published",
     top_rate=0.1,
+    bias_rate=2.0,
     optimiser="sgd",
     learning_rate=0.1,
     weight_decay=1e-4,
@@ -79,23 +94,26 @@ MNIST_NIN_PUBLISHED = replace(
     epochs=260,
     batch_size=128,
     sources={
-        **_SHARED_SOURCES,
+        **SHARED_SOURCES,
         "initialisation": NIN + ": N(0, 0.05^2)",
         **dict.fromkeys(
             ("relu_on_scores", "top_rate", "learning_rate", "momentum", "weight_decay", "optimiser", "nesterov"), NIN
         ),
         **dict.fromkeys(("schedule", "epochs", "warmup"), NIN_EPOCHS),
+        "bias_rate": NIN + ": epsB is twice epsW",
+        **dict.fromkeys(("final_momentum", "momentum_epochs"), NIN + ": one momentum throughout"),
+        "decay_epochs": NO_SCHEDULE,
         "batch_size": "cuda-convnet's default",
     },
 )
 
-_CIFAR_SOURCES = {
-    **_SHARED_SOURCES,
+CIFAR_SOURCES = {
+    **SHARED_SOURCES,
     "preprocessing": "Lin et al., ICLR 2014: as maxout, global contrast normalisation and ZCA whitening",
     "dropout": NIN_CIFAR,
     "augment": POSTER + ": CIFAR-100 with and without",
-    **dict.fromkeys(("mean", "deviation"), "not used by this preprocessing"),
-    **{name: source.replace(TUNED, AS_MNIST) for name, source in _SHARED_SOURCES.items() if source.startswith(TUNED)},
+    **dict.fromkeys(("mean", "deviation"), NO_PREPROCESSING),
+    **{name: source.replace(TUNED, AS_MNIST) for name, source in SHARED_SOURCES.items() if source.startswith(TUNED)},
     **dict.fromkeys(("learning_rate", "epochs"), "inferred from mnist_nin's; no trial on CIFAR-100 yet"),
 }
 
@@ -106,7 +124,7 @@ CIFAR100_NIN = Recipe(
     preprocessing="gcn_zca",
     learning_rate=0.001,
     epochs=8,
-    sources=_CIFAR_SOURCES,
+    sources=CIFAR_SOURCES,
 )
 
 CIFAR100_NIN_SOFTMAX = replace(
@@ -115,7 +133,7 @@ CIFAR100_NIN_SOFTMAX = replace(
     summary="NIN on CIFAR-100: one classifier, plain cross-entropy, the same schedule (poster: 35.96 % error)",
     classifiers=1,
     weights=(1.0,),
-    sources={**_CIFAR_SOURCES, "classifiers": POSTER + ": the NIN column"},
+    sources={**CIFAR_SOURCES, "classifiers": POSTER + ": the NIN column"},
 )
 
 CIFAR100_NIN_AUGMENTED = replace(
@@ -140,6 +158,7 @@ CIFAR100_NIN_PUBLISHED = replace(
     summary="CLDL on CIFAR-100 with NIN's published schedule: SGD, 260 epochs (days on a CPU)",
     relu_on_scores=True,
     initialisation="published",
+    bias_rate=2.0,
     optimiser="sgd",
     learning_rate=0.02,
     weight_decay=5e-4,
@@ -149,36 +168,27 @@ CIFAR100_NIN_PUBLISHED = replace(
     epochs=260,
     batch_size=128,
     sources={
-        **_CIFAR_SOURCES,
+        **CIFAR_SOURCES,
         "initialisation": NIN_CIFAR + ": N(0, d^2) with d = 0.001, 0.01 and 0.05",
         **dict.fromkeys(
             ("relu_on_scores", "top_rate", "learning_rate", "momentum", "weight_decay", "optimiser", "nesterov"),
             NIN_CIFAR,
         ),
         **dict.fromkeys(("schedule", "epochs", "warmup"), NIN_EPOCHS),
+        "bias_rate": NIN_CIFAR + ": epsB is twice epsW",
+        **dict.fromkeys(("final_momentum", "momentum_epochs"), NIN_CIFAR + ": one momentum throughout"),
+        "decay_epochs": NO_SCHEDULE,
         "batch_size": "cuda-convnet's default",
     },
 )
 
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        MNIST_NIN,
-        MNIST_NIN_SOFTMAX,
-        MNIST_NIN_PUBLISHED,
-        CIFAR100_NIN,
-        CIFAR100_NIN_SOFTMAX,
-        CIFAR100_NIN_AUGMENTED,
-        CIFAR100_NIN_AUGMENTED_SOFTMAX,
-        CIFAR100_NIN_PUBLISHED,
-    )
-}
-
-
-def find(name: str) -> Recipe:
-    """The recipe of this name; raises UserError with the names that there are."""
-    if name not in RECIPES:
-        raise UserError(
-            f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}: choose one (--list tells more)."
-        )
-    return RECIPES[name]
+RECIPES = (
+    MNIST_NIN,
+    MNIST_NIN_SOFTMAX,
+    MNIST_NIN_PUBLISHED,
+    CIFAR100_NIN,
+    CIFAR100_NIN_SOFTMAX,
+    CIFAR100_NIN_AUGMENTED,
+    CIFAR100_NIN_AUGMENTED_SOFTMAX,
+    CIFAR100_NIN_PUBLISHED,
+)

@@ -1,0 +1,76 @@
+"""The squared hinge loss of deeply supervised nets, and its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cldl.loss import Array, CldlResult, checked
+from engine.jit import exact
+
+
+@exact
+def hinge(z, right):
+    """max(0, 1 - y z), y = +1 where `right` and -1 elsewhere; a NaN stays a NaN."""
+    h = 1.0 - float(z) if right else 1.0 + float(z)
+    return h if not h <= 0 else 0.0
+
+
+def batch_hinge(logits, labels, weights, loss, companion, dlogits, scale):
+    """All samples: logits and dlogits M arrays (N, K), labels (N,), loss and companion (N, M); nothing is checked."""
+    companion[...] = 1.0
+    for m, (z, dz) in enumerate(zip(logits, dlogits, strict=True)):
+        _hinge_of_one(z, labels, weights[m], loss[:, m], dz, scale)
+
+
+@exact
+def _hinge_of_one(z, labels, weight, loss, dz, scale):
+    N, K = z.shape
+    for n in range(N):
+        loss[n] = 0.0
+        for k in range(K):
+            right = k == labels[n]
+            h = hinge(z[n, k], right)
+            loss[n] += h * h
+            dz[n, k] = (-2.0 if right else 2.0) * scale * weight * h
+
+
+def hinge_loss(
+    logits: Sequence[Array],
+    labels: Array,
+    weights: Sequence[float] | Array | None = None,
+    *,
+    samples: int | None = None,
+) -> CldlResult:
+    """The squared hinge loss, one class against all others, of M classifiers that know nothing of each other.
+
+    Every class k is a question of its own, with the answer y_k = +1 for the target and -1 for all other classes. A score on the
+    right side by 1 or more costs nothing:
+
+        l^(m) = sum over k of h_k^2,   h_k = max(0, 1 - y_k z^(m)_k)
+        L     = mean over samples of sum over m of lambda_m l^(m)
+
+    Backward:  dh_k/dz_k = -y_k where h_k > 0, so dL/dz^(m)_k = -2 lambda_m y_k h_k / N. Where h_k = 0 that is 0 from both
+               sides: the square has no kink.
+    Source:    Lee, Xie, Gallagher, Zhang and Tu, "Deeply-supervised nets", AISTATS 2015, section 2; s9xie/DSN,
+               SquaredHingeLoss. Their sum is divided by N alone, not by the number of classes.
+    Numerics:  in float64 whatever the scores' precision; the gradients have the scores'.
+    Arguments and result: as `cldl_loss`; the companions are all 1.
+    Raises:    UserError as `cldl_loss`.
+
+    >>> result = hinge_loss([np.array([[0.5, -2.0, 0.0]])], np.array([0]))  # h = 0.5, 0, 1
+    >>> result.value, result.gradients[0].tolist()
+    (1.25, [[-1.0, 0.0, 2.0]])
+    """
+    z, labels, lam, _ = checked(logits, labels, weights, None)
+    N, M, K = z.shape
+    losses, companions, scale = np.empty((N, M)), np.empty((N, M)), 1.0 / (samples or N)
+    gradients = [np.empty((N, K), z.dtype) for _ in range(M)]
+    batch_hinge(tuple(z.swapaxes(0, 1)), labels, lam, losses, companions, gradients, scale)
+    return CldlResult(
+        value=float((losses @ lam).sum() * scale),
+        per_classifier=losses.T,
+        gradients=gradients,
+        companions=companions.T,
+    )

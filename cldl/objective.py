@@ -1,0 +1,85 @@
+"""What a recipe minimises over its classifiers' scores, and the label that it takes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cldl import inference
+from cldl.hinge import batch_hinge, hinge_loss
+from cldl.loss import Array, CldlResult, batch_loss, cldl_loss, default_exponent
+from engine.device import launch
+
+LOSSES = ("cldl", "softmax", "hinge")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of M classifiers, and their answer.
+
+        "cldl"     the sum of lambda_m C^(m) T^(m); the label that makes it smallest (see cldl.loss, cldl.inference)
+        "softmax"  the sum of lambda_m C^(m), the cross-entropies: deep supervision, CLDL with exponent 0
+        "hinge"    the sum of the squared hinge losses: deep supervision as its authors have it (see cldl.hinge)
+
+    Under deep supervision the lower classifiers are there to train the layers below them, and the top one answers.
+
+    weights -- lambda (M,); exponent -- g, None for 1 / (M - 1); through_companions -- as in `cldl_loss`; both of "cldl" alone
+    """
+
+    weights: tuple[float, ...]
+    exponent: float | None = None
+    through_companions: bool = True
+    loss: str = "cldl"
+
+    @property
+    def fuses(self) -> bool:
+        """Whether the answer is made from several classifiers' scores."""
+        return self.loss == "cldl" and len(self.weights) > 1
+
+    def __call__(self, logits: Sequence[Array], labels: Array, *, samples: int | None = None) -> CldlResult:
+        """The loss of scores, M arrays (N, K), and its gradient; `samples` as in `cldl_loss`."""
+        if self.loss == "hinge":
+            return hinge_loss(logits, labels, self.weights, samples=samples)
+        exponent = 0.0 if self.loss == "softmax" else self.exponent
+        return cldl_loss(logits, labels, self.weights, exponent, self.through_companions, samples=samples)
+
+    def into(
+        self,
+        logits: Sequence[Array],
+        labels: Array,
+        weights: Array,
+        losses: Array,
+        companions: Array,
+        dlogits: tuple[Array, ...],
+        scale: float,
+    ) -> None:
+        """The same unchecked, wherever the arrays are: losses and companions (N, M) and the gradients are written.
+
+        weights -- lambda, on that device; scale -- 1 / the number of samples
+        """
+        if self.loss == "hinge":
+            launch(batch_hinge, tuple(logits), labels, weights, losses, companions, dlogits, scale)
+        else:
+            form = (weights, self.g, self.through_companions, losses, companions, dlogits, scale)
+            launch(batch_loss, tuple(logits), labels, *form)
+
+    @property
+    def g(self) -> float:
+        """The exponent as a number."""
+        if self.loss == "softmax":
+            return 0.0
+        return default_exponent(len(self.weights)) if self.exponent is None else self.exponent
+
+    def answers(self, logits: Sequence[Array]) -> Array:
+        """The labels (N,)."""
+        if self.loss == "cldl":
+            return inference.predict(logits, self.weights, self.exponent)
+        return logits[-1].argmax(axis=1)
+
+    def deciders(self, logits: Sequence[Array], answers: Array) -> Array:
+        """Which classifier decided, (N,) in 0..M-1: the surest of its answer, or the top one where it alone answers."""
+        if self.loss == "cldl":
+            return inference.deciders(logits, answers)
+        return np.full(len(answers), len(logits) - 1)

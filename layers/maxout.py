@@ -1,0 +1,68 @@
+"""Maxout: the largest of several linear pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.context import Context
+from engine.device import contiguous, launch
+from engine.errors import UserError
+from engine.kernels import maxout
+from layers.layer import Array, Layer, Shape
+
+
+class Maxout(Layer):
+    """The largest of each k neighbouring channels: behind a linear layer or a convolution, a convex function of its input.
+
+    Forward:   y_..c = max over 0 <= j < k of x_..(c k + j)
+    Backward:  y is the chosen piece, so the piece receives dy, and the others of its group nothing. Of equal pieces the
+               first is chosen.
+    Shapes:    x (N, ..., C k), y (N, ..., C).
+    Source:    Goodfellow, Warde-Farley, Mirza, Courville and Bengio, "Maxout networks", ICML 2013, section 2.
+    Numerics:  the choice is kept as a byte; a NaN is larger than any number, so that it is noticed downstream.
+    Raises:    UserError for fewer than 1 or more than 256 pieces, and from `output_shape` if k does not divide the channels.
+
+    >>> x, ctx = np.array([[3.0, 1.0, 2.0, 7.0]]), Context()
+    >>> y, cache = Maxout(2).forward(x, ctx)
+    >>> y.tolist(), Maxout(2).backward(np.array([[5.0, 6.0]]), cache, ctx).tolist()
+    ([[3.0, 7.0]], [[5.0, 0.0, 0.0, 6.0]])
+    """
+
+    def __init__(self, pieces: int) -> None:
+        if not 1 <= pieces <= 256:
+            raise UserError(f"Maxout was given {pieces} pieces; choose from 1 to 256.")
+        self.pieces = pieces
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
+        shape = (len(x), *self.output_shape(x.shape[1:]))  # (N, ..., C)
+        y, place = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
+        launch(maxout.forward, self._grouped(contiguous(x)), *(a.reshape(-1, shape[-1]) for a in (y, place)))
+        return y, (x.shape, place)
+
+    def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
+        shape, place = cache
+        dx = ctx.empty(shape, dy.dtype)  # (N, ..., C k)
+        rows = (-1, dy.shape[-1])
+        launch(maxout.backward, contiguous(dy).reshape(rows), place.reshape(rows), self._grouped(dx))
+        return dx
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if shape[-1] % self.pieces:
+            raise UserError(
+                f"{self} was given samples of shape {shape}; its pieces must divide the last axis: check the layer before it."
+            )
+        return *shape[:-1], shape[-1] // self.pieces
+
+    def kink_distance(self, x: Array, ctx: Context) -> float:
+        """Half the smallest gap between the largest and the second largest piece of a group."""
+        if self.pieces == 1:
+            return np.inf
+        top = np.sort(self._grouped(x), axis=-1)[..., -2:]
+        return float((top[..., 1] - top[..., 0]).min()) / 2
+
+    def _grouped(self, x: Array) -> Array:
+        """x as (rows, C, k)."""
+        return x.reshape(-1, x.shape[-1] // self.pieces, self.pieces)
+
+    def __repr__(self) -> str:
+        return f"Maxout({self.pieces})"

@@ -1,0 +1,55 @@
+"""What a recipe minimises and answers: CLDL, or deep supervision with softmax or hinge."""
+
+import numpy as np
+import pytest
+
+from cldl.hinge import hinge_loss
+from cldl.inference import deciders, predict
+from cldl.loss import cldl_loss
+from cldl.objective import Objective
+from engine.gradcheck import grid
+from engine.key import Key
+
+WEIGHTS = (0.5, 1.0, 2.0)
+LOGITS = [grid((6, 4), Key(m), 3.0) for m in range(3)]
+LABELS = np.array([0, 1, 2, 3, 0, 1])
+
+
+def test_cldl_is_cldl_loss_and_its_answers_are_made_from_all():
+    objective = Objective(WEIGHTS, 2.0)
+    assert objective(LOGITS, LABELS).value == cldl_loss(LOGITS, LABELS, WEIGHTS, 2.0).value
+    answers = objective.answers(LOGITS)
+    assert np.array_equal(answers, predict(LOGITS, WEIGHTS, 2.0))
+    assert np.array_equal(objective.deciders(LOGITS, answers), deciders(LOGITS, answers))
+    assert objective.fuses
+    assert not Objective((1.0,)).fuses
+
+
+def test_softmax_is_the_weighted_sum_of_cross_entropies():
+    result = Objective(WEIGHTS, loss="softmax")(LOGITS, LABELS)
+    alone = [cldl_loss([z], LABELS) for z in LOGITS]
+    assert result.value == pytest.approx(sum(w * a.value for w, a in zip(WEIGHTS, alone, strict=True)), rel=1e-12)
+    for gradient, w, a in zip(result.gradients, WEIGHTS, alone, strict=True):
+        np.testing.assert_allclose(gradient, w * a.gradients[0], rtol=1e-12)
+    assert (result.companions == 1).all()
+
+
+def test_hinge_is_hinge_loss():
+    assert Objective(WEIGHTS, loss="hinge")(LOGITS, LABELS).value == hinge_loss(LOGITS, LABELS, WEIGHTS).value
+
+
+@pytest.mark.parametrize("loss", ["softmax", "hinge"])
+def test_under_deep_supervision_the_top_classifier_answers(loss):
+    objective = Objective(WEIGHTS, loss=loss)
+    answers = objective.answers(LOGITS)
+    assert np.array_equal(answers, LOGITS[-1].argmax(axis=1))
+    assert (objective.deciders(LOGITS, answers) == 2).all()
+    assert not objective.fuses
+
+
+@pytest.mark.parametrize("loss", ["softmax", "hinge"])
+def test_a_classifier_of_weight_0_is_left_out_of_loss_and_gradient(loss):
+    whole, top = Objective((0.0, 0.0, 1.0), loss=loss)(LOGITS, LABELS), Objective((1.0,), loss=loss)(LOGITS[2:], LABELS)
+    assert whole.value == top.value
+    assert np.array_equal(whole.gradients[2], top.gradients[0])
+    assert not np.any(whole.gradients[:2])

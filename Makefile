@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help mnist test lint coverage mutate bench clean
+.PHONY: help mnist test test-gpu lint coverage mutate bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -16,6 +16,9 @@ mnist: $(VENV)/installed  ## install, get MNIST, train CLDL on it, write a repor
 
 test: $(VENV)/installed-for-tests lint  ## install, then check style and types and run all tests
 	$(BIN)/python -m pytest
+
+test-gpu: $(VENV)/installed-for-tests  ## the tests that need an NVIDIA GPU, in this environment; says how many it skips
+	$(BIN)/python -m pytest -q -m gpu tests/cuda
 
 lint: $(VENV)/installed-for-tests  ## style and types
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,15 +16,17 @@ from cldl.loss import cldl_loss
 from cldl.training import Trainer
 from data.dataset import Dataset
 from engine.context import Context
+from engine.device import copy_to
 from engine.key import Key
 from engine.parameters import cast
 from engine.workers import CHUNK
 
 
 class CldlEngine:
-    """A trainer on the job's images."""
+    """A trainer on the job's images; `place` is the Trainer's device and precision, where it is not the CPU."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **place: str) -> None:
+        self.place: dict[str, Any] = place
         self.folder, self.job = folder, json.loads((folder / "job.json").read_text())
         self.arrays = dict(np.load(folder / "arrays.npz"))
         self.versions = {"Python": platform.python_version(), "NumPy": np.__version__}
@@ -62,9 +65,9 @@ class CldlEngine:
         pixels, labels = self.arrays["images"][:images], self.arrays["labels"][:images]
         names = tuple(map(str, range(chosen.build().classes)))
         data = Dataset("noise", pixels, labels, pixels[:batch], labels[:batch], names)
-        trainer = Trainer(chosen, data, threads=self.job["threads"])
+        trainer = Trainer(chosen, data, threads=self.job["threads"], **self.place)
         for parameter in trainer.network.parameters():
-            parameter.value[...] = self.arrays[parameter.name]
+            copy_to(parameter.value, self.arrays[parameter.name])
         return trainer
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -82,20 +83,26 @@ def cldl_loss(logits: list[Tensor], labels: Tensor, weights: Tensor, exponent: f
 class TorchEngine:
     """A network in training: in the memory layout "default" or "channels_last", "eager" or "compiled"."""
 
+    device = "cpu"
+    compiling: ClassVar[dict[str, str]] = {}  # options of torch.compile
+
     def __init__(self, folder: Path, layout: str = "default", mode: str = "eager") -> None:
         self.folder, self.job = folder, json.loads((folder / "job.json").read_text())
         torch.set_num_threads(self.job["threads"])
         torch.manual_seed(0)
         self.versions = {"Python": platform.python_version(), "PyTorch": torch.__version__}
         self.arrays = dict(np.load(folder / "arrays.npz"))
-        self.images, self.labels = (torch.from_numpy(self.arrays[name]) for name in ("images", "labels"))
+        self.images, self.labels = (
+            torch.from_numpy(self.arrays[name]).to(self.device) for name in ("images", "labels")
+        )
         self.format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
         self.network = self._network()
-        self.weights = torch.tensor(self.job["weights"])
+        self.weights = torch.tensor(self.job["weights"], device=self.device)
         self.optimiser = self._optimiser()
-        self.batches = torch.randperm(len(self.labels)).split(self.job["batch"])
+        self.batches = torch.randperm(len(self.labels), device=self.device).split(self.job["batch"])
         self.turn = 0
-        compiled = torch.compile if mode == "compiled" else lambda function: function
+        compile_ = functools.partial(torch.compile, **self.compiling)
+        compiled = compile_ if mode == "compiled" else lambda function: function
         self.loss_of, self.answer = compiled(self._loss_of), compiled(self.network)
 
     def step(self, count: int) -> list[float]:
@@ -149,7 +156,7 @@ class TorchEngine:
         with torch.no_grad():
             for name in self.job["multiples"]:
                 network.parameter(name).copy_(torch.from_numpy(_theirs(self.arrays[name])))
-        return network.to(memory_format=self.format)
+        return network.to(self.device, memory_format=self.format)
 
     def _optimiser(self) -> torch.optim.Optimizer:
         job = self.job
@@ -174,7 +181,7 @@ def _theirs(array: np.ndarray) -> np.ndarray:
 
 def _ours(gradient: Tensor) -> np.ndarray:
     """A gradient in the job's order."""
-    array = gradient.numpy()
+    array = gradient.cpu().numpy()
     return {4: lambda a: a.transpose(2, 3, 1, 0), 2: lambda a: a.T}.get(array.ndim, np.copy)(array)
 
 

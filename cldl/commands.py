@@ -16,6 +16,7 @@ from data.dataset import Dataset
 from data.preprocessing import Preprocessing
 from data.sets import LOADERS
 from data.sources import Say, quiet
+from engine.device import DEVICES, PRECISIONS
 from engine.errors import UserError
 from engine.files import CACHE, cache_folder
 
@@ -49,6 +50,17 @@ def add_data_arguments(to: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help=f"where data sets are kept (otherwise ${CACHE}, or the user's cache folder)",
+    )
+
+
+def add_device_arguments(to: argparse.ArgumentParser) -> None:
+    """--device and --precision."""
+    to.add_argument("--device", choices=DEVICES, default="auto", help="auto is an NVIDIA GPU where CuPy finds one")
+    to.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="what a GPU's matrix products are computed in; sums and weights are float32 in any case",
     )
 
 

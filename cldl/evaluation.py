@@ -13,7 +13,7 @@ from cldl.network import Network
 from cldl.objective import Objective
 from data.preprocessing import Preprocessing
 from engine.context import Context
-from engine.workers import Workers
+from engine.workers import Team
 from layers.relu import ReLU
 
 Array = np.ndarray
@@ -75,30 +75,30 @@ def _error(answers: Array, labels: Array) -> float:
     return float(100 * np.mean(answers != labels))
 
 
-def score(network: Network, images: Array, preprocessing: Preprocessing, workers: Workers) -> list[Array]:
+def score(network: Network, images: Array, preprocessing: Preprocessing, workers: Team) -> list[Array]:
     """The scores of the M classifiers on uint8 images (N, H, W, C): M arrays (N, K) float32."""
     logits = [np.empty((len(images), network.classes), np.float32) for _ in network.classifiers]
 
     def work(ctx: Context, start: int, stop: int) -> None:
         ctx.keeping = False
-        scores, _ = network.forward(preprocessing(images[start:stop], ctx), ctx)
+        scores, _ = network.forward(preprocessing(ctx.bring(images[start:stop]), ctx), ctx)
         for whole, part in zip(logits, scores, strict=True):
-            whole[start:stop] = part
+            whole[start:stop] = ctx.fetch(part)
 
     workers.run(len(images), work)
     return logits
 
 
-def dead_units(network: Network, images: Array, preprocessing: Preprocessing, workers: Workers) -> dict[str, int]:
+def dead_units(network: Network, images: Array, preprocessing: Preprocessing, workers: Team) -> dict[str, int]:
     """For each ReLU, how many of its channels are 0 on all of the first 512 images: they no longer learn."""
     images = images[:ALIVE_SAMPLES]
     alive: dict[str, list[Array]] = {}
 
     def work(ctx: Context, start: int, stop: int) -> None:
-        _, caches = network.forward(preprocessing(images[start:stop], ctx), ctx)
+        _, caches = network.forward(preprocessing(ctx.bring(images[start:stop]), ctx), ctx)
         for name, layer, cache in network.caches(caches):
             if isinstance(layer, ReLU):  # its cache is its output
-                alive.setdefault(name, []).append((cache.reshape(-1, cache.shape[-1]) > 0).any(axis=0))
+                alive.setdefault(name, []).append(ctx.fetch((cache.reshape(-1, cache.shape[-1]) > 0).any(axis=0)))
 
     workers.run(len(images), work)
     return {name: int(np.sum(~np.any(parts, axis=0))) for name, parts in alive.items()}

@@ -7,6 +7,33 @@ from collections.abc import Sequence
 import numpy as np
 
 from cldl.loss import Array, CldlResult, checked
+from engine.jit import exact
+
+
+@exact
+def hinge(z, right):
+    """max(0, 1 - y z), y = +1 where `right` and -1 elsewhere; a NaN stays a NaN."""
+    h = 1.0 - float(z) if right else 1.0 + float(z)
+    return h if not h <= 0 else 0.0
+
+
+def batch_hinge(logits, labels, weights, loss, companion, dlogits, scale):
+    """All samples: logits and dlogits M arrays (N, K), labels (N,), loss and companion (N, M); nothing is checked."""
+    companion[...] = 1.0
+    for m, (z, dz) in enumerate(zip(logits, dlogits, strict=True)):
+        _hinge_of_one(z, labels, weights[m], loss[:, m], dz, scale)
+
+
+@exact
+def _hinge_of_one(z, labels, weight, loss, dz, scale):
+    N, K = z.shape
+    for n in range(N):
+        loss[n] = 0.0
+        for k in range(K):
+            right = k == labels[n]
+            h = hinge(z[n, k], right)
+            loss[n] += h * h
+            dz[n, k] = (-2.0 if right else 2.0) * scale * weight * h
 
 
 def hinge_loss(
@@ -38,14 +65,12 @@ def hinge_loss(
     """
     z, labels, lam, _ = checked(logits, labels, weights, None)
     N, M, K = z.shape
-    y = np.where(np.arange(K) == labels[:, None], 1.0, -1.0)[:, None]  # (N, 1, K)
-    h = np.maximum(0.0, 1.0 - y * z.astype(np.float64))  # (N, M, K)
-    losses = (h * h).sum(axis=2)  # (N, M)
-    scale = 1.0 / (samples or N)
-    dz = (-2.0 * scale * lam[:, None] * y * h).astype(z.dtype)  # (N, M, K)
+    losses, companions, scale = np.empty((N, M)), np.empty((N, M)), 1.0 / (samples or N)
+    gradients = [np.empty((N, K), z.dtype) for _ in range(M)]
+    batch_hinge(tuple(z.swapaxes(0, 1)), labels, lam, losses, companions, gradients, scale)
     return CldlResult(
         value=float((losses @ lam).sum() * scale),
         per_classifier=losses.T,
-        gradients=[np.ascontiguousarray(dz[:, m]) for m in range(M)],
-        companions=np.ones((M, N)),
+        gradients=gradients,
+        companions=companions.T,
     )

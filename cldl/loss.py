@@ -33,6 +33,7 @@ The usual form, (P - e_y) times g p / (1 - p), is 0/0 as p -> 1; here nothing is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ class CldlResult:
 @exact
 def softplus(x):
     """log(1 + e^x) without overflow, and with full relative precision where it is tiny."""
-    return max(x, 0.0) + np.log1p(np.exp(-abs(x)))
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
 @exact
@@ -83,56 +84,72 @@ def margin(z, target):
     total = 0.0
     for j in range(len(z)):
         if j != target:
-            total += np.exp(float(z[j]) - largest)
-    return (float(z[target]) - largest) - np.log(total)
+            total += math.exp(float(z[j]) - largest)
+    return (float(z[target]) - largest) - math.log(total)
 
 
 @exact
-def wrong_share(z, target, r):
-    """r (K,): dd/dz_j = -r_j; the softmax over the wrong classes, and -1 on the target."""
+def companion_weight(d, m, g):
+    """T^(m) = prod over t != m of q_t^g, from the margins d (M,)."""
+    log_T = 0.0
+    for t in range(len(d)):
+        if t != m:
+            log_T -= g * softplus(d[t])
+    return math.exp(log_T)
+
+
+@exact
+def slope(k, d, T, weights, loss, g, through):
+    """-dL/dd_k of one sample: d its margin under classifier k, T the T^(k), loss (M,) the l^(m)."""
+    own = weights[k] * T * math.exp(-softplus(d))  # lambda_k T^(k) q_k
+    if not through:
+        return own
+    others = 0.0
+    for m in range(len(loss)):
+        if m != k:
+            others += weights[m] * loss[m]
+    return own + g * math.exp(-softplus(-d)) * others  # g p_k sum of lambda_m C^(m) T^(m)
+
+
+@exact
+def wrong_share(z, target, factor, dz):
+    """dz_j = factor r_j, all (K,): dd/dz_j = -r_j; r is the softmax over the wrong classes, and -1 on the target."""
     largest = largest_wrong(z, target)
     total = 0.0
     for j in range(len(z)):
-        r[j] = np.exp(float(z[j]) - largest) if j != target else 0.0
-        total += r[j]
+        if j != target:
+            total += math.exp(float(z[j]) - largest)
     for j in range(len(z)):
-        r[j] /= total
-    r[target] = -1.0
+        dz[j] = factor * (math.exp(float(z[j]) - largest) / total) if j != target else -factor
 
 
 @exact
-def sample_loss(z, target, weights, g, through, loss, companion, dz, scale):
-    """One sample: z (M, K) -> loss (M,) the l^(m), companion (M,) the T^(m), dz (M, K) = scale * dL/dz."""
-    M, K = z.shape
-    d = np.empty(M)
-    r = np.empty(K)
+def sample_loss(z, target, weights, g, through, loss, companion, dz, scale, d):
+    """One sample: z (M, K) -> loss (M,) the l^(m), companion (M,) the T^(m), dz (M, K) = scale * dL/dz; d (M,) is scratch."""
+    M = len(z)
     for m in range(M):
         d[m] = margin(z[m], target)
     for m in range(M):
-        log_T = 0.0
-        for t in range(M):
-            if t != m:
-                log_T -= g * softplus(d[t])
-        companion[m] = np.exp(log_T)
+        companion[m] = companion_weight(d, m, g)
         loss[m] = softplus(-d[m]) * companion[m]
     for k in range(M):
-        slope = weights[k] * companion[k] * np.exp(-softplus(d[k]))  # lambda_k T^(k) q_k
-        if through:
-            others = 0.0
-            for m in range(M):
-                if m != k:
-                    others += weights[m] * loss[m]
-            slope += g * np.exp(-softplus(-d[k])) * others  # g p_k sum of lambda_m C^(m) T^(m)
-        wrong_share(z[k], target, r)
-        for j in range(K):
-            dz[k, j] = scale * slope * r[j]
+        wrong_share(z[k], target, scale * slope(k, d[k], companion[k], weights, loss, g, through), dz[k])
 
 
 @exact
-def batch_loss(z, labels, weights, g, through, loss, companion, dz, scale):
-    """All samples: z, dz (N, M, K); labels (N,); loss, companion (N, M)."""
+def _batch_loss(z, labels, weights, g, through, loss, companion, dz, scale):
+    d = np.empty(len(weights))
     for n in range(len(labels)):
-        sample_loss(z[n], labels[n], weights, g, through, loss[n], companion[n], dz[n], scale)
+        sample_loss(z[n], labels[n], weights, g, through, loss[n], companion[n], dz[n], scale, d)
+
+
+def batch_loss(logits, labels, weights, g, through, loss, companion, dlogits, scale):
+    """All samples: logits and dlogits M arrays (N, K), labels (N,), loss and companion (N, M); nothing is checked."""
+    z = np.stack(logits, axis=1)  # (N, M, K)
+    dz = np.empty_like(z)
+    _batch_loss(z, labels, weights, g, through, loss, companion, dz, scale)
+    for m, dlogit in enumerate(dlogits):
+        dlogit[...] = dz[:, m]
 
 
 def cldl_loss(
@@ -168,13 +185,14 @@ def cldl_loss(
     """
     z, labels, weights, g = checked(logits, labels, weights, exponent)
     N, M, _ = z.shape
-    loss, companion, dz = np.empty((N, M)), np.empty((N, M)), np.empty_like(z)
+    loss, companion = np.empty((N, M)), np.empty((N, M))
+    gradients = [np.empty(z[:, 0].shape, z.dtype) for _ in range(M)]
     scale = 1.0 / (samples or N)
-    batch_loss(z, labels, weights, g, through_companions, loss, companion, dz, scale)
+    batch_loss(tuple(z.swapaxes(0, 1)), labels, weights, g, through_companions, loss, companion, gradients, scale)
     return CldlResult(
         value=float((loss @ weights).sum() * scale),
         per_classifier=loss.T,
-        gradients=[np.ascontiguousarray(dz[:, m]) for m in range(M)],
+        gradients=gradients,
         companions=companion.T,
     )
 

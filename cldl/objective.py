@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cldl import inference
-from cldl.hinge import hinge_loss
-from cldl.loss import Array, CldlResult, cldl_loss
+from cldl.hinge import batch_hinge, hinge_loss
+from cldl.loss import Array, CldlResult, batch_loss, cldl_loss, default_exponent
+from engine.device import launch
 
 LOSSES = ("cldl", "softmax", "hinge")
 
@@ -43,6 +44,33 @@ class Objective:
             return hinge_loss(logits, labels, self.weights, samples=samples)
         exponent = 0.0 if self.loss == "softmax" else self.exponent
         return cldl_loss(logits, labels, self.weights, exponent, self.through_companions, samples=samples)
+
+    def into(
+        self,
+        logits: Sequence[Array],
+        labels: Array,
+        weights: Array,
+        losses: Array,
+        companions: Array,
+        dlogits: tuple[Array, ...],
+        scale: float,
+    ) -> None:
+        """The same unchecked, wherever the arrays are: losses and companions (N, M) and the gradients are written.
+
+        weights -- lambda, on that device; scale -- 1 / the number of samples
+        """
+        if self.loss == "hinge":
+            launch(batch_hinge, tuple(logits), labels, weights, losses, companions, dlogits, scale)
+        else:
+            form = (weights, self.g, self.through_companions, losses, companions, dlogits, scale)
+            launch(batch_loss, tuple(logits), labels, *form)
+
+    @property
+    def g(self) -> float:
+        """The exponent as a number."""
+        if self.loss == "softmax":
+            return 0.0
+        return default_exponent(len(self.weights)) if self.exponent is None else self.exponent
 
     def answers(self, logits: Sequence[Array]) -> Array:
         """The labels (N,)."""

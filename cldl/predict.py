@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cldl.commands import add_data_arguments, guarded, load_data, parser
+from cldl.commands import add_data_arguments, add_device_arguments, guarded, load_data, parser
 from cldl.digits import read_digit
 from cldl.evaluation import score
 from cldl.inference import softmax
@@ -21,8 +21,9 @@ from cldl.poster import classifier_names
 from cldl.recipe import Recipe
 from cldl.runs import Run
 from cldl.trained import load_network
+from engine.device import choose
 from engine.errors import UserError
-from engine.workers import Workers
+from engine.workers import workers_on
 
 
 @guarded
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("run", type=Path, metavar="DIR", help="the run's folder")
     p.add_argument("images", type=Path, metavar="IMAGE", nargs="+", help="the image files")
     add_data_arguments(p)
+    add_device_arguments(p)
     options = p.parse_args(argv)
     run = Run.open(options.run)
     recipe, network = run.recipe, load_network(run)
@@ -42,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         _, preprocessing = load_data(recipe, options, run=run)
     height, width, channels = network.input_shape
     names = run.config.get("classes") or [str(k) for k in range(network.classes)]
-    workers = Workers(network.parameters(), threads=1)
+    workers = workers_on(choose(options.device), network.parameters(), threads=1, precision=options.precision)
     status = 0
     for path in options.images:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from cldl.commands import add_data_arguments, guarded, identity, load_data, parser, whole
+from cldl.commands import add_data_arguments, add_device_arguments, guarded, identity, load_data, parser, whole
 from cldl.display import Display
 from cldl.explain import explain
 from cldl.page import write_report
@@ -23,6 +23,7 @@ from cldl.recipes import RECIPES, find
 from cldl.runs import Run, new_folder, newest_folder
 from cldl.training import DivergedError, Trainer
 from data.dataset import Dataset
+from engine.device import choose
 from engine.errors import UserError
 from engine.workers import available_threads
 
@@ -41,7 +42,7 @@ def arguments() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on with the run in --run, or with the newest of the recipe"
     )
     p.add_argument("--seed", type=whole(0), default=0, help="every random number of the run follows from it")
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_device_arguments(p)
     p.add_argument("--threads", type=whole(1, 1024), help="worker threads (otherwise one a processor)")
     p.add_argument("--limit-train", type=whole(1), metavar="N", help="train on the first N images only")
     p.add_argument("--limit-test", type=whole(1), metavar="N", help="test on the first N images only")
@@ -91,8 +92,10 @@ def main(argv: list[str] | None = None) -> int:
         for recipe in RECIPES.values():
             print(f"{recipe.name:{width}}  {recipe.summary}")
         return 0
-    if options.device == "cuda":
-        raise UserError("this version trains on the CPU: leave --device out, or give --device cpu.")
+    if options.explain and options.device == "cuda":
+        raise UserError(
+            "--explain looks at a step on the CPU: leave --device out, or time the GPU's by benchmarks.gpu."
+        )
     if options.explain:
         recipe = chosen(options)
         Display().costs(*explain(recipe), recipe.batch_size)
@@ -126,16 +129,29 @@ def begun(options: argparse.Namespace, display: Display) -> tuple[Run, Dataset, 
     choices = {
         "seed": options.seed,
         "threads": options.threads or available_threads(),
+        "device": choose(options.device),
+        "precision": options.precision,
         "limit_train": options.limit_train,
         "limit_test": options.limit_test,
     }
-    trainer = Trainer(recipe, dataset, preprocessing, seed=options.seed, threads=choices["threads"])
+    trainer = Trainer(
+        recipe,
+        dataset,
+        preprocessing,
+        seed=options.seed,
+        threads=choices["threads"],
+        device=choices["device"],
+        precision=choices["precision"],
+    )
     run = Run.create(folder, recipe, **choices, **identity(full, preprocessing))
     return run, dataset, trainer, []
 
 
 def resumed(options: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Trainer, list[dict]]:
-    """A run that was stopped, where it was stopped: after its checkpoint, or at its beginning where there is none."""
+    """A run that was stopped, where it was stopped: after its checkpoint, or at its beginning where there is none.
+
+    It goes on where it was, on the CPU or on the GPU, unless --device names the other.
+    """
     if options.run is None and options.recipe is None:
         raise UserError(
             "neither a run nor a recipe was named: give --run DIR, or the recipe whose newest run is meant."
@@ -148,7 +164,15 @@ def resumed(options: argparse.Namespace, display: Display) -> tuple[Run, Dataset
         )
     dataset, preprocessing = load_data(run.recipe, options, display.say, run)
     dataset = dataset.limited(config["limit_train"], config["limit_test"])
-    trainer = Trainer(run.recipe, dataset, preprocessing, seed=config["seed"], threads=config["threads"])
+    trainer = Trainer(
+        run.recipe,
+        dataset,
+        preprocessing,
+        seed=config["seed"],
+        threads=config["threads"],
+        device=choose(config.get("device", "cpu") if options.device == "auto" else options.device),
+        precision=config.get("precision", "float32"),
+    )
     if run.has_checkpoint:
         trainer.restore(*run.load())
     return run, dataset, trainer, run.metrics()[: trainer.epoch]

@@ -20,13 +20,14 @@ import numpy as np
 
 from cldl.evaluation import Evaluation, dead_units, score
 from cldl.recipe import Recipe
+from cldl.step import Pass, make_step
 from data.dataset import Dataset
 from data.preprocessing import Preprocessing
-from engine.context import Context
+from engine.device import copy_to, on_cpu
 from engine.errors import UserError
 from engine.key import Key
 from engine.parameters import initialise
-from engine.workers import Workers
+from engine.workers import workers_on
 
 WEIGHTS, ORDER, STEP = range(3)
 Array = np.ndarray
@@ -66,6 +67,8 @@ class Trainer:
     """A network in training.
 
     preprocessing -- from bytes to the network's input; None: the recipe's, fitted on the data set if it must be
+    device        -- "cpu" or "cuda" (see engine.device.choose)
+    precision     -- of the products on a GPU (see engine.cuda.products)
     """
 
     def __init__(
@@ -76,6 +79,8 @@ class Trainer:
         *,
         seed: int = 0,
         threads: int | None = None,
+        device: str = "cpu",
+        precision: str = "float32",
     ) -> None:
         self.recipe, self.dataset, self.key = recipe, dataset, Key(seed)
         self.network = recipe.build()
@@ -91,9 +96,10 @@ class Trainer:
             )
         initialise(self.network.parameters(), self.key.fold(WEIGHTS))
         self.preprocessing = preprocessing or recipe.make_preprocessing(dataset)
-        self.augmentation = recipe.make_augmentation()
+        self.workers = workers_on(device, self.network.parameters(), threads=threads, precision=precision)
         self.optimiser = recipe.make_optimiser(self.network)
-        self.workers = Workers(self.network.parameters(), threads=threads)
+        once = Pass(recipe, self.network, self.preprocessing)
+        self.take = make_step(once, dataset, self.workers, self.optimiser)
         self.epoch = 0  # epochs that are finished
         self.step = 0  # steps that are finished in the present epoch
         self.tally = Tally.empty(recipe.classifiers)
@@ -137,63 +143,49 @@ class Trainer:
 
     def state(self) -> tuple[dict[str, Array], dict[str, int | float | str]]:
         """Arrays and numbers from which `restore` goes on to the same bits."""
-        arrays = {f"weights/{p.name}": p.value for p in self.network.parameters()}
-        for slot, flat in self.optimiser.state.items():
-            arrays |= {f"optimiser/{slot}/{p.name}": view for p, view in flat.views.items()}
-        arrays |= {"tally/wrong": self.tally.wrong, "tally/companions": self.tally.companions}
+        arrays = {name: on_cpu(array) for name, array in self._arrays().items()}
         numbers = {"samples": self.tally.samples, "loss": self.tally.loss, "seconds": self.tally.seconds}
         return arrays, {"epoch": self.epoch, "step": self.step, "updates": self.optimiser.steps, **numbers}
 
     def restore(self, arrays: dict[str, Array], numbers: dict[str, int | float | str]) -> None:
         """Go back to a state; raises UserError if it is another network's."""
-        mine, _ = self.state()
+        mine = self._arrays()
         if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in arrays.items()}:
             raise UserError(
                 "the checkpoint is of another network or optimiser than the run's config.json says: restore both."
             )
         for name, array in mine.items():
-            array[...] = arrays[name]
+            copy_to(array, arrays[name])
         self.epoch, self.step = int(numbers["epoch"]), int(numbers["step"])
         self.optimiser.steps = int(numbers["updates"])
         self.tally.samples, self.tally.loss = int(numbers["samples"]), float(numbers["loss"])
         self.tally.seconds = float(numbers["seconds"])
 
+    def _arrays(self) -> dict[str, Array]:
+        """The arrays of `state`, where they are."""
+        arrays = {f"weights/{p.name}": p.value for p in self.network.parameters()}
+        for slot, flat in self.optimiser.state.items():
+            arrays |= {f"optimiser/{slot}/{p.name}": view for p, view in flat.views.items()}
+        return arrays | {"tally/wrong": self.tally.wrong, "tally/companions": self.tally.companions}
+
     def _train(self, batch: Array) -> None:
         """One step on the samples `batch` (indices into the training images)."""
         began = time.perf_counter()
-        images, labels = self.dataset.train_images[batch], self.dataset.train_labels[batch]
-        M, N = self.recipe.classifiers, len(batch)
-        logits = [np.empty((N, self.network.classes), np.float32) for _ in range(M)]
-        losses, companions = np.empty((M, N)), np.empty((M, N))
-        objective = self.recipe.objective(self.epoch)
-
-        def work(ctx: Context, start: int, stop: int) -> None:
-            x = self.preprocessing(images[start:stop], ctx)
-            if self.augmentation:
-                x = self.augmentation(x, ctx)
-            z, cache = self.network.forward(x, ctx)
-            result = objective(z, labels[start:stop], samples=N)
-            self.network.backward(result.gradients, cache, ctx, need_dx=False)
-            losses[:, start:stop], companions[:, start:stop] = result.per_classifier, result.companions
-            for whole, part in zip(logits, z, strict=True):
-                whole[start:stop] = part
-
         update = self.epoch * self.steps_per_epoch + self.step
-        self.workers.run(N, work, training=True, key=self.key.fold(STEP).fold(update))
-        loss = float((np.asarray(objective.weights) @ losses).sum())
+        epoch, objective = update / self.steps_per_epoch, self.recipe.objective(self.epoch)
+        self.optimiser.momentum = self.recipe.momentum_after(epoch)
+        outcome = self.take(batch, self.key.fold(STEP).fold(update), self.recipe.rate(epoch), objective)
+        N, labels = len(batch), self.dataset.train_labels[batch]
+        loss = float((outcome.losses @ np.asarray(objective.weights)).sum())
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss / N} in epoch {self.epoch + 1}, step {self.step + 1}: "
                 f"lower the learning rate ({self.recipe.learning_rate:g}) or lengthen the warm-up."
             )
-        epoch = update / self.steps_per_epoch
-        self.optimiser.momentum = self.recipe.momentum_after(epoch)
-        self.optimiser.step(self.workers.gradients, self.recipe.rate(epoch))
-        answers = [*(z.argmax(axis=1) for z in logits), objective.answers(logits)]
         self.tally.samples += N
         self.tally.loss += loss
-        self.tally.wrong += [np.count_nonzero(answer != labels) for answer in answers]
-        self.tally.companions += companions.sum(axis=1)
+        self.tally.wrong += np.count_nonzero(outcome.answers != labels[:, None], axis=0)
+        self.tally.companions += outcome.companions.sum(axis=0)
         self.tally.seconds += time.perf_counter() - began
         self.step += 1
 
@@ -204,7 +196,7 @@ class Trainer:
         gradients = self.workers.gradients.views
         rows = []
         for p in self.network.parameters():
-            g = gradients[p]
-            bad = np.count_nonzero(~np.isfinite(p.value)) + np.count_nonzero(~np.isfinite(g))
-            rows.append((p.name, float(np.abs(p.value).max()), float(np.abs(g).max()), int(bad)))
+            w, g = on_cpu(p.value), on_cpu(gradients[p])
+            bad = np.count_nonzero(~np.isfinite(w)) + np.count_nonzero(~np.isfinite(g))
+            rows.append((p.name, float(np.abs(w).max()), float(np.abs(g).max()), int(bad)))
         return rows

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.context import Context
+from engine.device import launch
 from engine.kernels import images as kernels
 
 
@@ -36,6 +37,6 @@ class CropFlip:
         if not ctx.training:
             return x
         y = ctx.empty(x.shape, x.dtype)
-        kernels.crop_flip(x, y, self.padding, ctx.first, *ctx.next_key().halves)
+        launch(kernels.crop_flip, x, y, self.padding, ctx.first, *ctx.next_key().halves)
         ctx.release(x)
         return y

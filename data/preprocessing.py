@@ -19,6 +19,7 @@ and threads share the work.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -28,7 +29,9 @@ from threadpoolctl import threadpool_limits
 from data.cache import Arrays, kept
 from data.dataset import Dataset
 from data.sources import Say, quiet
+from engine import affine
 from engine.context import Context
+from engine.device import launch
 from engine.errors import UserError
 from engine.kernels import images as kernels
 from engine.storage import Attributes, fingerprint
@@ -58,9 +61,18 @@ class Scale:
     sha256: str | None = None
 
     def __call__(self, images: Array, ctx: Context) -> Array:
-        x = ctx.empty(images.shape, np.float32)
-        np.multiply(images, np.float32(1 / (255 * self.deviation)), out=x)
-        return np.subtract(x, np.float32(self.mean / self.deviation), out=x)
+        x, rows = ctx.empty(images.shape, np.float32), (-1, self._factor.size)
+        factor, shift = ctx.constant(self._factor), ctx.constant(self._shift)
+        launch(kernels.scale, images.reshape(rows), x.reshape(rows), factor, shift)
+        return x
+
+    @cached_property
+    def _factor(self) -> Array:
+        return np.atleast_1d(np.float32(1 / (255 * self.deviation)))
+
+    @cached_property
+    def _shift(self) -> Array:
+        return np.atleast_1d(np.float32(self.mean / self.deviation))
 
     @classmethod
     def fit(cls, images: Array) -> Arrays:
@@ -82,7 +94,7 @@ class Contrast:
     def __call__(self, images: Array, ctx: Context) -> Array:
         pixels = images.reshape(len(images), -1)  # (n, D)
         g = ctx.empty(pixels.shape, np.float32)
-        kernels.contrast(pixels, g, NORM)
+        launch(kernels.contrast, pixels, g, NORM)
         return g.reshape(images.shape)
 
 
@@ -107,9 +119,9 @@ class Whitening:
         x = ctx.empty(pixels.shape, np.float32)
         with ctx.scratch() as empty:
             g = empty(pixels.shape, np.float32)
-            kernels.contrast(pixels, g, NORM)
-            np.subtract(g, self.mean, out=g)
-            np.matmul(g, self.matrix, out=x)
+            launch(kernels.contrast, pixels, g, NORM)
+            launch(kernels.centre, g, ctx.constant(self.mean))
+            launch(affine.multiply, g, ctx.constant(self.matrix), x)
         return x.reshape(images.shape)
 
     @classmethod

@@ -51,6 +51,11 @@ def backward(
             np.matmul(g, W.T, out=dx)
 
 
+def multiply(A: Array, B: Array, C: Array) -> None:
+    """C = A B."""
+    np.matmul(A, B, out=C)
+
+
 def finish(y: Array, b: Array, relu: bool) -> None:
     """y (n, D) = y + b, through the ReLU if there is one."""
     (bias_relu_forward if relu else bias_forward)(y, b)

@@ -119,14 +119,18 @@ class Images:
 
 
 class Context:
-    """One pass: its mode, its randomness, its memory, and the gradients that it accumulates.
+    """One pass on the CPU: its mode, its randomness, its memory, and the gradients that it accumulates.
 
     training -- dropout is on.
     key      -- where all randomness of the pass comes from.
     first    -- the place of this chunk's first sample in its batch: a random draw belongs to a sample, not to a chunk.
     keeping  -- what layers leave for their backward is kept; set it to False where nobody will ask, and containers of layers
                 use that memory again at once, while it is still in the cache.
+
+    That of a pass on a GPU is `engine.cuda.context.CudaContext`.
     """
+
+    transforms = True  # whether convolutions by FFT can be had
 
     def __init__(
         self,
@@ -166,6 +170,18 @@ class Context:
             self.first, self._draws = first + start, draws
             yield slice(start, min(start + (piece or samples), samples))
         self.first = first
+
+    def bring(self, array: np.ndarray) -> np.ndarray:
+        """An array of the CPU's where this pass computes."""
+        return array
+
+    def constant(self, array: np.ndarray) -> np.ndarray:
+        """The same for one that never changes: it is moved once."""
+        return array
+
+    def fetch(self, array: np.ndarray) -> np.ndarray:
+        """What this pass computed, on the CPU."""
+        return array
 
     def empty(self, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:
         """Scratch memory of this pass, contents arbitrary."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from engine import affine
 from engine.context import Context, Empty
+from engine.device import contiguous, launch
 from engine.fourier import FourierConvolution
 from engine.kernels import patches
 from engine.parameters import Parameter
@@ -78,7 +79,7 @@ class Patches:
         """Return P of each group."""
         P = [self._patches(part, y.shape, ctx) for part in _split(x, self.window.groups)]
         for Pg, Wg, bg, yg in zip(P, *map(self._columns, (weight.value, bias.value, y)), strict=True):
-            affine.forward(Pg, Wg, bg[0], yg, relu)
+            launch(affine.forward, Pg, Wg, bg[0], yg, relu)
         return P
 
     def backward(
@@ -94,15 +95,15 @@ class Patches:
         """Group by group; dx is the sum of dP over the places in P where a pixel stands."""
         groups = self.window.groups
         arrays = (dy, weight.value, ctx.gradient(weight), ctx.gradient(bias))
-        outputs = [None] * groups if y is None else map(np.ascontiguousarray, self._columns(y))
+        outputs = [None] * groups if y is None else map(contiguous, self._columns(y))
         inputs = [None] * groups if dx is None else _split(dx, groups)
         for Pg, dyg, Wg, dWg, dbg, yg, dxg in zip(kept, *map(self._columns, arrays), outputs, inputs, strict=True):
             with ctx.scratch() as empty:
-                dyg = np.ascontiguousarray(dyg)
+                dyg = contiguous(dyg)
                 dP: Array | None = None
                 if dxg is not None:
                     dP = dxg.reshape(Pg.shape) if self._pointwise else empty(Pg.shape, dy.dtype)
-                affine.backward(Pg, yg, dyg, Wg, dP, dWg, dbg[0], ctx)
+                launch(affine.backward, Pg, yg, dyg, Wg, dP, dWg, dbg[0], ctx)
                 if dP is not None and not self._pointwise:
                     self._gather(dP.reshape(*dy.shape[:3], -1), dxg, empty)
 
@@ -121,13 +122,13 @@ class Patches:
         if self._pointwise:
             return x.reshape(-1, C)
         P = ctx.empty((*output[:3], k * k * C), x.dtype)
-        patches.patches_forward(np.ascontiguousarray(x), P, k, stride, padding)
+        launch(patches.patches_forward, contiguous(x), P, k, stride, padding)
         return P.reshape(-1, k * k * C)
 
     def _gather(self, dP: Array, dx: Array, empty: Empty) -> None:
         """Write dx (N, H, W, C / G) from dP (N, Ho, Wo, k k C / G)."""
         whole = dx if self.window.groups == 1 else empty(dx.shape, dx.dtype)
-        patches.patches_backward(dP, whole, self.window.kernel, self.window.stride, self.window.padding)
+        launch(patches.patches_backward, dP, whole, self.window.kernel, self.window.stride, self.window.padding)
         if whole is not dx:
             dx[...] = whole
 

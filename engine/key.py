@@ -31,6 +31,13 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 
 @exact
+def child(low, high, k0, k1):
+    """The key, low and high half, of the child (low, high) of a key: a counter that no drawn number uses."""
+    a, b, _, _ = philox(low, high, np.uint64(1), np.uint64(0), k0, k1)
+    return a, b
+
+
+@exact
 def _fill(words, row, k0, k1):
     """Words (n,) uint64: the first n words of row `row` of the key's infinite table of words."""
     for block in range((len(words) + 3) // 4):
@@ -54,7 +61,7 @@ class Key:
     def fold(self, n: int) -> Key:
         """The key of the n-th child: philox at counter (n, 0, 1), a counter that no drawn number uses."""
         low, high = np.uint64(n & MASK), np.uint64((n >> 32) & MASK)
-        a, b, _, _ = philox(low, high, np.uint64(1), np.uint64(0), *self.halves)
+        a, b = child(low, high, *self.halves)
         return Key(int(a) | int(b) << 32)
 
     def words(self, n: int) -> np.ndarray:

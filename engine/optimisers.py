@@ -16,12 +16,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.device import launch, module_of
 from engine.kernels import updates
 from engine.parameters import Flat, Parameter
 
 
 class Optimiser:
-    """What both rules share: the parameters, the penalty, the number of steps taken, and a state to store."""
+    """What both rules share: the parameters, the penalty, the number of steps taken, and a state to store.
+
+    The parameters' values become views of one buffer, so that a step is one pass over memory.
+    """
 
     slots: tuple[str, ...] = ()
 
@@ -31,27 +35,37 @@ class Optimiser:
         self.parameters, self.decay, self.penalty = list(parameters), decay, penalty
         self.momentum = momentum  # may be set before each step, where it changes in the course of a run
         self.steps = 0
+        self.weights = Flat.holding(self.parameters)
         self.state = {slot: Flat(self.parameters) for slot in self.slots}
+        xp = module_of(self.weights.buffer)
+        self._starts = xp.asarray(self.weights.starts)
+        self._decays = xp.asarray([p.decay for p in self.parameters], np.float64)
 
     def step(self, gradients: Flat, rate: float) -> None:
         """Move every parameter against its gradient; `rate` is the learning rate of this step."""
+        self.apply(gradients, self.numbers(rate))
+
+    def numbers(self, rate: float) -> np.ndarray:
+        """Count a step; what `apply` must know of it: rate, decay, momentum, two corrections, then each parameter's own rate."""
+        own = [p.rate * (p.policy(self.steps) if p.policy else 1.0) for p in self.parameters]
         self.steps += 1
-        decay = self._decay()
-        for parameter in self.parameters:
-            own = parameter.rate * (parameter.policy(self.steps - 1) if parameter.policy else 1.0)
-            scalars = (rate * own, decay * parameter.decay)
-            state = [self.state[slot].views[parameter].reshape(-1) for slot in self.slots]
-            self._update(parameter.value.reshape(-1), gradients.views[parameter].reshape(-1), state, *scalars)
-            if parameter.max_norm < math.inf:
-                updates.limit_columns(parameter.value.reshape(-1, parameter.shape[-1]), parameter.max_norm)
+        return np.array([rate, self.decay, self.momentum, *self._corrections(), *own])
 
-    def _decay(self) -> float:
-        if self.penalty == "square" or self.decay == 0:
-            return self.decay
-        norm = np.sqrt(sum(float(np.vdot(p.value, p.value)) for p in self.parameters if p.decay > 0))
-        return self.decay / max(norm, 1e-30)
+    def apply(self, gradients: Flat, numbers: np.ndarray) -> None:
+        """Take the step of these `numbers`, which lie where the parameters do; of a rate that is no number, none."""
+        if self.penalty == "norm" and self.decay:
+            launch(updates.divide_by_norm, self.weights.buffer, self._starts, self._decays, numbers)
+        state = [self.state[slot].buffer for slot in self.slots]
+        rates = numbers[-len(self.parameters) :]
+        self._update(self.weights.buffer, gradients.buffer, *state, self._starts, rates, self._decays, numbers)
+        for p in self.parameters:
+            if p.max_norm < math.inf:
+                launch(updates.limit_columns, p.value.reshape(-1, p.shape[-1]), p.max_norm, numbers)
 
-    def _update(self, w, g, state, rate: float, decay: float) -> None:
+    def _corrections(self) -> tuple[float, float]:
+        return 1.0, 1.0
+
+    def _update(self, w, *rest) -> None:
         raise NotImplementedError
 
 
@@ -71,9 +85,8 @@ class SGD(Optimiser):
         super().__init__(parameters, momentum=momentum, **penalty)
         self.nesterov = nesterov
 
-    def _update(self, w, g, state, rate: float, decay: float) -> None:
-        real = w.dtype.type
-        updates.sgd(w, g, *state, real(rate), real(self.momentum), self.nesterov, real(decay))
+    def _update(self, w, *rest) -> None:
+        launch(updates.sgd, w, *rest, self.nesterov)
 
 
 class AdamW(Optimiser):
@@ -96,8 +109,8 @@ class AdamW(Optimiser):
         super().__init__(parameters, momentum=betas[0], **penalty)
         self.beta2, self.epsilon = betas[1], epsilon
 
-    def _update(self, w, g, state, rate: float, decay: float) -> None:
-        beta1, beta2 = self.momentum, self.beta2
-        corrections = (1 / (1 - beta1**self.steps), 1 / (1 - beta2**self.steps))
-        scalars = (rate, beta1, beta2, *corrections, self.epsilon, decay)
-        updates.adamw(w, g, *state, *map(w.dtype.type, scalars))
+    def _corrections(self) -> tuple[float, float]:
+        return 1 / (1 - self.momentum**self.steps), 1 / (1 - self.beta2**self.steps)
+
+    def _update(self, w, *rest) -> None:
+        launch(updates.adamw, w, *rest, *map(w.dtype.type, (self.beta2, self.epsilon)))

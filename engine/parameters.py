@@ -8,8 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
+from engine.device import module_of
 from engine.key import Key
 
+ALIGNED = 16  # numbers: a cache line of float32, and what the matrix products of a GPU like
 Initialiser = Callable[[Key, tuple[int, ...]], np.ndarray]
 Policy = Callable[[int], float]
 
@@ -117,14 +119,26 @@ def cast(parameters: Iterable[Parameter], dtype: type) -> None:
 
 
 class Flat:
-    """Arrays of the shapes of some parameters, one after another in one buffer: summed and stored as one."""
+    """Arrays of the shapes of some parameters, one after another in one buffer: summed and stored as one.
+
+    They are 0, and lie where the parameters do. `starts` says where each begins, the buffer's end last; each begins at a multiple
+    of ALIGNED numbers, and what is left over stays 0.
+    """
 
     def __init__(self, parameters: Sequence[Parameter]) -> None:
         dtype = parameters[0].dtype if parameters else np.float32
-        self.buffer = np.zeros(sum(p.value.size for p in parameters), dtype)
-        self.views: dict[Parameter, np.ndarray] = {}
-        start = 0
-        for parameter in parameters:
-            stop = start + parameter.value.size
-            self.views[parameter] = self.buffer[start:stop].reshape(parameter.shape)
-            start = stop
+        self.starts = np.cumsum([0, *(-(-p.value.size // ALIGNED) * ALIGNED for p in parameters)])
+        self.buffer = (module_of(parameters[0].value) if parameters else np).zeros(int(self.starts[-1]), dtype)
+        self.views: dict[Parameter, np.ndarray] = {
+            p: self.buffer[start : start + p.value.size].reshape(p.shape)
+            for p, start in zip(parameters, self.starts.tolist(), strict=False)
+        }
+
+    @classmethod
+    def holding(cls, parameters: Sequence[Parameter]) -> Flat:
+        """The parameters' values, which become views of it."""
+        flat = cls(parameters)
+        for parameter, view in flat.views.items():
+            view[...] = parameter.value
+            parameter.value = view
+        return flat

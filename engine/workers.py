@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -26,6 +27,23 @@ Work = Callable[[Context, int, int], None]
 def available_threads() -> int:
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Team(Protocol):
+    """Who takes a batch through a network's layers: `Workers`, or `engine.cuda.workers.CudaWorkers`."""
+
+    threads: int
+
+    def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None: ...
+
+    @property
+    def gradients(self) -> Flat: ...
+
+    @property
+    def place(self) -> str: ...
+
+    @property
+    def nbytes(self) -> int: ...
 
 
 class Workers:
@@ -66,6 +84,11 @@ class Workers:
                 ctx.gradients()
 
     @property
+    def place(self) -> str:
+        """Where the work is done."""
+        return f"CPU, {self.threads:,} thread{'' if self.threads == 1 else 's'}"
+
+    @property
     def gradients(self) -> Flat:
         """The sum of all threads' gradients in the last `run`."""
         return self._gradients[0]
@@ -74,3 +97,14 @@ class Workers:
     def nbytes(self) -> int:
         """Scratch memory of all threads, in bytes."""
         return sum(ctx.nbytes for ctx in self._contexts)
+
+
+def workers_on(
+    device: str, parameters: Sequence[Parameter], *, threads: int | None = None, precision: str = "float32"
+) -> Team:
+    """A team of threads, or a GPU, which the parameters move to."""
+    if device == "cpu":
+        return Workers(parameters, threads=threads)
+    from engine.cuda.workers import CudaWorkers
+
+    return CudaWorkers(parameters, precision=precision)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from engine.context import Context
 from engine.convolution import ALGORITHMS, Way, Window, choose
+from engine.device import alike, contiguous
 from engine.errors import UserError
 from engine.parameters import Initialiser, Parameter, constant, he
 from layers.layer import Array, Layer, Shape, expect_channels, expect_rank
@@ -31,6 +30,7 @@ class Conv2d(Layer):
     Source:    the patch matrix: Chellapilla, Puri and Simard, 2006; groups: Krizhevsky et al., NIPS 2012.
     Raises:    UserError for windows that are no windows, groups that do not divide the channels, other samples.
 
+    >>> import numpy as np
     >>> layer, ctx = Conv2d(1, 1, 2, weight=constant(1)), Context()  # the sum over each 2 x 2 window
     >>> x = np.arange(6, dtype=np.float32).reshape(1, 2, 3, 1)
     >>> y, cache = layer.forward(x, ctx)
@@ -69,8 +69,10 @@ class Conv2d(Layer):
         self.bias = Parameter((outputs,), bias or constant(0), rate=rate, decay=0, name="bias")
 
     def forward(self, x: Array, ctx: Context, relu: bool = False) -> tuple[Array, tuple]:
-        x = np.ascontiguousarray(x)
-        way, y = self.way(x.shape[1:]), ctx.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)  # (N, Ho, Wo, D)
+        x = contiguous(x)
+        way = self.way(x.shape[1:], ctx.transforms)
+        y = ctx.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)  # (N, Ho, Wo, D)
+        alike(x, self.weight.value)
         kept = way.forward(x, self.weight, self.bias, relu, y, ctx)
         return y, (x.shape, way, kept)
 
@@ -79,12 +81,12 @@ class Conv2d(Layer):
     ) -> Array | None:
         shape, way, kept = cache
         dx = ctx.empty(shape, dy.dtype) if need_dx else None  # (N, H, W, C)
-        way.backward(np.ascontiguousarray(dy), relu, kept, self.weight, self.bias, dx, ctx)
+        way.backward(contiguous(dy), relu, kept, self.weight, self.bias, dx, ctx)
         return dx
 
-    def way(self, shape: Shape) -> Way:
-        """How images (H, W, C) are convolved."""
-        return choose(self.window, shape, self.output_shape(shape), self.algorithm)
+    def way(self, shape: Shape, transforms: bool = True) -> Way:
+        """How images (H, W, C) are convolved, where transforms can be had or not."""
+        return choose(self.window, shape, self.output_shape(shape), self.algorithm if transforms else "patches")
 
     def wants_many(self, shape: Shape) -> bool:
         return self.way(shape).wants_many

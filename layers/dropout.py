@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.context import Context
+from engine.device import launch
 from engine.errors import UserError
 from engine.kernels import elementwise
 from layers.layer import Array, Layer
@@ -41,7 +42,8 @@ class Dropout(Layer):
         mask = ctx.empty(x.shape, np.uint8)  # b
         rows = (len(x), -1)
         threshold = np.uint64(round(self.rate * 2**16))
-        elementwise.dropout_forward(
+        launch(
+            elementwise.dropout_forward,
             x.reshape(rows),
             y.reshape(rows),
             mask.reshape(rows),
@@ -56,7 +58,7 @@ class Dropout(Layer):
         if cache is None:
             return dy
         dx = ctx.empty(dy.shape, dy.dtype)
-        elementwise.dropout_backward(dy.reshape(-1), cache.reshape(-1), self._scale(dy), dx.reshape(-1))
+        launch(elementwise.dropout_backward, dy.reshape(-1), cache.reshape(-1), self._scale(dy), dx.reshape(-1))
         return dx
 
     def _scale(self, x: Array) -> np.floating:

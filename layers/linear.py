@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from engine import affine
 from engine.context import Context
+from engine.device import alike, contiguous, launch
 from engine.parameters import Initialiser, Parameter, constant, he
 from layers.layer import Array, Layer, Shape, expect_channels, expect_rank
 
@@ -21,6 +20,7 @@ class Linear(Layer):
     Shapes:    x (N, C), W (C, D), b (D,), y (N, D).
     Raises:    UserError from `output_shape` if a sample is not a vector of C numbers.
 
+    >>> import numpy as np
     >>> layer, ctx = Linear(2, 1, weight=constant(3), bias=constant(1)), Context()
     >>> x = np.array([[1, 2], [0, 5]], np.float32)
     >>> y, cache = layer.forward(x, ctx)
@@ -44,17 +44,19 @@ class Linear(Layer):
         self.bias = Parameter((outputs,), bias or constant(0), rate=rate, decay=0, name="bias")
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Array]:
+        alike(x, self.weight.value)
         y = ctx.empty((len(x), self.bias.shape[0]), x.dtype)  # (N, D)
-        affine.forward(x, self.weight.value, self.bias.value, y, relu=False)
+        launch(affine.forward, x, self.weight.value, self.bias.value, y, False)
         return y, x
 
     def backward(self, dy: Array, cache: Array, ctx: Context, need_dx: bool = True) -> Array | None:
         x = cache
         dx = ctx.empty(x.shape, x.dtype) if need_dx else None  # (N, C)
-        affine.backward(
+        launch(
+            affine.backward,
             x,
             None,
-            np.ascontiguousarray(dy),
+            contiguous(dy),
             self.weight.value,
             dx,
             ctx.gradient(self.weight),

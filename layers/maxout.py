@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.context import Context
+from engine.device import contiguous, launch
 from engine.errors import UserError
 from engine.kernels import maxout
 from layers.layer import Array, Layer, Shape
@@ -35,14 +36,14 @@ class Maxout(Layer):
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         shape = (len(x), *self.output_shape(x.shape[1:]))  # (N, ..., C)
         y, place = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
-        maxout.forward(self._grouped(np.ascontiguousarray(x)), *(a.reshape(-1, shape[-1]) for a in (y, place)))
+        launch(maxout.forward, self._grouped(contiguous(x)), *(a.reshape(-1, shape[-1]) for a in (y, place)))
         return y, (x.shape, place)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
         shape, place = cache
         dx = ctx.empty(shape, dy.dtype)  # (N, ..., C k)
         rows = (-1, dy.shape[-1])
-        maxout.backward(np.ascontiguousarray(dy).reshape(rows), place.reshape(rows), self._grouped(dx))
+        launch(maxout.backward, contiguous(dy).reshape(rows), place.reshape(rows), self._grouped(dx))
         return dx
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.context import Context
+from engine.device import contiguous, launch
 from engine.errors import UserError
 from engine.kernels import pooling
 from layers.layer import Array, Layer, Shape, expect_rank
@@ -53,13 +54,13 @@ class MaxPool2d(_Pool2d):
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         shape = (len(x), *self.output_shape(x.shape[1:]))  # (N, Ho, Wo, C)
         y, place = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
-        pooling.max_forward(np.ascontiguousarray(x), y, place, *self._window)
+        launch(pooling.max_forward, contiguous(x), y, place, *self._window)
         return y, (x.shape, place)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
         shape, place = cache
         dx = ctx.empty(shape, dy.dtype)  # (N, H, W, C)
-        pooling.max_backward(np.ascontiguousarray(dy), place, dx, *self._window)
+        launch(pooling.max_backward, contiguous(dy), place, dx, *self._window)
         return dx
 
     def kink_distance(self, x: Array, ctx: Context) -> float:
@@ -97,12 +98,12 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:
         y = ctx.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)  # (N, Ho, Wo, C)
-        pooling.average_forward(np.ascontiguousarray(x), y, *self._window)
+        launch(pooling.average_forward, contiguous(x), y, *self._window)
         return y, x.shape
 
     def backward(self, dy: Array, cache: Shape, ctx: Context, need_dx: bool = True) -> Array:
         dx = ctx.empty(cache, dy.dtype)  # (N, H, W, C)
-        pooling.average_backward(np.ascontiguousarray(dy), dx, *self._window)
+        launch(pooling.average_backward, contiguous(dy), dx, *self._window)
         return dx
 
 
@@ -123,13 +124,13 @@ class GlobalAvgPool(Layer):
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:
         N, H, W, C = x.shape
         y = ctx.empty((N, C), x.dtype)
-        np.mean(x.reshape(N, H * W, C), axis=1, out=y)
+        launch(pooling.mean_forward, x.reshape(N, H * W, C), y)
         return y, x.shape
 
     def backward(self, dy: Array, cache: Shape, ctx: Context, need_dx: bool = True) -> Array:
         N, H, W, C = cache
         dx = ctx.empty(cache, dy.dtype)
-        dx[...] = (dy / (H * W)).reshape(N, 1, 1, C)
+        launch(pooling.mean_backward, dy, dx.reshape(N, H * W, C))
         return dx
 
     def output_shape(self, shape: Shape) -> Shape:

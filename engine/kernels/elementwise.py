@@ -99,11 +99,17 @@ def bias_relu_backward(y, dy, dx, db):
 
 
 @jit
+def half_word(words, e):
+    """16 of 128 random bits: the low half of word e, or from e = 4 on the high half of word e - 4."""
+    return words[e] & _HALF if e < 4 else words[e - 4] >> _SHIFT
+
+
+@jit
 def dropout_forward(x, y, mask, threshold, scale, first, k0, k1):
     """y = x * scale where the element's random number reaches `threshold` (of 2^16), else 0; x, y, mask (N, n).
 
-    Element e of the batch's sample s uses 16 bits of philox at counter (e // 8, s): the low half of word e % 8, or the
-    high half of word e % 8 - 4. So chunks do not matter.
+    Element e of the batch's sample s uses 16 bits of philox at counter (e // 8, s), the half word e % 8. So chunks do not
+    matter.
     """
     samples, n = x.shape
     for s in range(samples):
@@ -112,9 +118,9 @@ def dropout_forward(x, y, mask, threshold, scale, first, k0, k1):
             e = 8 * block
             for i in range(4):
                 if e + i < n:
-                    mask[s, e + i] = (words[i] & _HALF) >= threshold
+                    mask[s, e + i] = half_word(words, i) >= threshold
                 if e + i + 4 < n:
-                    mask[s, e + i + 4] = (words[i] >> _SHIFT) >= threshold
+                    mask[s, e + i + 4] = half_word(words, i + 4) >= threshold
         for e in range(n):
             y[s, e] = x[s, e] * (scale * mask[s, e])
 

@@ -10,6 +10,34 @@ from engine.key import philox
 _ZERO, _WORD, _TOP = np.uint64(0), np.uint64(32), np.uint64(31)
 
 
+def scale(pixels, x, factor, shift):
+    """x (n, C) = factor p - shift: pixels (n, C) uint8, factor and shift (C,)."""
+    np.multiply(pixels, factor, out=x)
+    np.subtract(x, shift, out=x)
+
+
+def centre(x, mean):
+    """x (N, D) -= mean (D,)."""
+    np.subtract(x, mean, out=x)
+
+
+@jit
+def contrast_of(total, squares, D, norm):
+    """An image's mean, and norm / ||p - mean p|| (0 where all are equal), from the sum of its D pixels and of their squares."""
+    spread = D * squares - total * total
+    return total / D, norm / math.sqrt(spread / D) if spread > 0 else 0.0
+
+
+@jit
+def place_of(sample, padding, k0, k1):
+    """Where a sample's window begins, row and column, and whether it is reflected; see `crop_flip`."""
+    words = philox(_ZERO, np.uint64(sample), _ZERO, _ZERO, k0, k1)
+    places = np.uint64(2 * padding + 1)
+    top = np.int64((words[0] * places) >> _WORD) - padding
+    left = np.int64((words[1] * places) >> _WORD) - padding
+    return top, left, words[2] >> _TOP == 1
+
+
 @jit
 def contrast(pixels, x, norm):
     """x (N, D) = norm (p - mean p) / ||p - mean p|| for each row p of pixels (N, D) uint8; a row of one value gives 0.
@@ -23,11 +51,9 @@ def contrast(pixels, x, norm):
             p = np.int64(pixels[n, d])
             total += p
             squares += p * p
-        spread = D * squares - total * total
-        scale = norm / math.sqrt(spread / D) if spread > 0 else 0.0
-        mean = total / D
+        mean, factor = contrast_of(total, squares, D, norm)
         for d in range(D):
-            x[n, d] = (pixels[n, d] - mean) * scale
+            x[n, d] = (pixels[n, d] - mean) * factor
 
 
 @jit
@@ -39,12 +65,8 @@ def crop_flip(x, y, padding, first, k0, k1):
     reflection, left to right. So chunks do not matter.
     """
     N, H, W, C = x.shape
-    places = np.uint64(2 * padding + 1)
     for n in range(N):
-        words = philox(_ZERO, np.uint64(first + n), _ZERO, _ZERO, k0, k1)
-        top = np.int64((words[0] * places) >> _WORD) - padding
-        left = np.int64((words[1] * places) >> _WORD) - padding
-        flip = words[2] >> _TOP == 1
+        top, left, flip = place_of(first + n, padding, k0, k1)
         for i in range(H):
             h = i + top
             for j in range(W):

@@ -31,6 +31,13 @@ def patches_forward(x, p, kernel, stride, padding):
 
 
 @jit
+def window_at(start, stride, count):
+    """Which of `count` windows begins `start` pixels into the padded image; -1 if none does."""
+    i, rest = divmod(start, stride)
+    return i if rest == 0 and 0 <= i < count else -1
+
+
+@jit
 def patches_backward(dp, dx, kernel, stride, padding):
     """dp (N, Ho, Wo, k * k * C) -> dx (N, H, W, C): a pixel's gradient is the sum over the windows that hold it."""
     N, H, W, C = dx.shape
@@ -41,12 +48,12 @@ def patches_backward(dp, dx, kernel, stride, padding):
                 for c in range(C):
                     dx[n, h, w, c] = 0
                 for a in range(kernel):
-                    i, rest = divmod(h + padding - a, stride)
-                    if rest != 0 or i < 0 or i >= Ho:
+                    i = window_at(h + padding - a, stride, Ho)
+                    if i < 0:
                         continue
                     for b in range(kernel):
-                        j, rest = divmod(w + padding - b, stride)
-                        if rest != 0 or j < 0 or j >= Wo:
+                        j = window_at(w + padding - b, stride, Wo)
+                        if j < 0:
                             continue
                         start = (a * kernel + b) * C
                         for c in range(C):

@@ -121,3 +121,27 @@ def average_backward(dy, dx, kernel, stride, padding):
                         area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
                         for c in range(C):
                             dx[n, h, w, c] += dy[n, i, j, c] / area
+
+
+@jit
+def mean_forward(x, y):
+    """y (N, C): the mean of x (N, P, C) over the pixels."""
+    N, P, C = x.shape
+    for n in range(N):
+        for c in range(C):
+            y[n, c] = 0
+        for p in range(P):
+            for c in range(C):
+                y[n, c] += x[n, p, c]
+        for c in range(C):
+            y[n, c] /= P
+
+
+@jit
+def mean_backward(dy, dx):
+    """dx (N, P, C) = dy (N, C) / P for every pixel."""
+    N, P, C = dx.shape
+    for n in range(N):
+        for p in range(P):
+            for c in range(C):
+                dx[n, p, c] = dy[n, c] / P

@@ -210,14 +210,15 @@ def test_test_images_are_never_augmented(small):
 def test_preprocessed_images_are_cropped_and_every_step_draws_anew(small):
     t = trainer(threads=1, chunk=60, augment=True, preprocessing="standard", batch_size=60)  # a batch is one chunk
     given, seen = [], []
-    apply = t.augmentation
+    once = t.take.once
+    apply = once.augmentation
 
     def watched(x, ctx):
         given.append(x.copy())
         seen.append(apply(x, ctx).copy())
         return seen[-1]
 
-    t.augmentation = watched
+    once.augmentation = watched
     images = t.dataset.train_images
     t._train(np.arange(60))
     t._train(np.arange(60))

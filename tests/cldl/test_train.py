@@ -153,6 +153,16 @@ def test_a_loss_that_is_not_a_number_names_the_step_the_layers_and_the_checkpoin
     assert printed.err.count("\n") == 1
 
 
+def test_a_run_says_on_which_device_and_in_which_precision_it_trained(whole):
+    config = json.loads((whole / "config.json").read_text())
+    assert (config["device"], config["precision"]) == ("cpu", "float32")
+
+
+def test_a_step_on_the_cpu_is_not_explained_as_one_on_the_gpu(capsys):
+    assert command("mnist_nin", "--explain", "--device", "cuda") == 2
+    assert "--explain looks at a step on the CPU: leave --device out" in capsys.readouterr().err
+
+
 WRONG = {
     "an unknown recipe": ["mnist_nim"],
     "no recipe": [],

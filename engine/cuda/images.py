@@ -1,0 +1,92 @@
+"""From the bytes of a data set to a batch of images; see engine.kernels.images."""
+
+import numpy as np
+from numba import cuda, int64
+
+from engine.cuda.launching import THREADS, each, send
+from engine.kernels.images import contrast_of, place_of
+from engine.key import child
+
+_ZERO = np.uint64(0)
+
+
+def gather(source, index, to):
+    """to (N, D) = the rows `index` (N,) of source (n, D)."""
+    each(_gather, to.size, source, index, to)
+
+
+def scale(pixels, x, factor, shift):
+    each(_scale, x.size, pixels, x, factor, shift)
+
+
+def contrast(pixels, x, norm):
+    send(_contrast, len(x), pixels, x, norm)
+
+
+def centre(x, mean):
+    each(_centre, x.size, x, mean)
+
+
+def crop_flip(x, y, padding, first, key, draw):
+    """As on the CPU; for `key` and `draw` see engine.cuda.elementwise.dropout_forward."""
+    each(_crop_flip, y.size, x, y, padding, first, key, draw)
+
+
+@cuda.jit
+def _gather(source, index, to):
+    D = to.shape[1]
+    for e in range(cuda.grid(1), to.size, cuda.gridsize(1)):
+        to[e // D, e % D] = source[index[e // D], e % D]
+
+
+@cuda.jit
+def _scale(pixels, x, factor, shift):
+    C = x.shape[1]
+    for e in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        r, c = e // C, e % C
+        x[r, c] = pixels[r, c] * factor[c] - shift[c]
+
+
+@cuda.jit
+def _centre(x, mean):
+    D = x.shape[1]
+    for e in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        x[e // D, e % D] -= mean[e % D]
+
+
+@cuda.jit
+def _contrast(pixels, x, norm):
+    """A block an image; the sums are whole numbers, so their order does not matter."""
+    totals = cuda.shared.array(THREADS, int64)
+    squares = cuda.shared.array(THREADS, int64)
+    n, t, D = cuda.blockIdx.x, cuda.threadIdx.x, pixels.shape[1]
+    totals[t] = 0
+    squares[t] = 0
+    for d in range(t, D, THREADS):
+        p = np.int64(pixels[n, d])
+        totals[t] += p
+        squares[t] += p * p
+    half = THREADS // 2
+    while half > 0:
+        cuda.syncthreads()
+        if t < half:
+            totals[t] += totals[t + half]
+            squares[t] += squares[t + half]
+        half //= 2
+    cuda.syncthreads()
+    mean, factor = contrast_of(totals[0], squares[0], D, norm)
+    for d in range(t, D, THREADS):
+        x[n, d] = (pixels[n, d] - mean) * factor
+
+
+@cuda.jit
+def _crop_flip(x, y, padding, first, key, draw):
+    _, H, W, C = x.shape
+    k0, k1 = child(np.uint64(draw), _ZERO, key[0], key[1])
+    for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        c, pixel = e % C, e // C
+        n, i, j = pixel // (H * W), pixel // W % H, pixel % W
+        top, left, flip = place_of(first + n, padding, k0, k1)
+        h, w = i + top, (W - 1 - j if flip else j) + left
+        inside = 0 <= h < H and 0 <= w < W
+        y[n, i, j, c] = x[n, h, w, c] if inside else x.dtype.type(0)

@@ -1,0 +1,105 @@
+"""One step of an optimiser for all parameters in one launch; see engine.kernels.updates."""
+
+import math
+
+from numba import cuda, float64
+
+from engine.cuda.launching import THREADS, each, send
+from engine.kernels.updates import adamw_element, column_scale, sgd_element
+
+
+def sgd(w, g, v, starts, rates, decays, numbers, nesterov):
+    each(_sgd, w.size, w, g, v, starts, rates, decays, numbers, nesterov)
+
+
+def adamw(w, g, m, s, starts, rates, decays, numbers, beta2, epsilon):
+    each(_adamw, w.size, w, g, m, s, starts, rates, decays, numbers, beta2, epsilon)
+
+
+def divide_by_norm(w, starts, decays, numbers):
+    send(_divide_by_norm, 1, w, starts, decays, numbers)
+
+
+def limit_columns(w, limit, numbers):
+    send(_limit_columns, w.shape[1], w, limit, numbers)
+
+
+@cuda.jit(device=True)
+def _owner(starts, i):
+    """The parameter that element i of the flat buffer belongs to: the last one that starts at i or before."""
+    low, high = 0, len(starts) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if starts[middle] <= i:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@cuda.jit
+def _sgd(w, g, v, starts, rates, decays, numbers, nesterov):
+    real = w.dtype.type
+    if math.isnan(numbers[0]):
+        return
+    momentum = real(numbers[2])
+    for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
+        p = _owner(starts, i)
+        rate, decay = real(numbers[0] * rates[p]), real(numbers[1] * decays[p])
+        w[i], v[i] = sgd_element(w[i], g[i], v[i], rate, momentum, nesterov, decay)
+
+
+@cuda.jit
+def _adamw(w, g, m, s, starts, rates, decays, numbers, beta2, epsilon):
+    real = w.dtype.type
+    if math.isnan(numbers[0]):
+        return
+    beta1, correction1, correction2 = real(numbers[2]), real(numbers[3]), real(numbers[4])
+    for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
+        p = _owner(starts, i)
+        rate, decay = real(numbers[0] * rates[p]), real(numbers[1] * decays[p])
+        w[i], m[i], s[i] = adamw_element(
+            w[i], g[i], m[i], s[i], rate, beta1, beta2, correction1, correction2, epsilon, decay
+        )
+
+
+@cuda.jit
+def _divide_by_norm(w, starts, decays, numbers):
+    sums = cuda.shared.array(THREADS, float64)
+    t = cuda.threadIdx.x
+    total = 0.0
+    for p in range(len(decays)):
+        if decays[p] > 0:
+            for i in range(starts[p] + t, starts[p + 1], THREADS):
+                total += float(w[i]) * float(w[i])
+    sums[t] = total
+    half = THREADS // 2
+    while half > 0:
+        cuda.syncthreads()
+        if t < half:
+            sums[t] += sums[t + half]
+        half //= 2
+    if t == 0:
+        numbers[1] /= max(math.sqrt(sums[0]), 1e-30)
+
+
+@cuda.jit
+def _limit_columns(w, limit, numbers):
+    """A block a column."""
+    sums = cuda.shared.array(THREADS, float64)
+    t, d = cuda.threadIdx.x, cuda.blockIdx.x
+    total = 0.0
+    for i in range(t, w.shape[0], THREADS):
+        total += float(w[i, d]) * float(w[i, d])
+    sums[t] = total
+    half = THREADS // 2
+    while half > 0:
+        cuda.syncthreads()
+        if t < half:
+            sums[t] += sums[t + half]
+        half //= 2
+    cuda.syncthreads()
+    if not math.isnan(numbers[0]):
+        scale = column_scale(sums[0], limit)
+        for i in range(t, w.shape[0], THREADS):
+            w[i, d] *= scale

@@ -1,0 +1,95 @@
+"""Every kernel compiled to PTX for a real architecture, no device or driver needed; a line of JSON: {case: PTX, or the error}.
+
+What the simulator does not see is seen here: types, functions that CUDA lacks, the size of shared memory. numba-cuda asks the
+device for its architecture when one function calls another, and looks for a compiler of CUDA C that nothing here needs; both
+questions are answered here.
+"""
+
+import json
+import os
+import sys
+import traceback
+from types import SimpleNamespace
+
+ARCHITECTURE = (9, 0)  # Hopper
+os.environ["NUMBA_FORCE_CUDA_CC"] = "{}.{}".format(*ARCHITECTURE)
+
+import numpy as np  # noqa: E402 - after the architecture
+from numba import cuda, typeof, void  # noqa: E402
+from numba.cuda import cuda_paths, dispatcher  # noqa: E402
+
+from tests.cuda import stand_in  # noqa: E402
+
+cupy = stand_in.install()
+
+from engine.cuda import elementwise  # noqa: E402 - after the stand-in
+from engine.device import launch  # noqa: E402
+from tests.cuda.cases import cases, on_gpu_arguments  # noqa: E402
+
+dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=ARCHITECTURE)
+cuda_paths._get_nvrtc_path = lambda: None
+compiled: list[str] = []
+known: dict[tuple, str] = {}  # by kernel and types
+
+
+def record(kernel, configuration):
+    """In the place of `kernel[configuration]`: compile for these arguments."""
+
+    def compile_for(*arguments):
+        types = [typeof(tuple(map(plain, a)) if isinstance(a, tuple) else plain(a)) for a in arguments]
+        form = kernel.py_func, *types
+        if form not in known:
+            known[form], _ = cuda.compile(kernel.py_func, void(*types), device=False, abi="numba", cc=ARCHITECTURE)
+        compiled.append(known[form])
+
+    return compile_for
+
+
+def plain(argument):
+    return np.asarray(argument) if isinstance(argument, np.ndarray) else argument
+
+
+def ptx(run) -> str:
+    """The PTX of all that is launched, or the error."""
+    compiled.clear()
+    try:
+        run()
+    except Exception:
+        return traceback.format_exc(limit=-3)
+    return "\n".join(compiled)
+
+
+def main() -> None:
+    dispatcher.CUDADispatcher.__getitem__ = record
+    found = {}
+    for case in cases():
+        found[case.name] = ptx(lambda case=case: launch(case.kernel, *on_gpu_arguments(case, cupy.asarray)))
+    for name, run in beside().items():
+        found[name] = ptx(run)
+    json.dump(found, sys.stdout)
+
+
+def beside() -> dict:
+    """What has no namesake on the CPU, or is called by others on the GPU alone."""
+    from cldl.cuda.inference import answers
+    from cldl.cuda.loss import stop_unless_finite
+    from engine.cuda.images import gather
+
+    y, dy, b = (cupy.zeros(shape, np.float32) for shape in ((5, 3), (5, 3), (3,)))
+    bytes_, index = cupy.zeros((4, 6), np.uint8), cupy.zeros(3, np.int64)
+    logits = tuple(cupy.zeros((5, 4), np.float32) for _ in range(3))
+    scratch = [cupy.zeros(shape) for shape in ((5, 4, 3), (5, 4), (5, 4))]
+    empty = lambda shape, dtype: cupy.empty(shape, dtype)  # noqa: E731
+    return {
+        "bias_forward": lambda: elementwise.bias_forward(y, b),
+        "bias_relu_forward": lambda: elementwise.bias_relu_forward(y, b),
+        "bias_backward": lambda: elementwise.bias_backward(dy, b, empty),
+        "bias_relu_backward": lambda: elementwise.bias_relu_backward(y, dy, cupy.zeros((5, 3), np.float32), b, empty),
+        "answers": lambda: answers(logits, cupy.zeros(3), 0.5, True, *scratch, cupy.zeros((5, 4), np.int64)),
+        "gather": lambda: gather(bytes_, index, cupy.zeros((3, 6), np.uint8)),
+        "stop_unless_finite": lambda: stop_unless_finite(cupy.zeros((5, 3)), cupy.zeros(3), cupy.zeros(4)),
+    }
+
+
+if __name__ == "__main__":
+    main()

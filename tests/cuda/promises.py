@@ -1,0 +1,110 @@
+"""What a step on the simulated GPU promises beside its numbers; JSON: {promise: "kept", or what went wrong}."""
+
+import json
+import re
+import sys
+import traceback
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.cuda import stand_in
+
+cupy = stand_in.install()
+
+from cldl.recipe import Recipe  # noqa: E402 - after the stand-in
+from cldl.training import DivergedError, Trainer  # noqa: E402
+from engine.context import Context  # noqa: E402
+from engine.cuda.graph import Replayed  # noqa: E402
+from engine.errors import UserError  # noqa: E402
+from layers import Linear  # noqa: E402
+from tests.cuda.trainings import BASE, dataset, network  # noqa: E402
+
+
+def trainer(**values) -> Trainer:
+    return Trainer(BASE.changed(**values), dataset(), device="cuda")
+
+
+def no_update_of_a_loss_that_is_not_finite() -> None:
+    t = trainer()
+    t.network.parameters()[0].value.reshape(-1)[:1].fill(np.nan)
+    before = [cupy.asnumpy(p.value) for p in t.network.parameters()]
+    with pytest.raises(DivergedError):
+        next(t.steps())
+    after = [cupy.asnumpy(p.value) for p in t.network.parameters()]
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after, strict=True))
+    assert t.statistics()[0][3] > 0
+
+
+def too_large_a_batch_is_refused_with_one_that_fits() -> None:
+    cupy.cuda.runtime.memGetInfo = lambda: (9_000, 9_000)
+    with pytest.raises(
+        UserError, match=r"a step of 6 images needs [\d.]+ MiB of the GPU's memory .* is free"
+    ) as refusal:
+        next(trainer(batch_size=6).steps())
+    fits = int(re.search(r"give --batch-size (\d+) or less", str(refusal.value))[1])
+    assert 1 <= fits < 6
+    next(trainer(batch_size=fits).steps())
+    cupy.cuda.runtime.memGetInfo = lambda: (2**30, 2**30)
+
+
+def arrays_on_two_devices_do_not_meet() -> None:
+    with pytest.raises(UserError, match="some arrays are on the CPU and others on the GPU"):
+        Linear(3, 2).forward(cupy.zeros((1, 3), np.float32), Context())
+
+
+def a_graph_is_captured_at_the_second_call_and_replayed_from_then_on() -> None:
+    heard: list[str] = []
+    graph = SimpleNamespace(launch=lambda stream: heard.append("replay"))
+    stream = SimpleNamespace(begin_capture=lambda: heard.append("begin"), end_capture=lambda: graph)
+    work = Replayed(lambda: heard.append("work"), stream)
+    for _ in range(3):
+        work()
+    assert heard == ["work", "begin", "work", "replay", "replay"], heard
+    assert work.reason == ""
+
+
+def a_run_goes_on_on_the_other_device() -> None:
+    lines = []
+    for devices in (("cpu", "cpu"), ("cpu", "cuda")):
+        first, second = (Trainer(BASE, dataset(), threads=1, device=device) for device in devices)
+        next(first.steps())
+        second.restore(*first.state())
+        list(second.steps())
+        lines.append([second.tally.loss, *second.tally.wrong])
+    assert np.allclose(lines[0], lines[1:], rtol=1e-6), lines
+
+
+def images_that_do_not_fit_are_copied_batch_by_batch() -> None:
+    data, losses = dataset(), []
+    for free in (2**30, 2 * data.train_images.nbytes - 1):
+        cupy.cuda.runtime.memGetInfo = lambda free=free: (free, free)
+        t = trainer()
+        cupy.cuda.runtime.memGetInfo = lambda: (2**30, 2**30)
+        list(t.steps())
+        losses.append((t.tally.loss, t.take._images is None))
+    assert losses == [(losses[0][0], False), (losses[0][0], True)], losses
+
+
+PROMISES = {
+    "another device": a_run_goes_on_on_the_other_device,
+    "too many images": images_that_do_not_fit_are_copied_batch_by_batch,
+    "a loss that is not finite": no_update_of_a_loss_that_is_not_finite,
+    "too large a batch": too_large_a_batch_is_refused_with_one_that_fits,
+    "two devices": arrays_on_two_devices_do_not_meet,
+    "replay": a_graph_is_captured_at_the_second_call_and_replayed_from_then_on,
+}
+
+
+def outcome(promise) -> str:
+    try:
+        promise()
+    except Exception:
+        return traceback.format_exc(limit=-4)
+    return "kept"
+
+
+if __name__ == "__main__":
+    Recipe.build = lambda recipe: network()
+    json.dump({name: outcome(promise) for name, promise in PROMISES.items()}, sys.stdout)

@@ -1,0 +1,109 @@
+"""A stand-in for CuPy on NumPy's arrays, so that everything but the device itself can be run without one.
+
+It is strict where CuPy is: arrays of the two kinds do not meet in an operation, and NumPy's functions take its arrays only
+where CuPy has a function of that name. A stream refuses to be captured, as one does that has met a refusing library.
+"""
+
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+
+HAS = {"may_share_memory", "concatenate", "shape"}  # of NumPy's functions that are used, those that CuPy has
+
+
+class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        everything = (*inputs, *out)
+        if any(type(a) is np.ndarray and a.ndim for a in everything):
+            raise TypeError(f"Unsupported type numpy.ndarray in {ufunc.__name__}")
+        plain = [a.view(np.ndarray) if isinstance(a, ndarray) else a for a in inputs]
+        if out:
+            options["out"] = tuple(a.view(np.ndarray) for a in out)
+        result = getattr(ufunc, method)(*plain, **options)
+        return out[0] if out else np.asarray(result).view(ndarray)
+
+    def __array_function__(self, function, types, arguments, options):
+        if function.__name__ not in HAS:
+            raise TypeError(f"CuPy was asked for numpy.{function.__name__}")
+        return super().__array_function__(function, types, arguments, options)
+
+    @property
+    def data(self):
+        return SimpleNamespace(ptr=self.ctypes.data)
+
+    def set(self, host):
+        assert type(host) is np.ndarray
+        assert host.shape == self.shape
+        assert host.dtype == self.dtype
+        assert self.flags.c_contiguous
+        self.view(np.ndarray)[...] = host
+
+
+ndarray.__module__ = "cupy"
+
+
+def asarray(array, dtype=None):
+    return np.array(np.asarray(array), dtype, order="C").view(ndarray)
+
+
+def asnumpy(array):
+    assert isinstance(array, ndarray)
+    return np.array(array.view(np.ndarray))
+
+
+def empty(shape, dtype=np.float64):
+    array = ndarray(shape, dtype)
+    array.view(np.ndarray).reshape(-1).view(np.uint8)[...] = 0xFF  # NaN, so that what is read unwritten shows
+    return array
+
+
+def zeros(shape, dtype=np.float64):
+    array = ndarray(shape, dtype)
+    array.fill(0)
+    return array
+
+
+def matmul(a, b, out=None):
+    assert isinstance(a, ndarray)
+    assert isinstance(b, ndarray)
+    return np.matmul(a, b, out=out)
+
+
+class Stream:
+    ptr = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def synchronize(self):
+        pass
+
+    def begin_capture(self):
+        raise RuntimeError("this stream cannot be captured")
+
+
+def install(free: int = 2**30) -> ModuleType:
+    """Let `import cupy` give the stand-in, on a GPU with so many free bytes."""
+    cupy = ModuleType("cupy")
+    cupy.__spec__ = ModuleSpec("cupy", None)
+    for thing in (ndarray, asarray, asnumpy, empty, zeros, matmul):
+        setattr(cupy, thing.__name__, thing)
+    cupy.ascontiguousarray = asarray
+    cupy.get_default_memory_pool = lambda: SimpleNamespace(free_bytes=lambda: 0)
+    cupy.cuda = SimpleNamespace(
+        Stream=Stream,
+        get_current_stream=Stream,
+        Device=lambda: SimpleNamespace(id=0),
+        runtime=SimpleNamespace(
+            getDeviceCount=lambda: 1,
+            getDeviceProperties=lambda device: {"name": b"simulated GPU"},
+            memGetInfo=lambda: (free, free),
+        ),
+    )
+    sys.modules["cupy"] = cupy
+    return cupy

@@ -1,0 +1,168 @@
+"""What only a real GPU can show; skipped, with a count, where there is none (`make test-gpu`).
+
+Under NUMBA_ENABLE_CUDASIM=1 and NUMBA_DISABLE_JIT=1 the same claims are tried on the stand-in, so that they are known to run.
+"""
+
+import os
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from cldl.gradcheck_cases import LAYERS
+from cldl.training import Trainer
+from engine.context import Context
+from engine.device import choose, on_cpu
+from engine.errors import UserError
+from engine.key import Key
+from engine.parameters import cast
+from tests.cuda.cases import cases, difference
+from tests.cuda.trainings import BASE, TRAININGS, dataset, network
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+
+
+def missing() -> str:
+    try:
+        choose("cuda")
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(missing()), reason=missing() or "a GPU is here")]
+real_only = pytest.mark.skipif(SIMULATED, reason="nothing that is simulated")
+CASES = {case.name: case for case in cases()}
+TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}  # of a layer's outputs and gradients, relative to the largest
+ROUNDING = {"float32": 2e-6, "tf32": 2e-3, "bf16": 2e-2}  # of a product, relative to the largest
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr("cldl.recipe.Recipe.build", lambda recipe: network())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_kernel_does_what_it_does_on_the_cpu(name):
+    import cupy
+
+    assert difference(CASES[name], cupy.asarray, cupy.asnumpy) <= CASES[name].ulps
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", sorted(set(LAYERS) - {"Network"}))
+def test_a_layer_and_its_gradients_are_those_of_the_cpu(name, seed, real):
+    """The CPU's are held against differences; agreeing with them to rounding is as good."""
+    rng = np.random.default_rng(seed)
+    layer, shape, samples = LAYERS[name](lambda low, high: int(rng.integers(low, high + 1)))
+    cast(layer.parameters(), real)
+    x = rng.normal(size=(samples, *shape)).astype(real)
+    dy = rng.normal(size=(samples, *layer.output_shape(shape))).astype(real)
+    there = through(layer, x, dy, on_gpu=True)
+    here = through(layer, x, dy, on_gpu=False)
+    for a, b in zip(here, there, strict=True):
+        assert np.abs(a - b).max(initial=0) <= TOLERANCE[real] * max(1, np.abs(a).max(initial=0))
+
+
+def through(layer, x, dy, *, on_gpu):
+    """A pass in training: y, dx, and the parameters' gradients, on the CPU."""
+    values = {p: p.value for p in layer.parameters()}
+    key = Key(9)
+    if not on_gpu:
+        ctx = Context(training=True, key=key)
+        y, cache = layer.forward(x, ctx)
+        dx = layer.backward(dy, cache, ctx)
+        return [y.copy(), dx.copy(), *(ctx.gradients()[p] for p in layer.parameters())]
+    import cupy
+
+    from engine.cuda.workers import CudaWorkers
+
+    workers = CudaWorkers(layer.parameters())
+    found = []
+
+    def work(ctx, start, stop):
+        y, cache = layer.forward(cupy.asarray(x), ctx)
+        dx = layer.backward(cupy.asarray(dy), cache, ctx)
+        found.extend(map(cupy.asnumpy, (y, dx)))
+
+    workers.run(len(x), work, training=True, key=key)
+    gradients = [cupy.asnumpy(workers.gradients.views[p]) for p in layer.parameters()]
+    for p, value in values.items():
+        p.value = value
+    return [*found, *gradients]
+
+
+@pytest.mark.parametrize("precision", ["float32", *(() if find_spec("nvmath") is None else ("tf32", "bf16"))])
+@pytest.mark.parametrize("form", ["plain", "bias", "relu", "added", "transposed"])
+@pytest.mark.parametrize("shape", [(128, 96, 64), (37, 25, 10), (5, 1, 3)])
+def test_a_product_is_that_of_float64_to_its_precision(precision, form, shape):
+    import cupy
+
+    from engine.cuda.products import choose_products
+
+    n, K, D = shape
+    rng = np.random.default_rng(0)
+    A, B, C, b = (rng.normal(size=s).astype(np.float32) for s in ((n, K), (K, D), (n, D), (D,)))
+    a, bb, c = map(cupy.asarray, (A, B, C))
+    if form == "transposed":
+        a, bb = cupy.asarray(np.ascontiguousarray(A.T)).T, cupy.asarray(np.ascontiguousarray(B.T)).T
+    bias = cupy.asarray(b) if form in ("bias", "relu") else None
+    choose_products(precision).multiply(a, bb, c, bias=bias, relu=form == "relu", add=form == "added")
+    expected = A.astype(float) @ B
+    expected = {"bias": expected + b, "relu": np.maximum(expected + b, 0), "added": C + expected}.get(form, expected)
+    assert np.abs(cupy.asnumpy(c) - expected).max() <= ROUNDING[precision] * max(1, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_training_is_that_of_the_cpu_to_rounding(name):
+    here, there = trained(name, "cpu"), trained(name, "cuda")
+    assert np.allclose(here.tally.loss, there.tally.loss, rtol=1e-4)
+    for p, q in zip(here.network.parameters(), there.network.parameters(), strict=True):
+        assert np.allclose(p.value, on_cpu(q.value), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_two_runs_have_the_same_bits(name):
+    assert same(trained(name, "cuda"), trained(name, "cuda"))
+
+
+def test_a_run_that_is_stopped_and_resumed_has_the_bits_of_one_that_is_not():
+    whole, first, second = (Trainer(BASE, dataset(), device="cuda") for _ in range(3))
+    list(whole.steps())
+    next(first.steps())
+    second.restore(*first.state())
+    list(second.steps())
+    assert same(whole, second)
+
+
+def test_an_evaluation_between_two_steps_changes_nothing():
+    plain, disturbed = (Trainer(BASE, dataset(), device="cuda") for _ in range(2))
+    list(plain.steps())
+    for _ in disturbed.steps():
+        disturbed.evaluate()
+    assert same(plain, disturbed)
+
+
+@real_only
+@pytest.mark.skipif(find_spec("nvmath") is None, reason="CuPy's products cannot be captured: needs nvmath-python")
+def test_a_step_is_replayed_as_a_graph_with_the_bits_of_plain_launches(monkeypatch):
+    replayed = trained("AdamW", "cuda")
+    form = next(f for (n, _), f in replayed.take.forms.items() if n == 4).replayed
+    assert form.reason == ""
+    assert form.graph is not None
+    monkeypatch.setattr("engine.cuda.graph.Replayed._capture", lambda self: None)
+    assert same(replayed, trained("AdamW", "cuda"))
+
+
+def trained(name: str, device: str) -> Trainer:
+    trainer = Trainer(TRAININGS[name], dataset(), seed=3, threads=1, device=device)
+    for _ in range(3):  # over the same samples: the graph of a whole batch is replayed several times
+        list(trainer.steps())
+        trainer.step = 0
+    return trainer
+
+
+def same(a: Trainer, b: Trainer) -> bool:
+    pairs = zip(a.network.parameters(), b.network.parameters(), strict=True)
+    return a.tally.loss == b.tally.loss and all(np.array_equal(on_cpu(p.value), on_cpu(q.value)) for p, q in pairs)

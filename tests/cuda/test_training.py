@@ -1,0 +1,57 @@
+"""A whole training on a simulated GPU: the same losses, answers and weights as on the CPU, to rounding."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cuda.programs import SIMULATED, output
+from tests.cuda.trainings import TRAININGS
+
+ROUNDING = 3e-6  # relative, of a few steps in float32
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_training_on_the_simulated_gpu_is_training_on_the_cpu(name):
+    here, there = (output("trainings", device, simulated=device == "cuda")[name] for device in ("cpu", "cuda"))
+    assert np.allclose(here["steps"], there["steps"], rtol=ROUNDING)
+    assert np.allclose(here["test"], there["test"], rtol=ROUNDING)
+    assert here["dead"] == there["dead"]
+    assert here["weights"].keys() == there["weights"].keys()
+    for weight, values in here["weights"].items():
+        assert np.allclose(values, there["weights"][weight], rtol=ROUNDING, atol=ROUNDING), weight
+
+
+def test_a_step_that_cannot_be_captured_is_launched_plainly_and_says_why():
+    graphs = output("trainings", "cuda", simulated=True)["AdamW"]["graphs"]
+    assert graphs == {"4": ["this stream cannot be captured", False], "2": ["this stream cannot be captured", False]}
+
+
+def test_the_place_of_the_work_has_a_name():
+    assert output("trainings", "cpu")["SGD"]["place"] == "CPU, 1 thread"
+    there = output("trainings", "cuda", simulated=True)["SGD"]["place"]
+    assert there == "simulated GPU, products in float32 by Blas"
+
+
+PROMISES = [
+    "a loss that is not finite", "too large a batch", "too many images", "two devices", "another device", "replay",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_what_else_a_step_on_the_gpu_promises(name):
+    assert output("promises", simulated=True)[name] == "kept"
+
+
+def test_every_layer_and_every_product_is_that_of_the_cpu_on_the_simulated_gpu():
+    """A part of what `make test-gpu` asks of a real one, cuBLASLt's place taken by a stand-in too."""
+    claims = ["-k", "a_layer or a_product or test_a_run_that", "-p", "no:cacheprovider", "-q"]
+    command = [sys.executable, "-m", "pytest", "tests/cuda/test_on_gpu.py", *claims]
+    environment = {**os.environ, **SIMULATED}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert run.returncode == 0, run.stdout
+    assert " passed" in run.stdout
+    assert "skipped" not in run.stdout

@@ -1,0 +1,100 @@
+"""Everything that is to be done on a machine with a GPU, in one go of nine minutes, whatever fails on the way.
+
+python tools/gpu_visit.py FOLDER [--data PATH] [--minutes 9]
+
+Into FOLDER go a log for each part, the benchmark's rows as JSON, and summary.txt, which is printed at the end. A part that takes
+longer than its share is stopped, and what it has said until then is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PYTHON = sys.executable
+SEEDS = range(5)
+
+
+def parts(folder: Path, data: list[str]) -> list[tuple[str, float, list[str]]]:
+    """Name, share of the time in seconds of nine minutes, command; what matters most comes first."""
+    train = [PYTHON, "-m", "cldl.train", "mnist_nin", "--device", "cuda", *data]
+    schedule = ["--batch-size", "128", "--epochs", "10"]
+    versions = (
+        "import cupy, numba, numpy; from numba import cuda; cupy.show_config(); print(numba.__version__, cuda.__file__)"
+    )
+    runs = [
+        (f"train seed {seed}", 40.0, [*train, *schedule, "--seed", str(seed), "--run", str(folder / f"seed{seed}")])
+        for seed in SEEDS
+    ]
+    bench = [PYTHON, "-m", "benchmarks.gpu", "--json", str(folder / "rows.json"), "--rounds", "6"]
+    return [
+        ("gpu", 10, ["nvidia-smi"]),
+        ("versions", 20, [PYTHON, "-c", versions]),
+        (
+            "tests",
+            150,
+            [PYTHON, "-m", "pytest", "-q", "-m", "gpu", "tests/cuda", "-p", "no:cacheprovider", "--tb=short"],
+        ),
+        ("train", 40, [*train, "--epochs", "1", "--run", str(folder / "one")]),
+        ("bench", 100, [*bench, "--batch", "128", "--precision", "float32", "tf32"]),
+        (
+            "bench large",
+            60,
+            [*bench[:-4], "--json", str(folder / "large.json"), "--batch", "1024", "--precision", "tf32"],
+        ),
+        *runs,
+    ]
+
+
+def visit(folder: Path, minutes: float, data: list[str]) -> str:
+    """Do all parts; the summary."""
+    folder.mkdir(parents=True, exist_ok=True)
+    end, lines = time.monotonic() + 60 * minutes, []
+    for name, share, command in parts(folder.resolve(), data):
+        left = min(share * minutes / 9, end - time.monotonic())
+        status, seconds, said = attempt(command, folder / f"{name.replace(' ', '_')}.log", left)
+        lines.append(f"{name:14} {status:12} {seconds:6.1f} s  {said}")
+        print(lines[-1], flush=True)
+    summary = "\n".join(lines) + "\n"
+    (folder / "summary.txt").write_text(summary)
+    return summary
+
+
+def attempt(command: list[str], log: Path, seconds: float) -> tuple[str, float, str]:
+    """Run a command; how it ended, how long it took, and the last line that it said."""
+    began = time.monotonic()
+    if seconds < 1:
+        return "no time left", 0.0, ""
+    with log.open("w") as file:
+        try:
+            environment = {**os.environ, "PYTHONUNBUFFERED": "1", "CI": "1"}
+            run = subprocess.run(
+                command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT, timeout=seconds
+            )
+            status = "done" if run.returncode == 0 else f"status {run.returncode}"
+        except subprocess.TimeoutExpired:
+            status = "stopped"
+        except OSError as error:
+            status = f"failed: {error.strerror}"
+    said = log.read_text(errors="replace").strip().splitlines() or [""]
+    return status, time.monotonic() - began, said[-1][:120]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; always 0, the summary says what failed."""
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("folder", type=Path, help="where logs and results go")
+    p.add_argument("--data", help="MNIST's folder, where there is no network")
+    p.add_argument("--minutes", type=float, default=9.0)
+    options = p.parse_args(argv)
+    visit(options.folder, options.minutes, ["--data", options.data] if options.data else [])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import functools
 import json
-import platform
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from benchmarks.row import WORK, Engine, Row
 from cldl.commands import guarded, parser, whole
 from cldl.display import Display
 from cldl.explain import explain, step_flops
+from cldl.runs import processor
 from engine.errors import UserError
 from engine.workers import available_threads
 
@@ -160,15 +160,6 @@ def torch(folder: Path, options: argparse.Namespace, layout: str = "channels_las
     """A worker with PyTorch."""
     name, module = f"PyTorch {mode} {layout}", "benchmarks.torch_engine"
     return Worker(name, options.torch_python, module, folder, layout, mode, threads=options.threads)
-
-
-def processor() -> str:
-    """What the system calls the processor."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -42,8 +42,7 @@ class Objective:
         """The loss of scores, M arrays (N, K), and its gradient; `samples` as in `cldl_loss`."""
         if self.loss == "hinge":
             return hinge_loss(logits, labels, self.weights, samples=samples)
-        exponent = 0.0 if self.loss == "softmax" else self.exponent
-        return cldl_loss(logits, labels, self.weights, exponent, self.through_companions, samples=samples)
+        return cldl_loss(logits, labels, self.weights, self.g, self.through_companions, samples=samples)
 
     def into(
         self,

@@ -45,7 +45,7 @@ class Run:
             "sources": dict(recipe.sources),
             **choices,
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-            "machine": _processor(),
+            "machine": processor(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         write_json(make_folder(folder) / "config.json", config)
@@ -128,7 +128,7 @@ def newest_folder(recipe: str) -> Path:
     return found[-1]
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name, as far as the system tells it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

@@ -24,7 +24,8 @@ from engine.parameters import Parameter
 
 Array = np.ndarray
 ALGORITHMS = ("auto", "patches", "fourier")
-TRANSFORM_COST = 35  # multiply-adds of a matrix product that take as long as a point's share of one FFT pass; measured
+TRANSFORM_COST = 35  # multiply-adds of a product that take as long as a point's share of an FFT pass; measured, before
+# transforms stayed in registers: they are cheaper now
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from engine.device import launch, module_of
 from engine.kernels import updates
 from engine.parameters import Flat, Parameter
 
+NUMBERS = 5  # of a step: rate, decay, momentum, two corrections; behind them a rate for each parameter
+
 
 class Optimiser:
     """What both rules share: the parameters, the penalty, the number of steps taken, and a state to store.
@@ -56,7 +58,7 @@ class Optimiser:
         if self.penalty == "norm" and self.decay:
             launch(updates.divide_by_norm, self.weights.buffer, self._starts, self._decays, numbers)
         state = [self.state[slot].buffer for slot in self.slots]
-        rates = numbers[-len(self.parameters) :]
+        rates = numbers[NUMBERS:]
         self._update(self.weights.buffer, gradients.buffer, *state, self._starts, rates, self._decays, numbers)
         for p in self.parameters:
             if p.max_norm < math.inf:

@@ -96,11 +96,10 @@ def _accumulate(X, E, G, n, begun, none):
         _add(X, real, 1, X, imaginary, x_both, n * C)
         _add(E, re, 1, E, im, e_both, n * D)
         _add(E, re, -1, E, im, e_rest, n * D)
-        for part in range(3):
-            at = g + part * C * D
-            A, a = (x_both, 0) if part == 0 else (X, real) if part == 1 else (X, imaginary)
-            B, b = (E, re) if part == 0 else (e_rest, 0) if part == 1 else (e_both, 0)
-            product(A, a, 1, C, B, b, D, Z, at if begun else 0, z_step, G, at, D, C, n, D, none)
+        z, hop = (g, C * D) if begun else (0, 0)
+        product(x_both, 0, 1, C, E, re, D, Z, z, z_step, G, g, D, C, n, D, none)
+        product(X, real, 1, C, e_rest, 0, D, Z, z + hop, z_step, G, g + C * D, D, C, n, D, none)
+        product(X, imaginary, 1, C, e_both, 0, D, Z, z + 2 * hop, z_step, G, g + 2 * C * D, D, C, n, D, none)
     keep(x_sum)
     keep(e_sum)
     keep(e_difference)

@@ -39,14 +39,13 @@ def product(A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, n,
         width = (vectors - j + panels - panel - 1) // (panels - panel)  # 6 vectors are 3 and 3, 10 are 4, 3 and 3
         b_at, z_at, c_at = b + j * LANES, z + j * LANES, c + j * LANES
         r = 0
-        while r < n:
-            left = n - r
-            rows = 6 if left >= 6 else 4 if left >= 4 else 2 if left >= 2 else 1
-            _tile(
-                rows, width, A, a + r * row_step, row_step, k_step, B, b_at, b_step,
-                Z, z_at + r * z_step, z_step, C, c_at + r * c_step, c_step, K, floor,
-            )  # fmt: skip
-            r += rows
+        for rows in HEIGHTS:
+            while n - r >= rows:
+                _tile(
+                    rows, width, A, a + r * row_step, row_step, k_step, B, b_at, b_step,
+                    Z, z_at + r * z_step, z_step, C, c_at + r * c_step, c_step, K, floor,
+                )  # fmt: skip
+                r += rows
         j += width
 
 

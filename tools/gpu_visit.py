@@ -31,7 +31,9 @@ def parts(folder: Path, data: list[str]) -> list[tuple[str, float, list[str]]]:
         (f"train seed {seed}", 40.0, [*train, *schedule, "--seed", str(seed), "--run", str(folder / f"seed{seed}")])
         for seed in SEEDS
     ]
-    bench = [PYTHON, "-m", "benchmarks.gpu", "--json", str(folder / "rows.json"), "--rounds", "6"]
+    bench = [PYTHON, "-m", "benchmarks.gpu", "--rounds", "6"]
+    small = ["--json", str(folder / "rows.json"), "--batch", "128", "--precision", "float32", "tf32"]
+    large = ["--json", str(folder / "large.json"), "--batch", "1024", "--precision", "tf32"]
     return [
         ("gpu", 10, ["nvidia-smi"]),
         ("versions", 20, [PYTHON, "-c", versions]),
@@ -41,12 +43,8 @@ def parts(folder: Path, data: list[str]) -> list[tuple[str, float, list[str]]]:
             [PYTHON, "-m", "pytest", "-q", "-m", "gpu", "tests/cuda", "-p", "no:cacheprovider", "--tb=short"],
         ),
         ("train", 40, [*train, "--epochs", "1", "--run", str(folder / "one")]),
-        ("bench", 100, [*bench, "--batch", "128", "--precision", "float32", "tf32"]),
-        (
-            "bench large",
-            60,
-            [*bench[:-4], "--json", str(folder / "large.json"), "--batch", "1024", "--precision", "tf32"],
-        ),
+        ("bench", 100, [*bench, *small]),
+        ("bench large", 60, [*bench, *large]),
         *runs,
     ]
 

@@ -5,7 +5,7 @@ import math
 from numba import cuda, float64
 
 from cldl.loss import companion_weight, margin, slope, softplus, wrong_share
-from engine.cuda.launching import THREADS, send
+from engine.cuda.launching import THREADS, add_up, send
 
 
 def batch_loss(logits, labels, weights, g, through, loss, companion, dlogits, scale):
@@ -52,15 +52,12 @@ def _batch_loss(z, labels, weights, g, through, loss, companion, dz, scale):
 
 @cuda.jit
 def _stop_unless_finite(loss, weights, numbers):
-    bad = cuda.shared.array(THREADS, float64)
+    sums = cuda.shared.array(THREADS, float64)
     t, M = cuda.threadIdx.x, len(weights)
     total = 0.0
     for e in range(t, loss.size, THREADS):
         total += weights[e % M] * loss[e // M, e % M]
-    bad[t] = total
-    cuda.syncthreads()
-    if t == 0:
-        for other in range(1, THREADS):
-            total += bad[other]
-        if not math.isfinite(total):
-            numbers[0] = math.nan
+    sums[t] = total
+    add_up(sums, t)
+    if t == 0 and not math.isfinite(sums[0]):
+        numbers[0] = math.nan

@@ -24,7 +24,7 @@ from engine.cuda.images import gather
 from engine.cuda.workers import CudaWorkers
 from engine.errors import UserError
 from engine.key import Key
-from engine.optimisers import Optimiser
+from engine.optimisers import NUMBERS, Optimiser
 
 Array = Any  # CuPy's
 
@@ -87,7 +87,7 @@ class _Form:
     ) -> None:
         self._objective = objective
         self._pass, self._workers, self._optimiser, self._source = once, workers, optimiser, source
-        N, M, n = samples, once.classifiers, 5 + len(optimiser.parameters)
+        N, M, n = samples, once.classifiers, NUMBERS + len(optimiser.parameters)
         self.images = cupy.empty((N, *once.network.input_shape), np.uint8)
         self._fed = cupy.empty(n + 2 * N, np.int64)  # one copy to the GPU a step
         self._numbers = self._fed[:n].view(np.float64)  # the optimiser's

@@ -51,6 +51,10 @@ _PUBLISHED = {
     **dict.fromkeys(("final_momentum", "momentum_epochs"), DSN + ": one momentum throughout"),
     **dict.fromkeys(("power", "floor", "decay_epochs"), NO_SCHEDULE),
     "warmup": DSN + ": none",
+    "lower_epochs": DSN + ": 50,000 steps of 100 images",
+    **dict.fromkeys(("schedule", "steps"), DSN + ": rate 0.025 for 120,000 steps of 100 images, then 0.0001"),
+    "factor": DSN + ": 0.0001 / 0.025",
+    "epochs": DSN + ": 150,000 steps of 100 images",
 }
 
 CIFAR100_DSN = replace(
@@ -95,10 +99,6 @@ CIFAR100_DSN_PUBLISHED = replace(
     sources={
         **CIFAR100_DSN.sources,
         **_PUBLISHED,
-        "lower_epochs": DSN + ": 50,000 steps of 100 images",
-        **dict.fromkeys(("schedule", "steps"), DSN + ": rate 0.025 for 120,000 steps of 100 images, then 0.0001"),
-        "factor": DSN + ": 0.0001 / 0.025",
-        "epochs": DSN + ": 150,000 steps of 100 images",
     },
 )
 
@@ -134,10 +134,6 @@ MNIST_DSN_PUBLISHED = replace(
         **MNIST_DSN.sources,
         **_PUBLISHED,
         "network": TRUNK,
-        "lower_epochs": DSN + ": 50,000 steps of 100 images",
-        **dict.fromkeys(("schedule", "steps"), DSN + ": rate 0.025 for 120,000 steps of 100 images, then 0.0001"),
-        "factor": DSN + ": 0.0001 / 0.025",
-        "epochs": DSN + ": 150,000 steps of 100 images",
     },
 )
 

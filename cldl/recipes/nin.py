@@ -62,6 +62,20 @@ SHARED_SOURCES = {
     "batch_size": TUNED + " (cuda-convnet: 128)",
 }
 
+
+def _published(definition: str) -> dict[str, str]:
+    """Sources of what a definition of NIN's says of the training."""
+    said = ("relu_on_scores", "top_rate", "learning_rate", "momentum", "weight_decay", "optimiser", "nesterov")
+    return {
+        **dict.fromkeys(said, definition),
+        **dict.fromkeys(("schedule", "epochs", "warmup"), NIN_EPOCHS),
+        "bias_rate": definition + ": epsB is twice epsW",
+        **dict.fromkeys(("final_momentum", "momentum_epochs"), definition + ": one momentum throughout"),
+        "decay_epochs": NO_SCHEDULE,
+        "batch_size": "cuda-convnet's default",
+    }
+
+
 MNIST_NIN = Recipe(
     name="mnist_nin",
     summary="CLDL on MNIST: NIN with three classifiers (poster: 0.28 % error)",
@@ -93,18 +107,7 @@ MNIST_NIN_PUBLISHED = replace(
     warmup=0.0,
     epochs=260,
     batch_size=128,
-    sources={
-        **SHARED_SOURCES,
-        "initialisation": NIN + ": N(0, 0.05^2)",
-        **dict.fromkeys(
-            ("relu_on_scores", "top_rate", "learning_rate", "momentum", "weight_decay", "optimiser", "nesterov"), NIN
-        ),
-        **dict.fromkeys(("schedule", "epochs", "warmup"), NIN_EPOCHS),
-        "bias_rate": NIN + ": epsB is twice epsW",
-        **dict.fromkeys(("final_momentum", "momentum_epochs"), NIN + ": one momentum throughout"),
-        "decay_epochs": NO_SCHEDULE,
-        "batch_size": "cuda-convnet's default",
-    },
+    sources={**SHARED_SOURCES, **_published(NIN), "initialisation": NIN + ": N(0, 0.05^2)"},
 )
 
 CIFAR_SOURCES = {
@@ -153,32 +156,18 @@ CIFAR100_NIN_AUGMENTED_SOFTMAX = replace(
 )
 
 CIFAR100_NIN_PUBLISHED = replace(
-    CIFAR100_NIN,
+    MNIST_NIN_PUBLISHED,
     name="cifar100_nin_published",
     summary="CLDL on CIFAR-100 with NIN's published schedule: SGD, 260 epochs (days on a CPU)",
-    relu_on_scores=True,
-    initialisation="published",
-    bias_rate=2.0,
-    optimiser="sgd",
+    dataset="cifar100",
+    preprocessing="gcn_zca",
+    top_rate=1.0,
     learning_rate=0.02,
     weight_decay=5e-4,
-    schedule="step",
-    steps=(200.0, 230.0),
-    warmup=0.0,
-    epochs=260,
-    batch_size=128,
     sources={
         **CIFAR_SOURCES,
+        **_published(NIN_CIFAR),
         "initialisation": NIN_CIFAR + ": N(0, d^2) with d = 0.001, 0.01 and 0.05",
-        **dict.fromkeys(
-            ("relu_on_scores", "top_rate", "learning_rate", "momentum", "weight_decay", "optimiser", "nesterov"),
-            NIN_CIFAR,
-        ),
-        **dict.fromkeys(("schedule", "epochs", "warmup"), NIN_EPOCHS),
-        "bias_rate": NIN_CIFAR + ": epsB is twice epsW",
-        **dict.fromkeys(("final_momentum", "momentum_epochs"), NIN_CIFAR + ": one momentum throughout"),
-        "decay_epochs": NO_SCHEDULE,
-        "batch_size": "cuda-convnet's default",
     },
 )
 

@@ -167,7 +167,7 @@ def follow(p: tuple[float, ...], through_companions: bool, time: float = 60.0, s
     return np.array(way)
 
 
-def _surface(axes: Axes, values: Array, title: str, levels: list[float], norm: LogNorm | None = LogNorm(0.003, 6)):  # noqa: B008
+def _surface(axes: Axes, values: Array, title: str, levels: list[float], norm: LogNorm | None = LogNorm(0.003, 6)):  # noqa: B008 - never changed
     """A map of values over GRID x GRID with labelled contour lines; returns the image, for a colour bar."""
     image = axes.pcolormesh(GRID, GRID, values, cmap="viridis", norm=norm, shading="nearest", rasterized=True)
     lines = axes.contour(GRID, GRID, values, levels=levels, colors="white", linewidths=0.9)

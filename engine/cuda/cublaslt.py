@@ -12,7 +12,7 @@ from typing import Any
 import cupy
 import numpy as np
 from nvmath import CudaDataType
-from nvmath.bindings import cublasLt as lt  # noqa: N813
+from nvmath.bindings import cublasLt as lt  # noqa: N813 - a module, not a class
 from nvmath.bindings.cublas import ComputeType
 
 from engine.cuda.products import Blas

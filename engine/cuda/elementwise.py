@@ -3,7 +3,7 @@
 import numpy as np
 from numba import cuda
 
-from engine.cuda.launching import THREADS, each, send
+from engine.cuda.launching import THREADS, add_up, each, send
 from engine.kernels.elementwise import SUMMED, half_word, relu, relu_gradient
 from engine.key import child, philox
 
@@ -112,12 +112,7 @@ def _finish_sums(partial, db):
     for part in range(t, partial.shape[0], THREADS):
         total += partial[part, c]
     sums[t] = total
-    half = THREADS // 2
-    while half > 0:
-        cuda.syncthreads()
-        if t < half:
-            sums[t] += sums[t + half]
-        half //= 2
+    add_up(sums, t)
     if t == 0:
         db[c] += sums[0]
 

@@ -3,8 +3,8 @@
 import numpy as np
 from numba import cuda, int64
 
-from engine.cuda.launching import THREADS, each, send
-from engine.kernels.images import contrast_of, place_of
+from engine.cuda.launching import THREADS, add_up, each, place_of, send
+from engine.kernels.images import contrast_of, window_of
 from engine.key import child
 
 _ZERO = np.uint64(0)
@@ -66,14 +66,8 @@ def _contrast(pixels, x, norm):
         p = np.int64(pixels[n, d])
         totals[t] += p
         squares[t] += p * p
-    half = THREADS // 2
-    while half > 0:
-        cuda.syncthreads()
-        if t < half:
-            totals[t] += totals[t + half]
-            squares[t] += squares[t + half]
-        half //= 2
-    cuda.syncthreads()
+    add_up(totals, t)
+    add_up(squares, t)
     mean, factor = contrast_of(totals[0], squares[0], D, norm)
     for d in range(t, D, THREADS):
         x[n, d] = (pixels[n, d] - mean) * factor
@@ -84,9 +78,8 @@ def _crop_flip(x, y, padding, first, key, draw):
     _, H, W, C = x.shape
     k0, k1 = child(np.uint64(draw), _ZERO, key[0], key[1])
     for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        c, pixel = e % C, e // C
-        n, i, j = pixel // (H * W), pixel // W % H, pixel % W
-        top, left, flip = place_of(first + n, padding, k0, k1)
+        n, i, j, c = place_of(e, H, W, C)
+        top, left, flip = window_of(first + n, padding, k0, k1)
         h, w = i + top, (W - 1 - j if flip else j) + left
         inside = 0 <= h < H and 0 <= w < W
         y[n, i, j, c] = x[n, h, w, c] if inside else x.dtype.type(0)

@@ -31,6 +31,25 @@ def send(kernel: Any, blocks: int, *arguments: Any) -> None:
         kernel[blocks, THREADS, _stream()](*map(_seen, arguments))
 
 
+@cuda.jit(device=True)
+def add_up(sums, t):
+    """sums[0] becomes the sum of a block's THREADS numbers in shared memory, added in pairs; t is the thread."""
+    half = THREADS // 2
+    while half > 0:
+        cuda.syncthreads()
+        if t < half:
+            sums[t] += sums[t + half]
+        half //= 2
+    cuda.syncthreads()
+
+
+@cuda.jit(device=True)
+def place_of(e, H, W, C):
+    """(n, i, j, c) of element e of an array (N, H, W, C)."""
+    pixel = e // C
+    return pixel // (H * W), pixel // W % H, pixel % W, e % C
+
+
 def _seen(argument: Any) -> Any:
     """An argument as numba.cuda takes it: an array of CuPy's in place, without waiting for its stream."""
     if isinstance(argument, tuple):

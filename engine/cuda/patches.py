@@ -2,7 +2,7 @@
 
 from numba import cuda
 
-from engine.cuda.launching import each
+from engine.cuda.launching import each, place_of
 from engine.kernels.patches import window_at
 
 
@@ -19,8 +19,7 @@ def _patches_forward(x, p, kernel, stride, padding):
     _, H, W, C = x.shape
     _, Ho, Wo, row = p.shape
     for e in range(cuda.grid(1), p.size, cuda.gridsize(1)):
-        window, t = e // row, e % row
-        n, i, j = window // (Ho * Wo), window // Wo % Ho, window % Wo
+        n, i, j, t = place_of(e, Ho, Wo, row)
         h, w = i * stride - padding + t // (kernel * C), j * stride - padding + t // C % kernel
         inside = 0 <= h < H and 0 <= w < W
         p[n, i, j, t] = x[n, h, w, t % C] if inside else x.dtype.type(0)
@@ -31,8 +30,7 @@ def _patches_backward(dp, dx, kernel, stride, padding):
     _, H, W, C = dx.shape
     _, Ho, Wo, _ = dp.shape
     for e in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
-        c, pixel = e % C, e // C
-        n, h, w = pixel // (H * W), pixel // W % H, pixel % W
+        n, h, w, c = place_of(e, H, W, C)
         total = dx.dtype.type(0)
         for a in range(kernel):
             i = window_at(h + padding - a, stride, Ho)

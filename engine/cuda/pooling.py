@@ -2,7 +2,7 @@
 
 from numba import cuda
 
-from engine.cuda.launching import each
+from engine.cuda.launching import each, place_of
 from engine.kernels.pooling import first_window, window_size
 
 
@@ -35,8 +35,7 @@ def _max_forward(x, y, place, kernel, stride, padding):
     _, H, W, C = x.shape
     _, Ho, Wo, _ = y.shape
     for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        c, window = e % C, e // C
-        n, i, j = window // (Ho * Wo), window // Wo % Ho, window % Wo
+        n, i, j, c = place_of(e, Ho, Wo, C)
         top, left = i * stride - padding, j * stride - padding
         first_h, first_w = max(0, top), max(0, left)
         largest, where = x[n, first_h, first_w, c], (first_h - top) * kernel + (first_w - left)
@@ -53,8 +52,7 @@ def _max_backward(dy, place, dx, kernel, stride, padding):
     _, H, W, C = dx.shape
     _, Ho, Wo, _ = dy.shape
     for e in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
-        c, pixel = e % C, e // C
-        n, h, w = pixel // (H * W), pixel // W % H, pixel % W
+        n, h, w, c = place_of(e, H, W, C)
         total = dx.dtype.type(0)
         for i in range(first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)):
             for j in range(first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)):
@@ -68,8 +66,7 @@ def _average_forward(x, y, kernel, stride, padding):
     _, H, W, C = x.shape
     _, Ho, Wo, _ = y.shape
     for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        c, window = e % C, e // C
-        n, i, j = window // (Ho * Wo), window // Wo % Ho, window % Wo
+        n, i, j, c = place_of(e, Ho, Wo, C)
         top, left = i * stride - padding, j * stride - padding
         total = y.dtype.type(0)
         for h in range(max(0, top), min(H, top + kernel)):
@@ -84,8 +81,7 @@ def _average_backward(dy, dx, kernel, stride, padding):
     _, H, W, C = dx.shape
     _, Ho, Wo, _ = dy.shape
     for e in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
-        c, pixel = e % C, e // C
-        n, h, w = pixel // (H * W), pixel // W % H, pixel % W
+        n, h, w, c = place_of(e, H, W, C)
         total = dx.dtype.type(0)
         for i in range(first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)):
             for j in range(first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)):

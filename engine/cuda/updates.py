@@ -4,7 +4,7 @@ import math
 
 from numba import cuda, float64
 
-from engine.cuda.launching import THREADS, each, send
+from engine.cuda.launching import THREADS, add_up, each, send
 from engine.kernels.updates import adamw_element, column_scale, sgd_element
 
 
@@ -73,12 +73,7 @@ def _divide_by_norm(w, starts, decays, numbers):
             for i in range(starts[p] + t, starts[p + 1], THREADS):
                 total += float(w[i]) * float(w[i])
     sums[t] = total
-    half = THREADS // 2
-    while half > 0:
-        cuda.syncthreads()
-        if t < half:
-            sums[t] += sums[t + half]
-        half //= 2
+    add_up(sums, t)
     if t == 0:
         numbers[1] /= max(math.sqrt(sums[0]), 1e-30)
 
@@ -92,13 +87,7 @@ def _limit_columns(w, limit, numbers):
     for i in range(t, w.shape[0], THREADS):
         total += float(w[i, d]) * float(w[i, d])
     sums[t] = total
-    half = THREADS // 2
-    while half > 0:
-        cuda.syncthreads()
-        if t < half:
-            sums[t] += sums[t + half]
-        half //= 2
-    cuda.syncthreads()
+    add_up(sums, t)
     if not math.isnan(numbers[0]):
         scale = column_scale(sums[0], limit)
         for i in range(t, w.shape[0], THREADS):

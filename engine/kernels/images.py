@@ -29,7 +29,7 @@ def contrast_of(total, squares, D, norm):
 
 
 @jit
-def place_of(sample, padding, k0, k1):
+def window_of(sample, padding, k0, k1):
     """Where a sample's window begins, row and column, and whether it is reflected; see `crop_flip`."""
     words = philox(_ZERO, np.uint64(sample), _ZERO, _ZERO, k0, k1)
     places = np.uint64(2 * padding + 1)
@@ -66,7 +66,7 @@ def crop_flip(x, y, padding, first, k0, k1):
     """
     N, H, W, C = x.shape
     for n in range(N):
-        top, left, flip = place_of(first + n, padding, k0, k1)
+        top, left, flip = window_of(first + n, padding, k0, k1)
         for i in range(H):
             h = i + top
             for j in range(W):

@@ -13,7 +13,7 @@ from tests.cldl import tiny
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
-    monkeypatch.setattr("cldl.runs._processor", lambda: "an abacus")
+    monkeypatch.setattr("cldl.runs.processor", lambda: "an abacus")
 
 
 def finished(folder, name="mnist_nin", error=0.5, seed=0, done=2, limit=None, **values):

@@ -14,17 +14,17 @@ from types import SimpleNamespace
 ARCHITECTURE = (9, 0)  # Hopper
 os.environ["NUMBA_FORCE_CUDA_CC"] = "{}.{}".format(*ARCHITECTURE)
 
-import numpy as np  # noqa: E402 - after the architecture
-from numba import cuda, typeof, void  # noqa: E402
-from numba.cuda import cuda_paths, dispatcher  # noqa: E402
+import numpy as np  # after the architecture
+from numba import cuda, typeof, void
+from numba.cuda import cuda_paths, dispatcher
 
-from tests.cuda import stand_in  # noqa: E402
+from tests.cuda import stand_in
 
 cupy = stand_in.install()
 
-from engine.cuda import elementwise  # noqa: E402 - after the stand-in
-from engine.device import launch  # noqa: E402
-from tests.cuda.cases import cases, on_gpu_arguments  # noqa: E402
+from engine.cuda import elementwise  # after the stand-in
+from engine.device import launch
+from tests.cuda.cases import cases, on_gpu_arguments
 
 dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=ARCHITECTURE)
 cuda_paths._get_nvrtc_path = lambda: None
@@ -79,7 +79,7 @@ def beside() -> dict:
     bytes_, index = cupy.zeros((4, 6), np.uint8), cupy.zeros(3, np.int64)
     logits = tuple(cupy.zeros((5, 4), np.float32) for _ in range(3))
     scratch = [cupy.zeros(shape) for shape in ((5, 4, 3), (5, 4), (5, 4))]
-    empty = lambda shape, dtype: cupy.empty(shape, dtype)  # noqa: E731
+    empty = cupy.empty
     return {
         "bias_forward": lambda: elementwise.bias_forward(y, b),
         "bias_relu_forward": lambda: elementwise.bias_relu_forward(y, b),

@@ -13,13 +13,13 @@ from tests.cuda import stand_in
 
 cupy = stand_in.install()
 
-from cldl.recipe import Recipe  # noqa: E402 - after the stand-in
-from cldl.training import DivergedError, Trainer  # noqa: E402
-from engine.context import Context  # noqa: E402
-from engine.cuda.graph import Replayed  # noqa: E402
-from engine.errors import UserError  # noqa: E402
-from layers import Linear  # noqa: E402
-from tests.cuda.trainings import BASE, dataset, network  # noqa: E402
+from cldl.recipe import Recipe  # after the stand-in
+from cldl.training import DivergedError, Trainer
+from engine.context import Context
+from engine.cuda.graph import Replayed
+from engine.errors import UserError
+from layers import Linear
+from tests.cuda.trainings import BASE, dataset, network
 
 
 def trainer(**values) -> Trainer:

@@ -9,8 +9,8 @@ from tests.cuda import stand_in
 
 cupy = stand_in.install()
 
-from engine.cuda import elementwise  # noqa: E402 - after the stand-in
-from tests.cuda.cases import apart, cases, difference, reals  # noqa: E402
+from engine.cuda import elementwise  # after the stand-in
+from tests.cuda.cases import apart, cases, difference, reals
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ def matmul_algo_get_heuristic(handle, operation, a, b, c, d, preference, asked, 
 
 
 def matmul(handle, operation, alpha, A, a, B, b, beta, C, c, D, d, algorithm, workspace, size, stream) -> None:
-    left, right = (_matrix(p, m).T if t else _matrix(p, m) for p, m, t in zip((A, B), (a, b), _transposed(operation)))  # noqa: B905
+    left, right = (_matrix(p, m).T if t else _matrix(p, m) for p, m, t in zip((A, B), (a, b), _transposed(operation)))  # noqa: B905 - pairs, all of them
     alpha, beta = (ctypes.c_float.from_address(address).value for address in (alpha, beta))
     product = alpha * (left @ right)
     if beta:

@@ -35,9 +35,14 @@ class Outcome:
 
 
 class Step(Protocol):
-    """A step on the samples `batch` (indices into the training images); no update where the loss is not finite."""
+    """A step on the samples `batch` (indices into the training images); no update where the loss is not finite.
 
-    def __call__(self, batch: Array, key: Key, rate: float, objective: Objective) -> Outcome: ...
+    `then` are the samples of the step after it, which a step may begin to fetch.
+    """
+
+    def __call__(
+        self, batch: Array, key: Key, rate: float, objective: Objective, then: Array | None = None
+    ) -> Outcome: ...
 
 
 class Pass:
@@ -45,7 +50,7 @@ class Pass:
 
     def __init__(self, recipe: Recipe, network: Network, preprocessing: Preprocessing) -> None:
         self.network, self.preprocessing, self.augmentation = network, preprocessing, recipe.make_augmentation()
-        self.classifiers = recipe.classifiers
+        self.classifiers, self.batch_size = recipe.classifiers, recipe.batch_size
         self._weights: dict[Objective, Array] = {}
 
     def weights(self, objective: Objective) -> Array:
@@ -80,7 +85,7 @@ class CpuStep:
     def __init__(self, once: Pass, dataset: Dataset, workers: Workers, optimiser: Optimiser) -> None:
         self.once, self._dataset, self._workers, self._optimiser = once, dataset, workers, optimiser
 
-    def __call__(self, batch: Array, key: Key, rate: float, objective: Objective) -> Outcome:
+    def __call__(self, batch: Array, key: Key, rate: float, objective: Objective, then: Array | None = None) -> Outcome:
         images, labels = self._dataset.train_images[batch], self._dataset.train_labels[batch]
         N, M, K = len(batch), self.once.classifiers, self.once.network.classes
         losses, companions = np.empty((N, M)), np.empty((N, M))

@@ -113,7 +113,8 @@ class Trainer:
         order = self.key.fold(ORDER).fold(self.epoch).permutation(len(self.dataset.train_labels))
         size = self.recipe.batch_size
         while self.step < self.steps_per_epoch:
-            self._train(order[self.step * size : (self.step + 1) * size])
+            start = self.step * size
+            self._train(order[start : start + size], order[start + size : start + 2 * size])
             yield self.tally
 
     def end_epoch(self) -> tuple[dict, Evaluation]:
@@ -168,13 +169,13 @@ class Trainer:
             arrays |= {f"optimiser/{slot}/{p.name}": view for p, view in flat.views.items()}
         return arrays | {"tally/wrong": self.tally.wrong, "tally/companions": self.tally.companions}
 
-    def _train(self, batch: Array) -> None:
-        """One step on the samples `batch` (indices into the training images)."""
+    def _train(self, batch: Array, then: Array) -> None:
+        """One step on the samples `batch` (indices into the training images), before the one on the samples `then`."""
         began = time.perf_counter()
         update = self.epoch * self.steps_per_epoch + self.step
         epoch, objective = update / self.steps_per_epoch, self.recipe.objective(self.epoch)
         self.optimiser.momentum = self.recipe.momentum_after(epoch)
-        outcome = self.take(batch, self.key.fold(STEP).fold(update), self.recipe.rate(epoch), objective)
+        outcome = self.take(batch, self.key.fold(STEP).fold(update), self.recipe.rate(epoch), objective, then)
         N, labels = len(batch), self.dataset.train_labels[batch]
         loss = float((outcome.losses @ np.asarray(objective.weights)).sum())
         if not math.isfinite(loss):

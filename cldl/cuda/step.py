@@ -3,7 +3,7 @@
 What changes from step to step lies at fixed places in the GPU's memory and is copied there before the graph is launched: the
 key, the places and labels of the batch, the optimiser's numbers. All else is in the graph, from the bytes of the images to the
 update; losses and answers come back in one copy. The data set's images stay on the GPU where they take no more than half of its
-free memory; otherwise each batch is copied there.
+free memory; otherwise each batch is copied there during the step before it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from cldl.objective import Objective
 from cldl.step import Outcome, Pass
 from data.dataset import Dataset
 from engine.cuda.context import CudaContext, CudaMemory
+from engine.cuda.copies import Ahead
 from engine.cuda.graph import Replayed
 from engine.cuda.images import gather
 from engine.cuda.workers import CudaWorkers
@@ -27,6 +28,7 @@ from engine.key import Key
 from engine.optimisers import NUMBERS, Optimiser
 
 Array = Any  # CuPy's
+SHARE = 0.5  # of the free memory that a data set may take
 
 
 class CudaStep:
@@ -34,20 +36,28 @@ class CudaStep:
 
     def __init__(self, once: Pass, dataset: Dataset, workers: CudaWorkers, optimiser: Optimiser) -> None:
         self._pass, self._dataset, self._workers, self._optimiser = once, dataset, workers, optimiser
-        resident = dataset.train_images.nbytes <= cupy.cuda.runtime.memGetInfo()[0] // 2
-        self._images = cupy.asarray(dataset.train_images) if resident else None
+        self._images, self.ahead = None, None
+        if dataset.train_images.nbytes <= SHARE * cupy.cuda.runtime.memGetInfo()[0]:
+            self._images = cupy.asarray(dataset.train_images)
+        else:
+            self.ahead = Ahead(dataset.train_images, once.batch_size)
         self.forms: dict[tuple[int, Objective], _Form] = {}
 
-    def __call__(self, batch: np.ndarray, key: Key, rate: float, objective: Objective) -> Outcome:
+    def __call__(
+        self, batch: np.ndarray, key: Key, rate: float, objective: Objective, then: np.ndarray | None = None
+    ) -> Outcome:
         with self._workers.on():
             form = self.forms.get((len(batch), objective))
             if form is None:
                 self._check_memory(len(batch), objective)
                 form = _Form(len(batch), objective, self._pass, self._workers, self._optimiser, self._images)
                 self.forms[len(batch), objective] = form
-            if self._images is None:
-                form.images.set(self._dataset.train_images[batch])
-            return form.take(batch, self._dataset.train_labels[batch], key, self._optimiser.numbers(rate))
+            if self.ahead:
+                self.ahead.bring(batch, form.images, self._workers.stream)
+            form.launch(batch, self._dataset.train_labels[batch], key, self._optimiser.numbers(rate))
+            if self.ahead and then is not None and len(then):
+                self.ahead.start(then)
+            return form.outcome()
 
     def _check_memory(self, samples: int, objective: Objective) -> None:
         """Raise UserError unless the scratch memory of a pass over so many samples fits."""
@@ -56,7 +66,7 @@ class CudaStep:
         needed, fits = one + (samples - 1) * each, max(0, (free - one) // each + 1)
         if needed > free:
             parameters = self._workers.gradients.buffer.nbytes * (2 + len(self._optimiser.state))
-            data = 0 if self._images is None else self._images.nbytes
+            data = sum(held.nbytes for held in (self._images, self.ahead) if held is not None)
             raise UserError(
                 f"a step of {samples} images needs {_size(needed)} of the GPU's memory for what its layers write, beside "
                 f"{_size(parameters)} for parameters, gradients and optimiser and {_size(data)} for the data set, which are "
@@ -98,11 +108,14 @@ class _Form:
         self._answers = self._left[2 * N * M :].reshape(N, M + 1)
         self.replayed = Replayed(self._work, workers.stream)
 
-    def take(self, index: np.ndarray, labels: np.ndarray, key: Key, numbers: np.ndarray) -> Outcome:
-        """The step on these samples, with this key, by the optimiser's numbers."""
+    def launch(self, index: np.ndarray, labels: np.ndarray, key: Key, numbers: np.ndarray) -> None:
+        """Begin the step on these samples, with this key, by the optimiser's numbers."""
         self._workers.words.set(np.array(key.halves, np.uint64))
         self._fed.set(np.concatenate([numbers.view(np.int64), index, labels]))
         self.replayed()
+
+    def outcome(self) -> Outcome:
+        """What the step leaves, once it has ended."""
         left, (N, M) = cupy.asnumpy(self._left), self._losses.shape
         losses, companions = left[: 2 * N * M].view(np.float64).reshape(2, N, M)
         return Outcome(losses, companions, left[2 * N * M :].reshape(N, M + 1))

@@ -16,6 +16,7 @@ cupy = stand_in.install()
 from cldl.recipe import Recipe  # after the stand-in
 from cldl.training import DivergedError, Trainer
 from engine.context import Context
+from engine.cuda.copies import Ahead
 from engine.cuda.graph import Replayed
 from engine.errors import UserError
 from layers import Linear
@@ -83,12 +84,29 @@ def images_that_do_not_fit_are_copied_batch_by_batch() -> None:
         t = trainer()
         cupy.cuda.runtime.memGetInfo = lambda: (2**30, 2**30)
         list(t.steps())
-        losses.append((t.tally.loss, t.take._images is None))
+        losses.append((t.tally.loss, t.take.ahead is not None))
     assert losses == [(losses[0][0], False), (losses[0][0], True)], losses
+
+
+def a_batch_is_copied_while_the_gpu_works_on_the_one_before() -> None:
+    source = np.arange(24, dtype=np.uint8).reshape(8, 3)
+    rows, stream, to = Ahead(source, 4), cupy.cuda.Stream(), cupy.empty((4, 3), np.uint8)
+    batches = [np.array(batch) for batch in ([3, 0, 5, 2], [7, 1, 4, 6], [2, 3], [0, 0, 1, 7])]
+    rows.start(batches[0])
+    for batch, then in zip(batches, [*batches[1:], batches[0]], strict=True):
+        copied = rows._turn
+        rows.bring(batch, to[: len(batch)], stream)
+        assert rows._turn == copied, "copied twice"
+        rows.start(then)
+        assert np.array_equal(cupy.asnumpy(to[: len(batch)]), source[batch])
+    unforeseen = np.array([6, 5])
+    rows.bring(unforeseen, to[:2], stream)
+    assert np.array_equal(cupy.asnumpy(to[:2]), source[unforeseen])
 
 
 PROMISES = {
     "another device": a_run_goes_on_on_the_other_device,
+    "copies ahead": a_batch_is_copied_while_the_gpu_works_on_the_one_before,
     "too many images": images_that_do_not_fit_are_copied_batch_by_batch,
     "a loss that is not finite": no_update_of_a_loss_that_is_not_finite,
     "too large a batch": too_large_a_batch_is_refused_with_one_that_fits,

@@ -1,7 +1,8 @@
 """A stand-in for CuPy on NumPy's arrays, so that everything but the device itself can be run without one.
 
 It is strict where CuPy is: arrays of the two kinds do not meet in an operation, and NumPy's functions take its arrays only
-where CuPy has a function of that name. A stream refuses to be captured, as one does that has met a refusing library.
+where CuPy has a function of that name. A copy in a stream of its own comes as late as it may: when somebody waits for it. A
+stream refuses to be captured, as one does that has met a refusing library.
 """
 
 import sys
@@ -33,7 +34,9 @@ class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
     def data(self):
         return SimpleNamespace(ptr=self.ctypes.data)
 
-    def set(self, host):
+    def set(self, host, stream=None):
+        if stream is not None:
+            return stream.later.append(lambda: self.set(host))
         assert type(host) is np.ndarray
         assert host.shape == self.shape
         assert host.dtype == self.dtype
@@ -74,6 +77,9 @@ def matmul(a, b, out=None):
 class Stream:
     ptr = 0
 
+    def __init__(self, non_blocking=False):
+        self.later = []
+
     def __enter__(self):
         return self
 
@@ -81,10 +87,28 @@ class Stream:
         pass
 
     def synchronize(self):
-        pass
+        while self.later:
+            self.later.pop(0)()
+
+    def wait_event(self, event):
+        event.synchronize()
 
     def begin_capture(self):
         raise RuntimeError("this stream cannot be captured")
+
+
+class Event:
+    def __init__(self, disable_timing):
+        self._before = []
+
+    def record(self, stream):
+        self._before, self._stream = list(stream.later), stream
+
+    def synchronize(self):
+        for work in self._before:
+            if work in self._stream.later:
+                self._stream.later.remove(work)
+                work()
 
 
 def install(free: int = 2**30) -> ModuleType:
@@ -97,6 +121,7 @@ def install(free: int = 2**30) -> ModuleType:
     cupy.get_default_memory_pool = lambda: SimpleNamespace(free_bytes=lambda: 0)
     cupy.cuda = SimpleNamespace(
         Stream=Stream,
+        Event=Event,
         get_current_stream=Stream,
         Device=lambda: SimpleNamespace(id=0),
         runtime=SimpleNamespace(
@@ -105,5 +130,7 @@ def install(free: int = 2**30) -> ModuleType:
             memGetInfo=lambda: (free, free),
         ),
     )
-    sys.modules["cupy"] = cupy
+    cupyx = ModuleType("cupyx")
+    cupyx.empty_pinned = lambda shape, dtype: np.full(shape, 0xFF, dtype)
+    sys.modules |= {"cupy": cupy, "cupyx": cupyx}
     return cupy

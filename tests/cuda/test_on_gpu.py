@@ -144,6 +144,15 @@ def test_an_evaluation_between_two_steps_changes_nothing():
     assert same(plain, disturbed)
 
 
+def test_images_that_stay_on_the_cpu_give_the_same_bits(monkeypatch):
+    resident = trained("AdamW", "cuda")
+    monkeypatch.setattr("cldl.cuda.step.SHARE", 0.0)
+    copied = trained("AdamW", "cuda")
+    assert resident.take.ahead is None
+    assert copied.take.ahead is not None
+    assert same(resident, copied)
+
+
 @real_only
 @pytest.mark.skipif(find_spec("nvmath") is None, reason="CuPy's products cannot be captured: needs nvmath-python")
 def test_a_step_is_replayed_as_a_graph_with_the_bits_of_plain_launches(monkeypatch):

@@ -37,7 +37,8 @@ def test_the_place_of_the_work_has_a_name():
 
 
 PROMISES = [
-    "a loss that is not finite", "too large a batch", "too many images", "two devices", "another device", "replay",
+    "a loss that is not finite", "too large a batch", "too many images", "copies ahead", "two devices", "another device",
+    "replay",
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from cldl.network import Network
 from engine.context import Context
 from engine.convolution import ALGORITHMS
+from engine.device import contiguous
 from engine.gradcheck import grid
 from engine.key import Key
 from engine.parameters import initialise
@@ -55,7 +56,7 @@ class Scores(Layer):
 
     def backward(self, dy: Array, cache: list, ctx: Context, need_dx: bool = True) -> Array | None:
         parts = np.split(dy, len(self.network.classifiers), axis=1)
-        return self.network.backward([np.ascontiguousarray(part) for part in parts], cache, ctx, need_dx)
+        return self.network.backward([contiguous(part) for part in parts], cache, ctx, need_dx)
 
     def parameters(self) -> list:
         return self.network.parameters()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.device import on_gpu
 from engine.gradcheck.differences import same_to
 from engine.gradcheck.report import GradientError
 from engine.gradcheck.subject import Array, Pass, Subject
@@ -71,7 +72,7 @@ def accumulated(s: Subject, ctx: Any) -> list[Array]:
 
 def arrays(cache: Any, name: str) -> Iterator[tuple[str, Array]]:
     """All arrays of a cache of nested tuples, lists and mappings, each with a name."""
-    if isinstance(cache, np.ndarray):
+    if isinstance(cache, np.ndarray) or on_gpu(cache):
         yield name, cache
     elif isinstance(cache, dict):
         for key, part in cache.items():

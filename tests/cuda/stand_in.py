@@ -11,7 +11,10 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-HAS = {"may_share_memory", "concatenate", "shape"}  # of NumPy's functions that are used, those that CuPy has
+HAS = {  # of NumPy's functions that are used, and of those that these call, those that CuPy has
+    "array_equal", "array_split", "concatenate", "copyto", "empty_like", "may_share_memory", "shape", "split", "swapaxes",
+    "zeros_like",
+}  # fmt: skip
 
 
 class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
@@ -28,7 +31,8 @@ class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
     def __array_function__(self, function, types, arguments, options):
         if function.__name__ not in HAS:
             raise TypeError(f"CuPy was asked for numpy.{function.__name__}")
-        return super().__array_function__(function, types, arguments, options)
+        result = super().__array_function__(function, types, arguments, options)
+        return result.view(ndarray) if type(result) is np.ndarray else result
 
     @property
     def data(self):

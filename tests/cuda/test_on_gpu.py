@@ -14,6 +14,7 @@ from cldl.training import Trainer
 from engine.context import Context
 from engine.device import choose, on_cpu
 from engine.errors import UserError
+from engine.gradcheck import check_layer
 from engine.key import Key
 from engine.parameters import cast
 from tests.cuda.cases import cases, difference
@@ -93,6 +94,27 @@ def through(layer, x, dy, *, on_gpu):
     return [*found, *gradients]
 
 
+@real_only
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_promise_is_kept_on_the_gpu(name, seed):
+    keeps_its_promises(name, seed)
+
+
+@pytest.mark.skipif(not SIMULATED, reason="a part of what a real GPU is asked")
+@pytest.mark.parametrize("name", sorted(set(LAYERS) - {"Sequential", "Network"}))  # a minute each
+def test_a_layer_keeps_every_promise_on_the_simulated_gpu(name):
+    keeps_its_promises(name, seed=0)
+
+
+def keeps_its_promises(name, seed):
+    from tests.cuda.on_gpu import OnGpu
+
+    rng = np.random.default_rng(seed)
+    layer, shape, samples = LAYERS[name](lambda low, high: int(rng.integers(low, high + 1)))
+    check_layer(OnGpu(layer), shape, samples=samples).raise_if_failed()
+
+
 @pytest.mark.parametrize("precision", ["float32", *(() if find_spec("nvmath") is None else ("tf32", "bf16"))])
 @pytest.mark.parametrize("form", ["plain", "bias", "relu", "added", "transposed"])
 @pytest.mark.parametrize("shape", [(128, 96, 64), (37, 25, 10), (5, 1, 3)])
@@ -134,6 +156,18 @@ def test_a_run_that_is_stopped_and_resumed_has_the_bits_of_one_that_is_not():
     second.restore(*first.state())
     list(second.steps())
     assert same(whole, second)
+
+
+@real_only  # simulated in tests/cuda/promises.py
+def test_a_run_begun_on_the_cpu_goes_on_on_the_gpu():
+    first, here, there = (Trainer(BASE, dataset(), threads=1, device=device) for device in ("cpu", "cpu", "cuda"))
+    next(first.steps())
+    for trainer in (here, there):
+        trainer.restore(*first.state())
+        list(trainer.steps())
+    assert np.allclose(here.tally.loss, there.tally.loss, rtol=1e-4)
+    for p, q in zip(here.network.parameters(), there.network.parameters(), strict=True):
+        assert np.allclose(p.value, on_cpu(q.value), atol=1e-3)
 
 
 def test_an_evaluation_between_two_steps_changes_nothing():

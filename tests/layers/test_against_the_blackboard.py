@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.context import Context
+from engine.convolution import Fourier, Patches
 from engine.errors import UserError
 from engine.gradcheck import grid
 from engine.key import Key
@@ -110,6 +111,21 @@ def test_the_algorithm_named_is_the_one_that_computes():
     np.testing.assert_allclose(y["fourier"], y["patches"], atol=1e-5)
     assert not np.array_equal(y["fourier"], y["patches"])
     assert any(np.array_equal(y["auto"], y[algorithm]) for algorithm in ("patches", "fourier"))
+
+
+def test_a_pass_without_transforms_takes_patches_whatever_is_named():
+    """With transforms "auto" would take the FFT here."""
+    ctx, x = Context(), Key(1).normal((1, 12, 12, 64)).astype(np.float32)
+    ctx.transforms = False
+    y = []
+    for algorithm in ("patches", "auto", "fourier"):
+        conv = Conv2d(64, 64, 5, padding=2, algorithm=algorithm)
+        initialise(conv.parameters(), Key(2))
+        y.append(conv.forward(x, ctx)[0])
+        assert isinstance(conv.way(x.shape[1:], False), Patches)
+        assert isinstance(conv.way(x.shape[1:], True), Patches if algorithm == "patches" else Fourier)
+    assert np.array_equal(y[0], y[1])
+    assert np.array_equal(y[0], y[2])
 
 
 def test_a_convolution_worked_by_hand():
@@ -301,6 +317,7 @@ def test_kink_distances_are_half_the_gap_and_the_distance_from_zero():
     assert Maxout(4).kink_distance(x.reshape(1, 4), ctx) == 0.5
     assert Maxout(2).kink_distance(x.reshape(1, 4), ctx) == 0.5
     assert Maxout(1).kink_distance(x, ctx) == np.inf
+    assert Maxout(3).kink_distance(np.array([[0.0, 3.0, 9.0, 1.0, 2.0, 7.0]]), ctx) == 2.5
     assert AvgPool2d(2).kink_distance(x, ctx) == np.inf
     assert Sequential(ReLU(), MaxPool2d(2)).kink_distance(-np.abs(x), ctx) == 0.5
 

@@ -71,7 +71,7 @@ def explained(logits: list[np.ndarray], recipe: Recipe, classes: Sequence[str]) 
     lines = [f"{classes[answer]}, decided by {names[objective.deciders(logits, answers)[0]]}"]
     for name, z in zip(names, logits, strict=True):
         P = softmax(z[0].astype(np.float64))  # (K,)
-        own = int(P.argmax())
+        own = int(np.argmax(P))
         other = "" if own == answer else f", {classes[answer]} with {P[answer]:.2%}"
         lines.append(f"  {name}: {classes[own]} with {P[own]:.2%}{other}")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Terms:
 
 def margins(z: Array, target: int) -> Array:
     """d (M,): the target's score less the log-sum-exp of the wrong ones; z (M, K)."""
-    return z[:, target] - np.logaddexp.reduce(np.delete(z, target, axis=1), axis=1)
+    return z[:, target] - reduce(np.logaddexp, np.delete(z, target, axis=1).T)
 
 
 def wrong_shares(z: Array, target: int) -> Array:

@@ -37,12 +37,10 @@ class Outcome:
 class Step(Protocol):
     """A step on the samples `batch` (indices into the training images); no update where the loss is not finite.
 
-    `then` are the samples of the step after it, which a step may begin to fetch.
+    `then` are the samples of the step after it, which a step may begin to fetch; none, where the epoch ends.
     """
 
-    def __call__(
-        self, batch: Array, key: Key, rate: float, objective: Objective, then: Array | None = None
-    ) -> Outcome: ...
+    def __call__(self, batch: Array, key: Key, rate: float, objective: Objective, then: Array) -> Outcome: ...
 
 
 class Pass:
@@ -85,7 +83,7 @@ class CpuStep:
     def __init__(self, once: Pass, dataset: Dataset, workers: Workers, optimiser: Optimiser) -> None:
         self.once, self._dataset, self._workers, self._optimiser = once, dataset, workers, optimiser
 
-    def __call__(self, batch: Array, key: Key, rate: float, objective: Objective, then: Array | None = None) -> Outcome:
+    def __call__(self, batch: Array, key: Key, rate: float, objective: Objective, then: Array) -> Outcome:
         images, labels = self._dataset.train_images[batch], self._dataset.train_labels[batch]
         N, M, K = len(batch), self.once.classifiers, self.once.network.classes
         losses, companions = np.empty((N, M)), np.empty((N, M))

@@ -169,7 +169,7 @@ class Trainer:
             arrays |= {f"optimiser/{slot}/{p.name}": view for p, view in flat.views.items()}
         return arrays | {"tally/wrong": self.tally.wrong, "tally/companions": self.tally.companions}
 
-    def _train(self, batch: Array, then: Array | None = None) -> None:
+    def _train(self, batch: Array, then: Array) -> None:
         """One step on the samples `batch` (indices into the training images), before the one on the samples `then`."""
         began = time.perf_counter()
         update = self.epoch * self.steps_per_epoch + self.step

@@ -43,9 +43,7 @@ class CudaStep:
             self.ahead = Ahead(dataset.train_images, once.batch_size)
         self.forms: dict[tuple[int, Objective], _Form] = {}
 
-    def __call__(
-        self, batch: np.ndarray, key: Key, rate: float, objective: Objective, then: np.ndarray | None = None
-    ) -> Outcome:
+    def __call__(self, batch: np.ndarray, key: Key, rate: float, objective: Objective, then: np.ndarray) -> Outcome:
         with self._workers.on():
             form = self.forms.get((len(batch), objective))
             if form is None:
@@ -55,7 +53,7 @@ class CudaStep:
             if self.ahead:
                 self.ahead.bring(batch, form.images, self._workers.stream)
             form.launch(batch, self._dataset.train_labels[batch], key, self._optimiser.numbers(rate))
-            if self.ahead and then is not None and len(then):
+            if self.ahead and len(then):
                 self.ahead.start(then)
             return form.outcome()
 

@@ -35,6 +35,8 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(missing()), reason=missin
 real_only = pytest.mark.skipif(SIMULATED, reason="nothing that is simulated")
 CASES = {case.name: case for case in cases()}
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}  # of a layer's outputs and gradients, relative to the largest
+SLOW = {"Sequential", "Network"} if SIMULATED else set()  # a minute each
+ASKED = [(name, seed) for name in LAYERS if name not in SLOW for seed in range(1 if SIMULATED else 3)]
 ROUNDING = {"float32": 2e-6, "tf32": 2e-3, "bf16": 2e-2}  # of a product, relative to the largest
 
 
@@ -94,20 +96,8 @@ def through(layer, x, dy, *, on_gpu):
     return [*found, *gradients]
 
 
-@real_only
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", LAYERS)
-def test_every_promise_is_kept_on_the_gpu(name, seed):
-    keeps_its_promises(name, seed)
-
-
-@pytest.mark.skipif(not SIMULATED, reason="a part of what a real GPU is asked")
-@pytest.mark.parametrize("name", sorted(set(LAYERS) - {"Sequential", "Network"}))  # a minute each
-def test_a_layer_keeps_every_promise_on_the_simulated_gpu(name):
-    keeps_its_promises(name, seed=0)
-
-
-def keeps_its_promises(name, seed):
+@pytest.mark.parametrize(("name", "seed"), ASKED)
+def test_a_layer_keeps_every_promise(name, seed):
     from tests.cuda.on_gpu import OnGpu
 
     rng = np.random.default_rng(seed)
@@ -138,10 +128,7 @@ def test_a_product_is_that_of_float64_to_its_precision(precision, form, shape):
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_training_is_that_of_the_cpu_to_rounding(name):
-    here, there = trained(name, "cpu"), trained(name, "cuda")
-    assert np.allclose(here.tally.loss, there.tally.loss, rtol=1e-4)
-    for p, q in zip(here.network.parameters(), there.network.parameters(), strict=True):
-        assert np.allclose(p.value, on_cpu(q.value), atol=1e-3)
+    assert_close(trained(name, "cpu"), trained(name, "cuda"))
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -165,9 +152,7 @@ def test_a_run_begun_on_the_cpu_goes_on_on_the_gpu():
     for trainer in (here, there):
         trainer.restore(*first.state())
         list(trainer.steps())
-    assert np.allclose(here.tally.loss, there.tally.loss, rtol=1e-4)
-    for p, q in zip(here.network.parameters(), there.network.parameters(), strict=True):
-        assert np.allclose(p.value, on_cpu(q.value), atol=1e-3)
+    assert_close(here, there)
 
 
 def test_an_evaluation_between_two_steps_changes_nothing():
@@ -209,3 +194,9 @@ def trained(name: str, device: str) -> Trainer:
 def same(a: Trainer, b: Trainer) -> bool:
     pairs = zip(a.network.parameters(), b.network.parameters(), strict=True)
     return a.tally.loss == b.tally.loss and all(np.array_equal(on_cpu(p.value), on_cpu(q.value)) for p, q in pairs)
+
+
+def assert_close(here: Trainer, there: Trainer) -> None:
+    assert np.allclose(here.tally.loss, there.tally.loss, rtol=1e-4)
+    for p, q in zip(here.network.parameters(), there.network.parameters(), strict=True):
+        assert np.allclose(p.value, on_cpu(q.value), atol=1e-3)

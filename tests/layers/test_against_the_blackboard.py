@@ -308,48 +308,6 @@ def test_nonsense_is_refused_in_one_sentence_that_says_what_to_do(make, message)
     assert str(refusal.value) == message
 
 
-def test_kink_distances_are_half_the_gap_and_the_distance_from_zero():
-    ctx = Context()
-    x = np.array([1.0, -0.5, 3.0, 2.0]).reshape(1, 2, 2, 1)
-    assert ReLU().kink_distance(x, ctx) == 0.5
-    assert MaxPool2d(2).kink_distance(x, ctx) == 0.5
-    assert MaxPool2d(1).kink_distance(x, ctx) == np.inf
-    assert Maxout(4).kink_distance(x.reshape(1, 4), ctx) == 0.5
-    assert Maxout(2).kink_distance(x.reshape(1, 4), ctx) == 0.5
-    assert Maxout(1).kink_distance(x, ctx) == np.inf
-    assert Maxout(3).kink_distance(np.array([[0.0, 3.0, 9.0, 1.0, 2.0, 7.0]]), ctx) == 2.5
-    assert AvgPool2d(2).kink_distance(x, ctx) == np.inf
-    assert Sequential(ReLU(), MaxPool2d(2)).kink_distance(-np.abs(x), ctx) == 0.5
-
-
-@given(
-    kernel=st.integers(1, 4),
-    stride=st.integers(1, 5),
-    padding=st.integers(0, 2),
-    ceil=st.booleans(),
-    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    seed=seeds,
-)
-def test_max_pooling_finds_its_nearest_kink_in_the_window_with_the_closest_race(
-    kernel, stride, padding, ceil, size, seed
-):
-    padding = min(padding, kernel // 2)
-    H, W = (max(n, kernel - 2 * padding) for n in size)
-    x = grid((2, H, W, 2), Key(seed)) - 3.0  # padding counted as zeros would win every race
-    plain = reference.MaxPool2d(kernel, stride, padding, ceil)
-    races = [np.sort(x[:, rows, columns].reshape(2, -1, 2), axis=1) for _, _, rows, columns in plain.places(x.shape)]
-    gaps = [(race[:, -1] - race[:, -2]).min() for race in races if race.shape[1] > 1]
-    assert MaxPool2d(kernel, stride, padding, ceil=ceil).kink_distance(x, Context()) == min(gaps, default=np.inf) / 2
-
-
-def test_windows_that_a_relu_has_emptied_are_no_kinks_but_all_others_are():
-    x = np.zeros((1, 2, 6, 1))
-    x[0, :, 2:, 0] = [[5.0, 0.0, 3.0, 1.0], [0.0, 0.0, 2.0, 0.0]]  # windows: of zeros; gap 5; gap 1
-    assert MaxPool2d(2).kink_distance(x, Context()) == 0.5
-    assert MaxPool2d(2).kink_distance(x[:, :, :4], Context()) == 2.5
-    assert MaxPool2d(2).kink_distance(x[:, :, :2], Context()) == np.inf
-
-
 def test_dropout_keeps_a_byte_an_element_and_in_evaluation_or_at_rate_zero_does_nothing():
     x = np.ones((2, 3))
     assert Dropout(0.5).forward(x, Context(training=True))[1].dtype == np.uint8

@@ -30,7 +30,7 @@ NUMBERS = {
         "kernel": c.window.kernel,
         "stride": c.window.stride,
         "padding": c.window.padding,
-        "groups": c.window.groups,
+        "groups": c.groups,
     },
     MaxPool2d: lambda p: {"kernel": p.kernel, "stride": p.stride, "padding": p.padding, "ceil": p.ceil},
     Linear: lambda f: {"inputs": f.weight.shape[0], "outputs": f.weight.shape[1]},

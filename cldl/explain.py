@@ -27,10 +27,10 @@ from data.dataset import Dataset
 from engine.context import Context
 from engine.key import Key
 from engine.parameters import Parameter
-from layers.chain import fusible
 from layers.conv2d import Conv2d
 from layers.layer import Array, Layer, Shape
-from layers.sequential import Sequential
+from layers.relu import ReLU
+from layers.sequential import Sequential, together
 
 STEPS = 5  # that are timed, after one that is not
 SIDE = 1024  # of the square matrices whose product is the peak
@@ -86,9 +86,6 @@ class Timed(Layer):
     def multiply_adds(self, shape: Shape) -> int:
         return self.layer.multiply_adds(shape)
 
-    def wants_many(self, shape: Shape) -> bool:
-        return self.layer.wants_many(shape)
-
 
 def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
     """The parts of a training step, what is outside the layers last; and the peak of one thread in FLOP/s."""
@@ -110,53 +107,44 @@ def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
 
 
 def watch(network: Network, samples: int) -> list[Timed]:
-    """Put every part of the network into a `Timed` layer; a convolution with its ReLU is one part, as they run as one."""
-    rows = network.layers()
+    """Put every part of the network into a `Timed` layer; what runs as one (see layers.sequential) is one part."""
+    rows = iter(network.layers())
     watched: list[Timed] = []
     for m in range(len(network.blocks)):
         for side in (network.blocks, network.classifiers):
             whole = side[m]
-            count = len(whole.layers) if isinstance(whole, Sequential) else 1
-            own, rows = rows[:count], rows[count:]
             parts: list[Timed] = []
-            for group in _grouped(own):
-                bottom = not watched and not parts
-                parts.append(Timed(Sequential(*(layer for _, layer, _ in group)), _cost(group, samples, bottom)))
+            for run in together(whole.layers if isinstance(whole, Sequential) else [whole]):
+                cost = _cost([next(rows) for _ in run], samples, bottom=not watched and not parts)
+                parts.append(Timed(Sequential(*run), cost))
             side[m] = Sequential(*parts)
             watched += parts
     return watched
 
 
-def _grouped(rows: Sequence[tuple[str, Layer, Shape]]) -> list[list[tuple[str, Layer, Shape]]]:
-    """Rows of `Network.layers`, a ReLU in the group of the convolution before it."""
-    groups: list[list[tuple[str, Layer, Shape]]] = []
-    for row in rows:
-        if groups and fusible(groups[-1][-1][1], row[1]):
-            groups[-1].append(row)
-        else:
-            groups.append([row])
-    return groups
+def _cost(run: Sequence[tuple[str, Layer, Shape]], samples: int, bottom: bool) -> Cost:
+    """What is known without a clock, of `Network.layers` that run as one; at the bottom nobody needs the input's gradient.
 
-
-def _cost(group: Sequence[tuple[str, Layer, Shape]], samples: int, bottom: bool) -> Cost:
-    """What is known without a clock; at the bottom nobody needs the gradient of the input.
-
-    Forward: x and W in, y out. Backward: dy, x and W in, dx and dW out.
+    Forward: x and every W in, every y out. Backward: dy, x, every other y and W in, dx and every dW out.
     """
-    (name, layer, shape), (_, last, inner) = group[0], group[-1]
-    output, kinds, algorithm = last.output_shape(inner), [type(part).__name__ for _, part, _ in group], ""
-    if isinstance(layer, Conv2d):
-        kinds[0] += f" {layer.window.kernel}x{layer.window.kernel}"
-        algorithm = type(layer.way(shape)).__name__.lower()
-    x, y, W = math.prod(shape), math.prod(output), sum(p.value.size for p in layer.parameters())
+    (name, first, shape), (_, last, inner) = run[0], run[-1]
+    kind, algorithm = type(first).__name__, ""
+    layers = [(layer, shape) for _, layer, shape in run if not isinstance(layer, ReLU)] or [(first, shape)]
+    if isinstance(first, Conv2d):
+        kernels = (f"{layer.window.kernel}x{layer.window.kernel}" for layer, _ in layers if isinstance(layer, Conv2d))
+        kind, algorithm = f"{kind} {', '.join(kernels)}", type(first.way(shape)).__name__.lower()
     products = 2 if bottom else 3
+    ys = sum(math.prod(layer.output_shape(shape)) for layer, shape in layers)
+    W = sum(p.value.size for layer, _ in layers for p in layer.parameters())
+    direct = 3 * sum(layer.multiply_adds(shape) for layer, shape in layers)
+    direct -= first.multiply_adds(shape) if bottom else 0
     return Cost(
         name,
-        " + ".join(kinds),
-        output,
+        kind,
+        last.output_shape(inner),
         algorithm,
-        flops=2 * samples * products * layer.multiply_adds(shape),
-        bytes=4 * (samples * (products * x + 2 * y) + 3 * W),
+        flops=2 * samples * direct,
+        bytes=4 * (samples * (products * math.prod(shape) + 2 * ys) + 3 * W),
     )
 
 

@@ -18,6 +18,7 @@ from engine.device import contiguous
 from engine.gradcheck import grid
 from engine.key import Key
 from engine.parameters import initialise
+from engine.simd import LANES
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
 from layers.flatten import Flatten
@@ -26,7 +27,7 @@ from layers.linear import Linear
 from layers.maxout import Maxout
 from layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
-from layers.sequential import Sequential
+from layers.sequential import Mlpconv, Sequential
 
 Choose = Callable[[int, int], int]
 
@@ -118,6 +119,18 @@ def _maxout(choose: Choose) -> Case:
     return Case(Maxout(pieces), shape, choose(1, 4))
 
 
+def _mlpconv(choose: Choose) -> Case:
+    """A convolution and up to two 1x1 convolutions, widths that fill a vector or not, some ReLUs left out."""
+    inputs, kernel = choose(1, 2), choose(1, 3)
+    widths = [[2, LANES][choose(0, 1)] for _ in range(choose(1, 3))]
+    layers: list[Layer] = []
+    for below, width in zip([inputs, *widths], widths, strict=False):
+        algorithm = "auto" if layers else ALGORITHMS[choose(0, len(ALGORITHMS) - 1)]
+        layers.append(Conv2d(below, width, 1 if layers else kernel, bias=clear_bias, algorithm=algorithm))
+        layers += [ReLU()] * choose(0, 1)
+    return Case(Mlpconv(*layers), _image(choose, kernel, inputs), choose(1, 3))
+
+
 def _sequential(choose: Choose) -> Case:
     channels, middle = choose(1, 3), choose(1, 4)
     pool = MaxPool2d(choose(2, 3), 2, ceil=True) if choose(0, 1) else AvgPool2d(2)
@@ -158,6 +171,7 @@ _LAYERS: dict[str, Callable[[Choose], Case]] = {
     "Dropout": _dropout,
     "Maxout": _maxout,
     "Flatten": lambda choose: Case(Flatten(), _image(choose), choose(1, 4)),
+    "Mlpconv": _mlpconv,
     "Sequential": _sequential,
     "Network": _network,
 }

@@ -1,54 +1,104 @@
-"""y = max(x W + b, 0), or without the ReLU, and its backward: what a linear layer and a convolution's patches have in common.
+"""One linear map after another over rows, each with its ReLU or without: 1x1 convolutions, linear layers, windows of images.
 
-    forward    y = relu(x W + b)                                          x (n, C), W (C, D), b (D,), y (n, D)
-    backward   g = dy [y > 0],  dx = g W^T,  dW += x^T g,  db += the sum of g's rows
+    forward    y_l = relu(y_(l-1) W_l + b_l),  y_0 the rows of x      y_l (n, D_l), W_l (D_(l-1), D_l), b_l (D_l,)
+    backward   g = dy_l [y_l > 0],  dW_l += y_(l-1)^T g,  db_l += the sum of g's rows,  dy_(l-1) = g W_l^T
 
-In the backward pass a block of rows goes through all four at once: g of the block stays in the cache, and never exists as a
-whole. Where D or C is no multiple of a vector's length (ten classes), or the arrays are views of a group's channels, the
-products are the BLAS's.
+The rows of x (N, H, W, C) are its windows of k x k pixels, Ho Wo an image; for k = 1 they are the pixels as they stand.
+
+A block of rows goes through all maps, and back through all of them, before the next block begins: what lies between two maps
+is in the nearest caches when it is needed. Gradients between maps never exist as a whole, and neither do the windows, which
+are laid out again on the way back. Where a map's columns do not fill vectors (ten classes), or the arrays are views of a
+group's channels, the products are the BLAS's, some images at a time.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from engine.context import Context, Empty
 from engine.jit import jit
 from engine.kernels.elementwise import bias_backward, bias_forward, bias_relu_backward, bias_relu_forward
-from engine.simd import keep, pointer
+from engine.kernels.patches import patches_backward, patches_forward
+from engine.simd import LANES, keep, pointer
 from engine.tile import in_vectors, product
 
 Array = np.ndarray
 BLOCK = 96  # rows
+AT_A_TIME = 2**20  # numbers in the windows that the BLAS gets
 
 
-def forward(x: Array, W: Array, b: Array, y: Array, relu: bool) -> None:
-    """Write y."""
-    if in_vectors(W, y) and x.flags.c_contiguous:
-        _forward(x, W, b, y, y.dtype.type(0 if relu else -np.inf))
-        return
-    np.matmul(x, W, out=y)
-    finish(y, b, relu)
+class Window(NamedTuple):
+    """k x k pixels, `stride` pixels from the next window, of an image with `padding` zeros around it."""
+
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+
+
+PIXEL = Window()
+
+
+class Maps(NamedTuple):
+    """Of every map W_l, b_l and whether a ReLU follows; or the gradients of W_l and b_l."""
+
+    W: tuple[Array, ...]
+    b: tuple[Array, ...]
+    relu: tuple[bool, ...] = ()
+
+
+def forward(x: Array, window: Window, maps: Maps, y: Array, ctx: Context) -> tuple[Array, ...]:
+    """Write the last y_l to y; return all y_l, or where the pass keeps nothing (`ctx.keeping`) the last one."""
+    n, fast = len(y), in_vectors(*maps.W, y) and x.flags.c_contiguous
+    height = n if ctx.keeping or not fast else min(n, BLOCK)
+    ys = (*(ctx.empty((height, W.shape[1]), x.dtype) for W in maps.W[:-1]), y)
+    if fast:
+        with ctx.scratch() as empty:
+            P = empty((BLOCK if window != PIXEL else 0, len(maps.W[0])), x.dtype)
+            _forward(x, *window, P, maps.W, maps.b, ys, tuple(_floor(x.dtype, relu) for relu in maps.relu))
+    else:
+        for part, rows in _parts(x, window, n, len(maps.W[0])):
+            with ctx.scratch() as empty:
+                a = _rows(part, window, n // len(x), empty)
+                for W, b, relu, y_l in zip(*maps, ys, strict=True):
+                    a = np.matmul(a, W, out=y_l[rows])
+                    (bias_relu_forward if relu else bias_forward)(a, b)
+    return ys if ctx.keeping else ys[-1:]
 
 
 def backward(
-    x: Array, y: Array | None, dy: Array, W: Array, dx: Array | None, dW: Array, db: Array, ctx: Context
+    x: Array, window: Window, maps: Maps, ys: tuple[Array, ...], dy: Array, dx: Array | None, into: Maps, ctx: Context
 ) -> None:
-    """Add to dW and db and, unless it is None, write dx; y is the output if a ReLU made it, else None."""
-    with ctx.scratch() as empty:
-        whole = dx is None or in_vectors(dx)
-        if whole and in_vectors(dW, dy) and x.flags.c_contiguous:
-            WT = empty(W.shape[::-1], W.dtype)
-            np.copyto(WT, W.T)
-            g = empty((BLOCK, W.shape[1]), W.dtype)
-            _backward(
-                x, dy if y is None else y, dy, WT, x if dx is None else dx, dW, db, g, y is not None, dx is not None
-            )
-            return
-        g = behind(y, dy, db, empty)
-        dW += np.matmul(x.T, g, out=empty(W.shape, W.dtype))
-        if dx is not None:
-            np.matmul(g, W.T, out=dx)
+    """Add to the gradients `into` and, unless it is None, write dx; a y_l that no ReLU made is not looked at."""
+    fast = in_vectors(*maps.W, dy) and x.flags.c_contiguous and (dx is None or len(maps.W[0]) % LANES == 0)
+    if dx is not None and window != PIXEL:
+        dx.fill(0)  # a pixel stands in many windows, whose gradients are added up
+    if fast:
+        with ctx.scratch() as empty:
+            P = empty((BLOCK if window != PIXEL else 0, len(maps.W[0])), x.dtype)
+            WT = tuple(empty(W.shape[::-1], x.dtype) for W in maps.W)
+            for turned, W in zip(WT, maps.W, strict=True):
+                np.copyto(turned, W.T)
+            g = tuple(empty((BLOCK, W.shape[1]), x.dtype) for W in maps.W)
+            below = x if dx is None else dx
+            _backward(x, *window, P, ys, dy, WT, below, into.W, into.b, maps.relu, g, dx is not None)
+        return
+    for part, rows in _parts(x, window, len(dy), len(maps.W[0])):
+        with ctx.scratch() as empty:
+            P, d = _rows(part, window, len(dy) // len(x), empty), dy[rows]
+            for depth in reversed(range(len(ys))):
+                W, a = maps.W[depth], ys[depth - 1][rows] if depth else P
+                d = _behind(ys[depth][rows] if maps.relu[depth] else None, d, into.b[depth], empty)
+                into.W[depth][...] += np.matmul(a.T, d, out=empty(W.shape, x.dtype))
+                if depth:
+                    d = np.matmul(d, W.T, out=empty(a.shape, x.dtype))
+            if dx is not None:
+                here = dx[len(x) * rows.start // len(dy) : len(x) * rows.stop // len(dy)]
+                dP = np.matmul(d, maps.W[0].T, out=here.reshape(P.shape) if window == PIXEL else P)
+                if window != PIXEL:
+                    patches_backward(dP, here, 0, *window)
 
 
 def multiply(A: Array, B: Array, C: Array) -> None:
@@ -56,12 +106,30 @@ def multiply(A: Array, B: Array, C: Array) -> None:
     np.matmul(A, B, out=C)
 
 
-def finish(y: Array, b: Array, relu: bool) -> None:
-    """y (n, D) = y + b, through the ReLU if there is one."""
-    (bias_relu_forward if relu else bias_forward)(y, b)
+def _floor(dtype: np.dtype, relu: bool) -> np.floating:
+    return dtype.type(0 if relu else -np.inf)
 
 
-def behind(y: Array | None, dy: Array, db: Array, empty: Empty) -> Array:
+def _parts(x: Array, window: Window, n: int, width: int) -> Iterator[tuple[Array, slice]]:
+    """Some images at a time, with the places of their rows among all n."""
+    N, each = len(x), n // max(len(x), 1)
+    count = N if window == PIXEL else max(1, AT_A_TIME // (each * width))
+    for start in range(0, N, max(count, 1)):
+        part = x[start : start + count]
+        yield part, slice(start * each, (start + len(part)) * each)
+
+
+def _rows(x: Array, window: Window, each: int, empty: Empty) -> Array:
+    """The rows of these images, `each` of one."""
+    C = x.shape[-1]
+    if window == PIXEL:
+        return x.reshape(-1, C)
+    P = empty((len(x) * each, window.kernel**2 * C), x.dtype)
+    patches_forward(x, P, 0, *window)
+    return P
+
+
+def _behind(y: Array | None, dy: Array, db: Array, empty: Empty) -> Array:
     """g (n, D), dy itself where y is None (no ReLU); its rows are added to db."""
     if y is None:
         bias_backward(dy, db)
@@ -72,30 +140,52 @@ def behind(y: Array | None, dy: Array, db: Array, empty: Empty) -> Array:
 
 
 @jit
-def _forward(x, W, b, y, floor):
-    (n, C), D = x.shape, W.shape[1]
-    x, W, b, y = pointer(x), pointer(W), pointer(b), pointer(y)
+def _forward(x, kernel, stride, padding, P, W, b, y, floor):
+    n = len(y[-1])
     for r in range(0, n, BLOCK):
-        product(x, r * C, C, 1, W, 0, D, b, 0, 0, y, r * D, D, min(BLOCK, n - r), C, D, floor)
+        m = min(BLOCK, n - r)
+        a, at = pointer(x), r * W[0].shape[0]
+        if len(P) > 0:
+            patches_forward(x, P[:m], r, kernel, stride, padding)
+            a, at = pointer(P), 0
+        for depth in range(len(W)):
+            K, D = W[depth].shape
+            to = r * D if len(y[depth]) == n else 0  # else nobody keeps it
+            out = pointer(y[depth])
+            product(
+                a, at, K, 1, pointer(W[depth]), 0, D, pointer(b[depth]), 0, 0, out, to, D, m, K, D, floor[depth]
+            )  # fmt: skip
+            a, at = out, to
 
 
 @jit
-def _backward(x, y, dy, WT, dx, dW, db, g, relu, need_dx):
-    (n, C), D = x.shape, dy.shape[1]
-    none = -x.dtype.type(np.inf)
-    zeros = np.zeros(C, x.dtype)
+def _backward(x, kernel, stride, padding, P, y, dy, WT, dx, dW, db, relu, g, need_dx):
+    n, none = len(dy), -x.dtype.type(np.inf)
+    nothing = np.zeros(max([len(w) for w in dW]), x.dtype)
+    zeros = pointer(nothing)
     for r in range(0, n, BLOCK):
         m = min(BLOCK, n - r)
-        rows = dy[r : r + m]
-        if relu:
-            bias_relu_backward(y[r : r + m], rows, g[:m], db)
-            rows = g[:m]
-        else:
-            bias_backward(rows, db)
-        if need_dx:
-            product(
-                pointer(rows), 0, D, 1, pointer(WT), 0, C, pointer(zeros), 0, 0, pointer(dx), r * C, C, m, D, C, none
-            )
-        to = pointer(dW)
-        product(pointer(x), r * C, 1, C, pointer(rows), 0, D, to, 0, D, to, 0, D, C, m, D, none)
-    keep(zeros)
+        if len(P) > 0:
+            patches_forward(x, P[:m], r, kernel, stride, padding)
+        d = dy[r : r + m]
+        for up in range(len(dW)):
+            depth = len(dW) - 1 - up
+            K, D = dW[depth].shape
+            if relu[depth]:
+                bias_relu_backward(y[depth][r : r + m], d, g[depth][:m], db[depth])
+                d = g[depth][:m]
+            else:
+                bias_backward(d, db[depth])
+            a, at = pointer(y[max(depth - 1, 0)]), r * K
+            if depth == 0:
+                a, at = (pointer(P), 0) if len(P) > 0 else (pointer(x), r * K)
+            to = pointer(dW[depth])
+            product(a, at, 1, K, pointer(d), 0, D, to, 0, D, to, 0, D, K, m, D, none)
+            if depth > 0 or need_dx:
+                below, at = (pointer(g[depth - 1]), 0) if depth > 0 else (a, at) if len(P) > 0 else (pointer(dx), r * K)
+                product(pointer(d), 0, D, 1, pointer(WT[depth]), 0, K, zeros, 0, 0, below, at, K, m, D, K, none)
+            if depth > 0:
+                d = g[depth - 1][:m]
+            elif need_dx and len(P) > 0:
+                patches_backward(P[:m], dx, r, kernel, stride, padding)
+    keep(nothing)

@@ -163,14 +163,6 @@ class Context:
         self._draws += 1
         return self._key.fold(self._draws)
 
-    def pieces(self, samples: int, piece: int | None) -> Iterator[slice]:
-        """Slices of `piece` samples (None: of all) to go on with one by one, each drawing what its samples would have drawn."""
-        first, draws = self.first, self._draws
-        for start in range(0, samples, piece or max(samples, 1)):
-            self.first, self._draws = first + start, draws
-            yield slice(start, min(start + (piece or samples), samples))
-        self.first = first
-
     def bring(self, array: np.ndarray) -> np.ndarray:
         """An array of the CPU's where this pass computes."""
         return array

@@ -1,25 +1,27 @@
-"""Two ways to compute the same convolution, and the choice between them.
+"""Two ways to compute the same convolutions, and the choice between them.
 
-A way has `forward(x, weight, bias, relu, y, ctx)`, which writes y, through a ReLU if `relu`, and returns what its backward
-needs, and `backward(dy, y, kept, weight, bias, dx, ctx)`, which adds to the gradients of weight and bias and, unless dx is None,
-writes dx; y is the output if a ReLU made it, else None.
-Shapes: x (N, H, W, C), weight (k, k, C / G, D), bias (D,), y (N, Ho, Wo, D).
+What is computed is a convolution and, it may be, 1x1 convolutions behind it, each with a ReLU or without (`Filters`): a small
+multilayer perceptron at every pixel. A way has `forward(x, filters, y, ctx)`, which writes y and returns the output of every
+convolution, as rows, and what else its backward needs; and `backward(x, dy, ys, kept, filters, dx, ctx)`, which adds to the
+gradients of weights and biases and, unless dx is None, writes dx.
+Shapes: x (N, H, W, C), y (N, Ho, Wo, D); of the first convolution, weight (k, k, C / G, D1), bias (D1,).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from engine import affine
-from engine.context import Context, Empty
+from engine.affine import PIXEL, Maps, Window
+from engine.context import Context
 from engine.device import contiguous, launch
 from engine.fourier import FourierConvolution
-from engine.kernels import patches
 from engine.parameters import Parameter
 
 Array = np.ndarray
@@ -30,118 +32,115 @@ ALGORITHMS = ("auto", "patches", "fourier")
 TRANSFORM_COST = 35
 
 
-@dataclass(frozen=True)
-class Window:
-    """What a convolution looks like, but for its channels: k x k pixels, a stride, a padding, G groups."""
+class Filters(NamedTuple):
+    """One convolution, and whether a ReLU follows."""
 
-    kernel: int
-    stride: int
-    padding: int
-    groups: int
+    weight: Parameter
+    bias: Parameter
+    relu: bool
 
 
 class Way(Protocol):
-    """See the module's docstring; `wants_many` says that many samples at a time are faster than few."""
+    """See the module's docstring."""
 
-    wants_many: ClassVar[bool]
-
-    def forward(self, x: Array, weight: Parameter, bias: Parameter, relu: bool, y: Array, ctx: Context) -> Any: ...
+    def forward(
+        self, x: Array, filters: Sequence[Filters], y: Array, ctx: Context
+    ) -> tuple[tuple[Array, ...], Any]: ...
 
     def backward(
-        self, dy: Array, y: Array | None, kept: Any, weight: Parameter, bias: Parameter, dx: Array | None, ctx: Context
+        self,
+        x: Array,
+        dy: Array,
+        ys: tuple[Array, ...],
+        kept: Any,
+        filters: Sequence[Filters],
+        dx: Array | None,
+        ctx: Context,
     ) -> None: ...
 
 
-def choose(window: Window, image: tuple[int, ...], output: tuple[int, ...], algorithm: str = "auto") -> Way:
+def choose(
+    window: Window, groups: int, image: tuple[int, ...], output: tuple[int, ...], algorithm: str = "auto"
+) -> Way:
     """The cheaper way for images (H, W, C) and outputs (Ho, Wo, D), in multiply-adds a sample, or the one asked for.
 
     patches: k^2 Ho Wo C D / G;  fourier: 3 F C D for the products and 35 L^2 log2(L) (C + D) for the transforms.
     """
     (H, W, C), (Ho, Wo, D) = image, output
-    if window.stride != 1 or window.groups != 1 or algorithm == "patches":
-        return Patches(window)
+    if window.stride != 1 or groups != 1 or algorithm == "patches":
+        return Patches(window, groups)
     plan = _plan(H, W, window.kernel, window.padding)
     L = plan.size
     by_fourier = plan.products(2, C, D) / 2 + TRANSFORM_COST * L**2 * math.log2(L) * (C + D)
     if algorithm == "fourier" or by_fourier < window.kernel**2 * Ho * Wo * C * D:
         return Fourier(plan)
-    return Patches(window)
+    return Patches(window, groups)
 
 
 @dataclass(frozen=True)
 class Patches:
-    """Every window as a row of a matrix P (N Ho Wo, k k C): y = P W + b, group by group; see engine.affine.
+    """Every window as a row of a matrix P (N Ho Wo, k k C): y = P W + b, group by group; see engine.affine."""
 
-    For k = 1 the image is P already.
-    """
-
-    wants_many: ClassVar[bool] = False
     window: Window
+    groups: int
 
-    def forward(self, x: Array, weight: Parameter, bias: Parameter, relu: bool, y: Array, ctx: Context) -> list[Array]:
-        """Return P of each group."""
-        P = [self._patches(part, y.shape, ctx) for part in _split(x, self.window.groups)]
-        for Pg, Wg, bg, yg in zip(P, *map(self._columns, (weight.value, bias.value, y)), strict=True):
-            launch(affine.forward, Pg, Wg, bg[0], yg, relu)
-        return P
+    def forward(self, x: Array, filters: Sequence[Filters], y: Array, ctx: Context) -> tuple[tuple[Array, ...], None]:
+        """Return every output; y alone where there are groups."""
+        maps, ys = _maps(filters), (_rows(y),)
+        if self.groups == 1:
+            return launch(affine.forward, x, self.window, maps, ys[0], ctx), None
+        for channels, outputs in self._groups(filters[0]):
+            part = contiguous(x[..., channels])
+            launch(affine.forward, part, self.window, _columns(maps, outputs), ys[0][:, outputs], ctx)
+        return ys, None
 
     def backward(
         self,
+        x: Array,
         dy: Array,
-        y: Array | None,
-        kept: list[Array],
-        weight: Parameter,
-        bias: Parameter,
+        ys: tuple[Array, ...],
+        kept: None,
+        filters: Sequence[Filters],
         dx: Array | None,
         ctx: Context,
     ) -> None:
-        """Group by group; dx is the sum of dP over the places in P where a pixel stands."""
-        groups = self.window.groups
-        arrays = (dy, weight.value, ctx.gradient(weight), ctx.gradient(bias))
-        outputs = [None] * groups if y is None else map(contiguous, self._columns(y))
-        inputs = [None] * groups if dx is None else _split(dx, groups)
-        for Pg, dyg, Wg, dWg, dbg, yg, dxg in zip(kept, *map(self._columns, arrays), outputs, inputs, strict=True):
+        """Group by group."""
+        maps, into, dy = _maps(filters), _gradients(filters, ctx), _rows(dy)
+        if self.groups == 1:
+            launch(affine.backward, x, self.window, maps, ys, dy, dx, into, ctx)
+            return
+        for channels, outputs in self._groups(filters[0]):
+            part = contiguous(x[..., channels])
             with ctx.scratch() as empty:
-                dyg = contiguous(dyg)
-                dP: Array | None = None
-                if dxg is not None:
-                    dP = dxg.reshape(Pg.shape) if self._pointwise else empty(Pg.shape, dy.dtype)
-                launch(affine.backward, Pg, yg, dyg, Wg, dP, dWg, dbg[0], ctx)
-                if dP is not None and not self._pointwise:
-                    self._gather(dP.reshape(*dy.shape[:3], -1), dxg, empty)
+                dpart = None if dx is None else empty(part.shape, x.dtype)
+                y, d = (contiguous(array[:, outputs]) for array in (ys[0], dy))
+                own, into_own = _columns(maps, outputs), _columns(into, outputs)
+                launch(affine.backward, part, self.window, own, (y,), d, dpart, into_own, ctx)
+                if dx is not None:
+                    dx[..., channels] = dpart
 
-    def _columns(self, array: Array) -> list[Array]:
-        """Views (rows, D / G) of each group's outputs."""
-        return _split(array.reshape(-1, array.shape[-1]), self.window.groups)
-
-    @property
-    def _pointwise(self) -> bool:
-        return self.window == Window(1, 1, 0, 1)
-
-    def _patches(self, x: Array, output: tuple[int, ...], ctx: Context) -> Array:
-        """P of x (N, H, W, C / G)."""
-        k, stride, padding = self.window.kernel, self.window.stride, self.window.padding
-        C = x.shape[-1]
-        if self._pointwise:
-            return x.reshape(-1, C)
-        P = ctx.empty((*output[:3], k * k * C), x.dtype)
-        launch(patches.patches_forward, contiguous(x), P, k, stride, padding)
-        return P.reshape(-1, k * k * C)
-
-    def _gather(self, dP: Array, dx: Array, empty: Empty) -> None:
-        """Write dx (N, H, W, C / G) from dP (N, Ho, Wo, k k C / G)."""
-        whole = dx if self.window.groups == 1 else empty(dx.shape, dx.dtype)
-        launch(patches.patches_backward, dP, whole, self.window.kernel, self.window.stride, self.window.padding)
-        if whole is not dx:
-            dx[...] = whole
+    def _groups(self, filters: Filters) -> list[tuple[slice, slice]]:
+        """The channels and the outputs of each group."""
+        C, D = filters.weight.shape[2], filters.weight.shape[3] // self.groups
+        return [(slice(g * C, (g + 1) * C), slice(g * D, (g + 1) * D)) for g in range(self.groups)]
 
 
-def _split(array: Array, groups: int) -> list[Array]:
-    """Views of `groups` equal parts of the last axis."""
-    if groups == 1:
-        return [array]
-    width = array.shape[-1] // groups
-    return [array[..., g * width : (g + 1) * width] for g in range(groups)]
+def _rows(array: Array) -> Array:
+    return array.reshape(-1, array.shape[-1])
+
+
+def _maps(filters: Sequence[Filters]) -> Maps:
+    values = ((_rows(f.weight.value), f.bias.value, f.relu) for f in filters)
+    return Maps(*zip(*values, strict=True))
+
+
+def _gradients(filters: Sequence[Filters], ctx: Context) -> Maps:
+    return Maps(*(tuple(_rows(ctx.gradient(f.weight)) for f in filters), tuple(ctx.gradient(f.bias) for f in filters)))
+
+
+def _columns(maps: Maps, outputs: slice) -> Maps:
+    """The part of one convolution that makes these outputs."""
+    return Maps((maps.W[0][:, outputs],), (maps.b[0][outputs],), maps.relu)
 
 
 @lru_cache(maxsize=64)
@@ -171,31 +170,41 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Fourier:
-    """A product over the channels for every frequency; see engine.fourier."""
+    """The first convolution as a product over the channels for every frequency, see engine.fourier; the others by rows."""
 
-    wants_many: ClassVar[bool] = True  # the weights' spectrum is larger than the images'
     plan: FourierConvolution
 
-    def forward(self, x: Array, weight: Parameter, bias: Parameter, relu: bool, y: Array, ctx: Context) -> Array:
-        """Return the spectrum of x."""
-        X = ctx.empty(self.plan.image_shape(len(x), x.shape[-1]), x.dtype)
-        spectrum = ctx.image(Spectrum(self.plan, weight))
+    def forward(self, x: Array, filters: Sequence[Filters], y: Array, ctx: Context) -> tuple[tuple[Array, ...], Array]:
+        """Return every output, and the spectrum of x."""
+        first, *others = filters
+        h = ctx.empty((*y.shape[:3], first.weight.shape[3]), x.dtype) if others else y
+        X = ctx.empty(self.plan.image_shape(len(x), x.shape[3]), x.dtype)
+        spectrum = ctx.image(Spectrum(self.plan, first.weight))
         with ctx.scratch() as empty:
-            self.plan.forward(x, spectrum, bias.value, 0 if relu else -np.inf, y, X, empty)
-        return X
+            self.plan.forward(x, spectrum, first.bias.value, 0 if first.relu else -np.inf, h, X, empty)
+        if not others:
+            return (_rows(y),), X
+        return (_rows(h), *affine.forward(h, PIXEL, _maps(others), _rows(y), ctx)), X
 
     def backward(
         self,
+        x: Array,
         dy: Array,
-        y: Array | None,
+        ys: tuple[Array, ...],
         kept: Array,
-        weight: Parameter,
-        bias: Parameter,
+        filters: Sequence[Filters],
         dx: Array | None,
         ctx: Context,
     ) -> None:
         """In the frequencies, the weight's gradient stays there until the pass ends."""
-        spectrum = Spectrum(self.plan, weight)
-        (dspectrum, begun), db = ctx.image_gradient(spectrum), ctx.gradient(bias)
+        first, *others = filters
+        spectrum = Spectrum(self.plan, first.weight)
+        (dspectrum, begun), db = ctx.image_gradient(spectrum), ctx.gradient(first.bias)
         with ctx.scratch() as empty:
-            self.plan.backward(dy, y, kept, ctx.image(spectrum), dx, dspectrum, begun, db, empty)
+            shape = (*dy.shape[:3], first.weight.shape[3])
+            h, dh = ys[0].reshape(shape), dy
+            if others:
+                dh = empty(shape, dy.dtype)
+                affine.backward(h, PIXEL, _maps(others), ys[1:], _rows(dy), dh, _gradients(others, ctx), ctx)
+            y = h if first.relu else None
+            self.plan.backward(dh, y, kept, ctx.image(spectrum), dx, dspectrum, begun, db, empty)

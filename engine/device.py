@@ -51,15 +51,14 @@ def copy_to(array: Any, source: np.ndarray) -> None:
         array[...] = source
 
 
-def launch(kernel: Callable, *arguments: Any) -> None:
+def launch(kernel: Callable, *arguments: Any) -> Any:
     """Run a kernel where its arrays are; raises UserError where some are on the CPU and others on the GPU."""
     first = arguments[0][0] if isinstance(arguments[0], tuple) else arguments[0]
     if type(first) is not np.ndarray and on_gpu(first):
         together(*arguments)
-        _on_cuda(kernel)(*arguments)
-        return
+        return _on_cuda(kernel)(*arguments)
     try:
-        kernel(*arguments)
+        return kernel(*arguments)
     except Exception:  # Numba's, of an array that it does not know, or the kernel's own
         together(*arguments)
         raise
@@ -67,13 +66,17 @@ def launch(kernel: Callable, *arguments: Any) -> None:
 
 def together(*arguments: Any) -> None:
     """Raise UserError unless all arrays among the arguments (or in tuples among them) are on one device."""
-    whole = [a for argument in arguments for a in (argument if isinstance(argument, tuple) else (argument,))]
-    places = {on_gpu(a) for a in whole if isinstance(a, np.ndarray) or on_gpu(a)}
+    places = {on_gpu(a) for a in _flat(arguments) if isinstance(a, np.ndarray) or on_gpu(a)}
     if len(places) > 1:
         raise UserError(
             "some arrays are on the CPU and others on the GPU; one operation needs all on one device: move them with "
             "cupy.asarray(array) or cupy.asnumpy(array)."
         )
+
+
+def _flat(arguments: Any) -> list[Any]:
+    """What stands in tuples, and in tuples among them."""
+    return [a for inner in arguments for a in _flat(inner)] if isinstance(arguments, tuple) else [arguments]
 
 
 def alike(x: Any, weight: Any) -> None:

@@ -18,10 +18,11 @@ from numba.core import cgutils
 from numba.extending import overload
 
 from engine.jit import jit
-from engine.simd import LANES, REGISTERS, Vector, intrinsic, keep, pointer, splat, vector_at
+from engine.simd import LANES, REGISTERS, Vector, intrinsic, keep, pointer, prefetch, splat, vector_at
 
 Array = np.ndarray
 
+LINE = 16  # float32 in a line of the cache
 WIDEST = 4 if REGISTERS == 32 else 2  # vectors of a tile; its sums, the row of B and one of A fill the registers
 HEIGHTS = (6, 4, 2, 1)  # rows of a tile; the lower ones take what is left over
 
@@ -41,6 +42,11 @@ def product(A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, n,
         r = 0
         for rows in HEIGHTS:
             while n - r >= rows:
+                for below in range(rows):  # while this tile is computed, what the next one needs
+                    prefetch(C, c_at + (r + rows + below) * c_step)
+                if panel == 0 and k_step == 1:
+                    for k in range(0, rows * K, LINE):
+                        prefetch(A, a + (r + rows) * row_step + k)
                 _tile(
                     rows, width, A, a + r * row_step, row_step, k_step, B, b_at, b_step,
                     Z, z_at + r * z_step, z_step, C, c_at + r * c_step, c_step, K, floor,

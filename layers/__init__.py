@@ -8,9 +8,9 @@ from layers.linear import Linear
 from layers.maxout import Maxout
 from layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
-from layers.sequential import Sequential
+from layers.sequential import Mlpconv, Sequential
 
 __all__ = [
-    "AvgPool2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool", "Layer", "Linear", "MaxPool2d", "Maxout", "ReLU",
-    "Sequential",
+    "AvgPool2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool", "Layer", "Linear", "MaxPool2d", "Maxout", "Mlpconv",
+    "ReLU", "Sequential",
 ]  # fmt: skip

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from engine.affine import Window
 from engine.context import Context
-from engine.convolution import ALGORITHMS, Way, Window, choose
+from engine.convolution import ALGORITHMS, Filters, Way, choose
 from engine.device import alike, contiguous
 from engine.errors import UserError
 from engine.parameters import Initialiser, Parameter, constant, he
@@ -25,8 +27,7 @@ class Conv2d(Layer):
     Shapes:    x (N, H, W, C), W (k, k, C / G, D), b (D,), y (N, Ho, Wo, D), Ho = floor((H + 2 p - k) / s) + 1.
     Numerics:  large windows over many channels are computed by FFT (see engine.convolution), the rest by patches;
                both agree to rounding. `algorithm` forces one of them (where it can be used).
-    With ReLU: `relu=True` gives max(y, 0) in the same pass over memory as the bias, and backward then takes that output
-               as `relu`. `Sequential` asks for it where a ReLU follows; the numbers are those of the two layers.
+    In a row:  `Sequential` runs a convolution, the 1x1 convolutions behind it and their ReLUs as one (`Mlpconv`).
     Source:    the patch matrix: Chellapilla, Puri and Simard, 2006; groups: Krizhevsky et al., NIPS 2012.
     Raises:    UserError for windows that are no windows, groups that do not divide the channels, other samples.
 
@@ -63,33 +64,21 @@ class Conv2d(Layer):
         if algorithm not in ALGORITHMS:
             raise UserError(f"the algorithm {algorithm!r} is unknown: choose one of {', '.join(ALGORITHMS)}.")
         self.inputs, self.outputs, self.algorithm = inputs, outputs, algorithm
-        self.window = Window(kernel, stride, padding, groups)
+        self.window, self.groups = Window(kernel, stride, padding), groups
         shape = (kernel, kernel, inputs // groups, outputs)
         self.weight = Parameter(shape, weight, rate=rate, max_norm=max_norm, name="weight")
         self.bias = Parameter((outputs,), bias or constant(0), rate=rate, decay=0, name="bias")
 
-    def forward(self, x: Array, ctx: Context, relu: bool = False) -> tuple[Array, tuple]:
-        x = contiguous(x)
-        way = self.way(x.shape[1:], ctx.transforms)
-        y = ctx.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)  # (N, Ho, Wo, D)
-        alike(x, self.weight.value)
-        kept = way.forward(x, self.weight, self.bias, relu, y, ctx)
-        return y, (x.shape, way, kept)
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
+        return forward([self], [False], x, ctx)
 
-    def backward(
-        self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True, relu: Array | None = None
-    ) -> Array | None:
-        shape, way, kept = cache
-        dx = ctx.empty(shape, dy.dtype) if need_dx else None  # (N, H, W, C)
-        way.backward(contiguous(dy), relu, kept, self.weight, self.bias, dx, ctx)
-        return dx
+    def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
+        return backward([self], [False], dy, cache, ctx, need_dx)
 
     def way(self, shape: Shape, transforms: bool = True) -> Way:
         """How images (H, W, C) are convolved, where transforms can be had or not."""
-        return choose(self.window, shape, self.output_shape(shape), self.algorithm if transforms else "patches")
-
-    def wants_many(self, shape: Shape) -> bool:
-        return self.way(shape).wants_many
+        algorithm = self.algorithm if transforms else "patches"
+        return choose(self.window, self.groups, shape, self.output_shape(shape), algorithm)
 
     def parameters(self) -> list[Parameter]:
         return [self.weight, self.bias]
@@ -97,8 +86,7 @@ class Conv2d(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         expect_rank(self, shape, 3, "images (H, W, C)")
         expect_channels(self, shape, self.inputs)
-        window = (self.window.kernel, self.window.stride, self.window.padding)
-        return windows(shape[0], *window), windows(shape[1], *window), self.outputs
+        return windows(shape[0], *self.window), windows(shape[1], *self.window), self.outputs
 
     def multiply_adds(self, shape: Shape) -> int:
         Ho, Wo, _ = self.output_shape(shape)
@@ -106,6 +94,32 @@ class Conv2d(Layer):
 
     def __repr__(self) -> str:
         w = self.window
-        groups = f", groups {w.groups}" if w.groups > 1 else ""
+        groups = f", groups {self.groups}" if self.groups > 1 else ""
         window = f"{w.kernel}x{w.kernel}, stride {w.stride}, padding {w.padding}"
         return f"Conv2d({self.inputs} to {self.outputs}, {window}{groups})"
+
+
+def forward(convolutions: Sequence[Conv2d], relus: Sequence[bool], x: Array, ctx: Context) -> tuple[Array, tuple]:
+    """The output of a convolution and of 1x1 convolutions behind it, each with a ReLU or not; and the cache for `backward`."""
+    x, shape = contiguous(x), x.shape[1:]
+    way = convolutions[0].way(shape, ctx.transforms)
+    for convolution in convolutions:
+        alike(x, convolution.weight.value)
+        shape = convolution.output_shape(shape)
+    y = ctx.empty((len(x), *shape), x.dtype)  # (N, Ho, Wo, D)
+    ys, kept = way.forward(x, _filters(convolutions, relus), y, ctx)
+    return y, (x, way, ys, kept)
+
+
+def backward(
+    convolutions: Sequence[Conv2d], relus: Sequence[bool], dy: Array, cache: tuple, ctx: Context, need_dx: bool
+) -> Array | None:
+    """dx; the gradients of all weights and biases are added to `ctx`."""
+    x, way, ys, kept = cache
+    dx = ctx.empty(x.shape, dy.dtype) if need_dx else None  # (N, H, W, C)
+    way.backward(x, contiguous(dy), ys, kept, _filters(convolutions, relus), dx, ctx)
+    return dx
+
+
+def _filters(convolutions: Sequence[Conv2d], relus: Sequence[bool]) -> list[Filters]:
+    return [Filters(c.weight, c.bias, relu) for c, relu in zip(convolutions, relus, strict=True)]

@@ -48,10 +48,6 @@ class Layer:
         """Multiplications that are added up, for one sample's forward pass; element-wise work does not count."""
         return 0
 
-    def wants_many(self, shape: Shape) -> bool:
-        """Whether the layer is faster with many samples at a time than with the few that stay in a cache."""
-        return False
-
     def kink_distance(self, x: Array, ctx: Context) -> float:
         """How far, in the largest change of any element of x, the input is from the nearest kink (infinity: smooth)."""
         return np.inf

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from engine import affine
+from engine.affine import PIXEL, Maps
 from engine.context import Context
 from engine.device import alike, contiguous, launch
 from engine.parameters import Initialiser, Parameter, constant, he
@@ -46,24 +47,20 @@ class Linear(Layer):
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Array]:
         alike(x, self.weight.value)
         y = ctx.empty((len(x), self.bias.shape[0]), x.dtype)  # (N, D)
-        launch(affine.forward, x, self.weight.value, self.bias.value, y, False)
+        launch(affine.forward, _pixels(contiguous(x)), PIXEL, self._map, y, ctx)
         return y, x
 
     def backward(self, dy: Array, cache: Array, ctx: Context, need_dx: bool = True) -> Array | None:
-        x = cache
+        x, dy = contiguous(cache), contiguous(dy)
         dx = ctx.empty(x.shape, x.dtype) if need_dx else None  # (N, C)
-        launch(
-            affine.backward,
-            x,
-            None,
-            contiguous(dy),
-            self.weight.value,
-            dx,
-            ctx.gradient(self.weight),
-            ctx.gradient(self.bias),
-            ctx,
-        )
+        into = Maps((ctx.gradient(self.weight),), (ctx.gradient(self.bias),))
+        below = None if dx is None else _pixels(dx)
+        launch(affine.backward, _pixels(x), PIXEL, self._map, (dy,), dy, below, into, ctx)
         return dx
+
+    @property
+    def _map(self) -> Maps:
+        return Maps((self.weight.value,), (self.bias.value,), (False,))
 
     def parameters(self) -> list[Parameter]:
         return [self.weight, self.bias]
@@ -78,3 +75,8 @@ class Linear(Layer):
 
     def __repr__(self) -> str:
         return f"Linear({self.weight.shape[0]}, {self.weight.shape[1]})"
+
+
+def _pixels(x: Array) -> Array:
+    """Vectors (N, C) as images of one pixel."""
+    return x.reshape(len(x), 1, 1, -1)

@@ -1,19 +1,21 @@
-"""Layers one after another."""
+"""Layers one after another, and a convolution with the 1x1 convolutions behind it, which run as one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import groupby
-from math import prod
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from engine.affine import PIXEL
 from engine.context import Context
+from engine.errors import UserError
 from engine.parameters import Parameter
-from layers.chain import Chain, fusible
+from engine.simd import LANES
+from layers import conv2d
+from layers.conv2d import Conv2d
 from layers.layer import Array, Layer, Shape
-
-PIECE = 2**18  # numbers in the largest array between two layers that go over the samples piece by piece
+from layers.relu import ReLU
 
 
 class Sequential(Layer):
@@ -22,47 +24,42 @@ class Sequential(Layer):
     Forward:   each layer takes the output of the one before it.
     Backward:  the chain rule, from the last layer to the first: each takes the gradient of its output, and gives that
                of its input, which is the output of the layer before it.
-    Numerics:  a few samples at a time go through all layers of a stretch, so that what one layer writes is still in the
-               cache when the next one reads it. A stretch ends at a layer that is faster with many samples
-               (`Layer.wants_many`), which gets them all. Samples do not meet in a layer, so the numbers are the same,
-               but for the order in which the samples' gradients of a parameter are added up.
+    Numerics:  convolutions that can run as one do so, with their ReLUs (`Mlpconv`); the numbers are the same.
     """
 
     def __init__(self, *layers: Layer) -> None:
         self.layers = layers
-        self._plans: dict[Shape, list[_Stretch]] = {}
+        self._steps = [run[0] if len(run) == 1 else Mlpconv(*run) for run in together(layers)]
 
-    def forward(self, x: Array, ctx: Context) -> tuple[Array, list]:
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, Any]:
+        """The last layer's output; where the pass keeps nothing, what lies before it is given back to it at once."""
         caches = []
         before = ctx.lent()
-        for stretch in self._stretches(x.shape[1:]):
-            x, cache = stretch.forward(x, ctx)
-            caches.append((stretch, cache))
+        for step in self._steps:
+            x, cache = step.forward(x, ctx)
+            caches.append(cache)
             if not ctx.keeping:
                 ctx.forget(before, x)
         return x, caches
 
-    def backward(self, dy: Array, cache: list, ctx: Context, need_dx: bool = True) -> Array | None:
+    def backward(self, dy: Array, cache: Any, ctx: Context, need_dx: bool = True) -> Array | None:
+        """dx, or None where it is not needed; each gradient is given back to the pass as soon as nobody reads it."""
         gradient: Array | None = dy
-        for depth in reversed(range(len(cache))):
-            stretch, kept = cache[depth]
+        for depth in reversed(range(len(self._steps))):
             assert gradient is not None
-            above, gradient = gradient, stretch.backward(gradient, kept, ctx, need_dx or depth > 0)
-            if above is not dy and (gradient is None or not np.may_share_memory(above, gradient)):
-                ctx.release(above)
+            dx = self._steps[depth].backward(gradient, cache[depth], ctx, need_dx or depth > 0)
+            in_use = [array for array in (dy, dx) if array is not None]  # by the caller, and by the layer below
+            if not any(np.may_share_memory(gradient, array) for array in in_use):
+                ctx.release(gradient)
+            gradient = dx
         return gradient
 
-    def caches(self, cache: list) -> list[tuple[Layer, object]]:
-        """Each layer with what its forward left for its backward, layer by layer and piece by piece."""
-        return [
-            (layer, piece[depth])
-            for stretch, pieces in cache
-            for depth, layer in enumerate(stretch.chain.layers)
-            for piece in pieces
-        ]
-
-    def wants_many(self, shape: Shape) -> bool:
-        return any(stretch.piece is None for stretch in self._stretches(shape))
+    def caches(self, cache: Any) -> list[tuple[Layer, object]]:
+        """Each layer with what its forward left for its backward."""
+        rows: list[tuple[Layer, object]] = []
+        for step, kept in zip(self._steps, cache, strict=True):
+            rows += step.caches(kept) if isinstance(step, Mlpconv) else [(step, kept)]
+        return rows
 
     def parameters(self) -> list[Parameter]:
         return [parameter for layer in self.layers for parameter in layer.parameters()]
@@ -87,62 +84,68 @@ class Sequential(Layer):
         return nearest
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.layers))})"
-
-    def _stretches(self, shape: Shape) -> list[_Stretch]:
-        if shape not in self._plans:
-            self._plans[shape] = _plan(self.layers, shape)
-        return self._plans[shape]
+        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
 
 
-@dataclass(frozen=True)
-class _Stretch:
-    """Layers that a piece of the samples goes through together; all samples at once where `piece` is None."""
+class Mlpconv(Sequential):
+    """A multilayer perceptron slid over the image: a convolution, 1x1 convolutions, and a ReLU behind each or not.
 
-    chain: Chain
-    piece: int | None
+    Forward, backward: those of its layers, one after the other. A block of pixels passes through all of them while it is in
+               the cache (see engine.affine); nobody can tell but by the clock.
+    Shapes:    x (N, H, W, C), y (N, Ho, Wo, D).
+    Source:    Lin, Chen and Yan, "Network in network", ICLR 2014, section 3.1, eq. 2.
+    Raises:    UserError for other layers.
+    """
 
-    def forward(self, x: Array, ctx: Context) -> tuple[Array, list]:
-        outputs, caches = [], []
-        for part in ctx.pieces(len(x), self.piece):
-            before = ctx.lent()
-            y, cache = self.chain.forward(x[part], ctx)
-            if not ctx.keeping:
-                ctx.forget(before, y)
-            outputs.append(y)
-            caches.append(cache)
-        return _joined(outputs, ctx), caches
+    def __init__(self, *layers: Layer) -> None:
+        if not layers or not _is_mlpconv(layers):
+            raise UserError(
+                f"{', '.join(map(repr, layers)) or 'nothing'} is no Mlpconv: give it a convolution, then 1x1 convolutions, all "
+                "without groups, each with a ReLU behind it or without; other layers stand one after another in a Sequential."
+            )
+        self.layers = layers
+        self._convolutions = [layer for layer in layers if isinstance(layer, Conv2d)]
+        after = [*layers[1:], None]
+        self._relus = [isinstance(b, ReLU) for a, b in zip(layers, after, strict=True) if isinstance(a, Conv2d)]
 
-    def backward(self, dy: Array, caches: list, ctx: Context, need_dx: bool) -> Array | None:
-        parts = []
-        for part, cache in zip(ctx.pieces(len(dy), self.piece), caches, strict=True):
-            parts.append(self.chain.backward(dy[part], cache, ctx, need_dx))
-        if not need_dx:
-            return None
-        dx = _joined(parts, ctx)
-        ctx.release(*(p for p in parts if p is not None and p is not dx and not np.may_share_memory(p, dy)))
-        return dx
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, Any]:
+        return conv2d.forward(self._convolutions, self._relus, x, ctx)
 
+    def backward(self, dy: Array, cache: Any, ctx: Context, need_dx: bool = True) -> Array | None:
+        return conv2d.backward(self._convolutions, self._relus, dy, cache, ctx, need_dx)
 
-def _joined(parts: list, ctx: Context) -> Array:
-    """The pieces' samples in one array."""
-    if len(parts) == 1:
-        return parts[0]
-    whole = ctx.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
-    return np.concatenate(parts, out=whole)
+    def caches(self, cache: Any) -> list[tuple[Layer, object]]:
+        """Each layer with what its forward left: a ReLU its output, as rows; a convolution the cache of all."""
+        _, _, outputs, _ = cache
+        rows: list[tuple[Layer, object]] = []
+        for convolution, relu, y in zip(self._convolutions, self._relus, outputs, strict=True):
+            rows.append((convolution, cache))
+            if relu:
+                rows.append((self.layers[len(rows)], y))
+        return rows
 
 
-def _plan(layers: tuple[Layer, ...], shape: Shape) -> list[_Stretch]:
-    """Cut the layers into stretches for samples of this shape; what goes over memory together stays together."""
-    many: list[bool] = []
-    sizes = []
-    for before, layer in zip((None, *layers), layers, strict=False):
-        many.append(many[-1] if fusible(before, layer) else layer.wants_many(shape))
-        shape = layer.output_shape(shape)
-        sizes.append(prod(shape))
-    stretches = []
-    for wanting, depths in groupby(range(len(layers)), many.__getitem__):
-        run = list(depths)
-        piece = None if wanting else max(1, PIECE // max(sizes[depth] for depth in run))
-        stretches.append(_Stretch(Chain([layers[depth] for depth in run]), piece))
-    return stretches
+def together(layers: Sequence[Layer]) -> list[list[Layer]]:
+    """Cut layers into runs: a convolution with what runs as one with it, where all of it fills vectors; or a layer by itself."""
+    runs: list[list[Layer]] = []
+    for layer in layers:
+        joined = [*runs[-1], layer] if runs else [layer]
+        widths = [part.outputs for part in joined if isinstance(part, Conv2d)]
+        if len(joined) > 1 and _is_mlpconv(joined) and (len(widths) == 1 or not any(D % LANES for D in widths)):
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    return runs
+
+
+def _is_mlpconv(layers: Sequence[Layer]) -> bool:
+    """Whether these are a convolution, then 1x1 convolutions, all without groups, and no ReLU but behind a convolution."""
+    first, *others = layers
+    if type(first) is not Conv2d:
+        return False
+    convolutions = [layer for layer in others if type(layer) is not ReLU]
+    return (
+        all(type(b) is not ReLU or type(a) is Conv2d for a, b in zip(layers, others, strict=False))
+        and all(type(c) is Conv2d and c.window == PIXEL and c.algorithm != "fourier" for c in convolutions)
+        and (not convolutions or {c.groups for c in (first, *convolutions) if isinstance(c, Conv2d)} == {1})
+    )

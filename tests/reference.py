@@ -12,9 +12,6 @@ class PlainLayer:
     def parameters(self):
         return []
 
-    def wants_many(self, shape):
-        return False
-
     def kink_distance(self, x, ctx):
         return np.inf
 

@@ -102,6 +102,7 @@ CIFAR100_MAXOUT = replace(
     network="maxout",
     classifiers=1,
     initialisation="published",
+    dropout=0.5,
     input_dropout=0.2,
     weights=(1.0,),
     weight_decay=0.0,
@@ -112,7 +113,7 @@ CIFAR100_MAXOUT = replace(
         **dict.fromkeys(("dropout", "input_dropout"), AS_CIFAR10),
         "convolution_rate": UNTRIED + ": AdamW's steps do not depend on the gradients' size, so one rate does for all",
         "initialisation": AS_CIFAR10,
-        "learning_rate": UNTRIED + ": as cifar100_nin",
+        **dict.fromkeys(("learning_rate", "warmup", "batch_size"), UNTRIED + ": as cifar100_nin"),
     },
 )
 

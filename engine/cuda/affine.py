@@ -1,42 +1,71 @@
-"""y = max(x W + b, 0) and its backward on the GPU; the equations are in engine.affine.
+"""Linear maps and their ReLUs over rows on the GPU, and their backward; the equations are in engine.affine.
 
-Forward is one call of cuBLASLt, which adds the bias and applies the ReLU on its way out. Backward goes over dy once for
+Forward is a call of cuBLASLt a map, which adds the bias and applies the ReLU on its way out. Backward goes over dy once for
 g = dy [y > 0] with its column sums, and the two products follow. (cuBLASLt's own backward forms would take the ReLU's mask of the
-layer below into the product of the layer above: that is not where a layer's backward begins or ends.)
+map below into the product of the map above; they are not used.) All rows go through a map at once, and the windows exist as a
+whole: a GPU is busy with many, and has the room.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from engine.context import Context
+from engine.affine import PIXEL, Maps, Window
+from engine.context import Context, Empty
 from engine.cuda import elementwise
+from engine.cuda.patches import patches_backward, patches_forward
 from engine.cuda.products import products
 
 Array = Any  # CuPy's
 
 
-def forward(x: Array, W: Array, b: Array, y: Array, relu: bool) -> None:
-    """Write y."""
-    products().multiply(x, W, y, bias=b, relu=relu)
+def forward(x: Array, window: Window, maps: Maps, y: Array, ctx: Context) -> tuple[Array, ...]:
+    """Write the last y_l to y; return all y_l."""
+    ys = (*(ctx.empty((len(y), W.shape[1]), x.dtype) for W in maps.W[:-1]), y)
+    with ctx.scratch() as empty:
+        a = _rows(x, window, len(y), empty)
+        for W, b, relu, y_l in zip(*maps, ys, strict=True):
+            products().multiply(a, W, y_l, bias=b, relu=relu)
+            a = y_l
+    return ys
 
 
 def backward(
-    x: Array, y: Array | None, dy: Array, W: Array, dx: Array | None, dW: Array, db: Array, ctx: Context
+    x: Array, window: Window, maps: Maps, ys: tuple[Array, ...], dy: Array, dx: Array | None, into: Maps, ctx: Context
 ) -> None:
-    """Add to dW and db and, unless it is None, write dx; y is the output if a ReLU made it, else None."""
+    """Add to the gradients `into` and, unless it is None, write dx."""
     with ctx.scratch() as empty:
-        if y is None:
-            g = dy
-            elementwise.bias_backward(dy, db, empty)
-        else:
-            g = empty(dy.shape, dy.dtype)
-            elementwise.bias_relu_backward(y, dy, g, db, empty)
-        products().multiply(x.T, g, dW, add=True)
+        P, d = _rows(x, window, len(dy), empty), dy
+        for depth in reversed(range(len(ys))):
+            W, a = maps.W[depth], ys[depth - 1] if depth else P
+            if maps.relu[depth]:
+                g = empty(d.shape, d.dtype)
+                elementwise.bias_relu_backward(ys[depth], d, g, into.b[depth], empty)
+                d = g
+            else:
+                elementwise.bias_backward(d, into.b[depth], empty)
+            products().multiply(a.T, d, into.W[depth], add=True)
+            if depth:
+                below = empty(a.shape, d.dtype)
+                products().multiply(d, W.T, below)
+                d = below
         if dx is not None:
-            products().multiply(g, W.T, dx)
+            dP = dx.reshape(P.shape) if window == PIXEL else P
+            products().multiply(d, maps.W[0].T, dP)
+            if window != PIXEL:
+                dx.fill(0)
+                patches_backward(dP, dx, 0, *window)
 
 
 def multiply(A: Array, B: Array, C: Array) -> None:
     """C = A B."""
     products().multiply(A, B, C)
+
+
+def _rows(x: Array, window: Window, n: int, empty: Empty) -> Array:
+    """The windows of images x, n of them."""
+    if window == PIXEL:
+        return x.reshape(n, -1)
+    P = empty((n, window.kernel**2 * x.shape[-1]), x.dtype)
+    patches_forward(x, P, 0, *window)
+    return P

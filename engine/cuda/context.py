@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,10 +52,6 @@ class CudaContext(Context):
     def next_key(self) -> Any:
         self._draws += 1
         return StepKey(self._words, self._draws)
-
-    def pieces(self, samples: int, piece: int | None) -> Iterator[slice]:
-        """One slice: a GPU is busy with many samples."""
-        return super().pieces(samples, None)
 
     def bring(self, array: np.ndarray) -> Array:
         return cupy.asarray(array)

@@ -3,40 +3,49 @@
 from numba import cuda
 
 from engine.cuda.launching import each, place_of
-from engine.kernels.patches import window_at
+from engine.kernels.patches import window_count
 
 
-def patches_forward(x, p, kernel, stride, padding):
-    each(_patches_forward, p.size, x, p, kernel, stride, padding)
+def patches_forward(x, p, first, kernel, stride, padding):
+    each(_patches_forward, p.size, x, p, first, kernel, stride, padding)
 
 
-def patches_backward(dp, dx, kernel, stride, padding):
-    each(_patches_backward, dx.size, dp, dx, kernel, stride, padding)
+def patches_backward(dp, dx, first, kernel, stride, padding):
+    each(_patches_backward, dx.size, dp, dx, first, kernel, stride, padding)
+
+
+@cuda.jit(device=True)
+def window_at(start, stride, count):
+    """Which of `count` windows begins `start` pixels into the padded image; -1 if none does."""
+    i, rest = divmod(start, stride)
+    return i if rest == 0 and 0 <= i < count else -1
 
 
 @cuda.jit
-def _patches_forward(x, p, kernel, stride, padding):
+def _patches_forward(x, p, first, kernel, stride, padding):
     _, H, W, C = x.shape
-    _, Ho, Wo, row = p.shape
+    Ho, Wo = window_count(H, kernel, stride, padding), window_count(W, kernel, stride, padding)
+    row = p.shape[1]
     for e in range(cuda.grid(1), p.size, cuda.gridsize(1)):
-        n, i, j, t = place_of(e, Ho, Wo, row)
+        n, i, j, t = place_of(first * row + e, Ho, Wo, row)
         h, w = i * stride - padding + t // (kernel * C), j * stride - padding + t // C % kernel
         inside = 0 <= h < H and 0 <= w < W
-        p[n, i, j, t] = x[n, h, w, t % C] if inside else x.dtype.type(0)
+        p[e // row, t] = x[n, h, w, t % C] if inside else x.dtype.type(0)
 
 
 @cuda.jit
-def _patches_backward(dp, dx, kernel, stride, padding):
+def _patches_backward(dp, dx, first, kernel, stride, padding):
     _, H, W, C = dx.shape
-    _, Ho, Wo, _ = dp.shape
+    Ho, Wo = window_count(H, kernel, stride, padding), window_count(W, kernel, stride, padding)
     for e in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
         n, h, w, c = place_of(e, H, W, C)
-        total = dx.dtype.type(0)
-        for a in range(kernel):
+        total = dx[n, h, w, c]
+        for a in range(kernel - 1, -1, -1):  # the windows in their order, as on the CPU
             i = window_at(h + padding - a, stride, Ho)
             if i >= 0:
-                for b in range(kernel):
+                for b in range(kernel - 1, -1, -1):
                     j = window_at(w + padding - b, stride, Wo)
-                    if j >= 0:
-                        total += dp[n, i, j, (a * kernel + b) * C + c]
+                    r = (n * Ho + i) * Wo + j - first
+                    if j >= 0 and 0 <= r < len(dp):
+                        total += dp[r, (a * kernel + b) * C + c]
         dx[n, h, w, c] = total

@@ -1,60 +1,62 @@
-"""Patches: every k x k window of an image as a row, so that a convolution is a matrix product; and the way back.
+"""Patches: windows of k x k pixels as rows of a matrix, so that a convolution is a matrix product; and the way back.
 
-Both directions gather (each output element is written by one loop), so results do not depend on any order.
+The windows of images (N, H, W, C) are numbered image by image, row by row; the kernels take any run of them.
 """
 
 from engine.jit import jit
+from engine.simd import LANES, load, pointer, store
 
 
 @jit
-def patches_forward(x, p, kernel, stride, padding):
-    """x (N, H, W, C) -> p (N, Ho, Wo, k * k * C), zeros outside the image; a window's row is one run of k C numbers."""
-    N, H, W, C = x.shape
-    _, Ho, Wo, _ = p.shape
+def window_count(extent, kernel, stride, padding):
+    """How many windows an axis has."""
+    return (extent + 2 * padding - kernel) // stride + 1
+
+
+@jit
+def patches_forward(x, p, first, kernel, stride, padding):
+    """p (n, k k C) = the windows number first .. first + n - 1 of x (N, H, W, C), zeros outside the image.
+
+    Numbers are written in their order, and copied in whole vectors: what one writes too far, the next one writes again.
+    """
+    _, H, W, C = x.shape
+    Ho, Wo = window_count(H, kernel, stride, padding), window_count(W, kernel, stride, padding)
     run = kernel * C
-    pixels = x.reshape(N, H, W * C)
-    for n in range(N):
-        for i in range(Ho):
-            for j in range(Wo):
-                left = (j * stride - padding) * C
-                first, last = min(max(0, -left), run), max(min(run, W * C - left), 0)  # of the run, what is inside
-                for a in range(kernel):
-                    h, to = i * stride - padding + a, a * run
-                    inside = 0 <= h < H
-                    for t in range(0, first if inside else run):
-                        p[n, i, j, to + t] = 0
-                    if inside:
-                        for t in range(first, last):
-                            p[n, i, j, to + t] = pixels[n, h, left + t]
-                        for t in range(max(first, last), run):
-                            p[n, i, j, to + t] = 0
+    source, target = pointer(x), pointer(p)
+    for r in range(len(p)):
+        image, ij = divmod(first + r, Ho * Wo)
+        i, j = divmod(ij, Wo)
+        top, left = i * stride - padding, (j * stride - padding) * C
+        begin, end = min(max(0, -left), run), max(min(run, W * C - left), 0)  # of the run, what is inside
+        for a in range(kernel):
+            at, to = ((image * H + top + a) * W) * C + left, (r * kernel + a) * run
+            inside = 0 <= top + a < H
+            for t in range(0, begin if inside else run):
+                target[to + t] = 0
+            if inside:
+                for t in range(begin, end, LANES):
+                    if at + t + LANES <= x.size and to + t + LANES <= p.size:
+                        store(target, to + t, load(source, at + t))
+                    else:
+                        for rest in range(t, min(t + LANES, end)):
+                            target[to + rest] = source[at + rest]
+                for t in range(max(begin, end), run):
+                    target[to + t] = 0
 
 
 @jit
-def window_at(start, stride, count):
-    """Which of `count` windows begins `start` pixels into the padded image; -1 if none does."""
-    i, rest = divmod(start, stride)
-    return i if rest == 0 and 0 <= i < count else -1
-
-
-@jit
-def patches_backward(dp, dx, kernel, stride, padding):
-    """dp (N, Ho, Wo, k * k * C) -> dx (N, H, W, C): a pixel's gradient is the sum over the windows that hold it."""
-    N, H, W, C = dx.shape
-    _, Ho, Wo, _ = dp.shape
-    for n in range(N):
-        for h in range(H):
-            for w in range(W):
-                for c in range(C):
-                    dx[n, h, w, c] = 0
-                for a in range(kernel):
-                    i = window_at(h + padding - a, stride, Ho)
-                    if i < 0:
-                        continue
-                    for b in range(kernel):
-                        j = window_at(w + padding - b, stride, Wo)
-                        if j < 0:
-                            continue
-                        start = (a * kernel + b) * C
-                        for c in range(C):
-                            dx[n, h, w, c] += dp[n, i, j, start + c]
+def patches_backward(dp, dx, first, kernel, stride, padding):
+    """dx (N, H, W, C) += the gradients dp (n, k k C) of windows number first .. first + n - 1, where they overlap."""
+    _, H, W, C = dx.shape
+    Ho, Wo = window_count(H, kernel, stride, padding), window_count(W, kernel, stride, padding)
+    run = kernel * C
+    source, target = pointer(dp), pointer(dx)
+    for r in range(len(dp)):
+        image, ij = divmod(first + r, Ho * Wo)
+        i, j = divmod(ij, Wo)
+        top, left = i * stride - padding, (j * stride - padding) * C
+        begin, end = max(0, -left), min(run, W * C - left)
+        for a in range(max(0, -top), min(kernel, H - top)):
+            at, to = (r * kernel + a) * run, ((image * H + top + a) * W) * C + left
+            for t in range(begin, end):
+                target[to + t] += source[at + t]

@@ -34,21 +34,23 @@ def test_the_parts_are_all_of_the_step(explained):
     assert all(part.backward > 0 for part in parts[:-1])
 
 
-def test_every_convolution_is_one_part_with_its_relu_and_tells_its_algorithm(explained):
+def test_convolutions_that_run_as_one_are_one_part_and_tell_the_algorithm_of_the_first(explained):
     parts, _ = explained
     first, *_ = parts
-    assert (first.name, first.kind, first.output) == ("block1.0", "Conv2d 5x5 + ReLU", (28, 28, 96))
+    assert (first.name, first.kind, first.output) == ("block1.0", "Conv2d 5x5, 1x1, 1x1", (28, 28, 48))
     convolutions = [part for part in parts if part.kind.startswith("Conv2d")]
-    assert len(convolutions) == 9
+    assert [part.name for part in convolutions] == ["block1.0", "block2.1", "block3.1", "block3.5"]
     assert {part.algorithm for part in parts if part not in convolutions} == {""}
     assert {"patches", "fourier"} <= {part.algorithm for part in convolutions}
 
 
 def test_bytes_are_those_of_every_array_once(explained):
     parts, _ = explained
-    pixels, outputs, weights = 28 * 28, 28 * 28 * 96, 25 * 96 + 96
+    pixels, outputs, weights = 28 * 28, 28 * 28 * (96 + 64 + 48), 26 * 96 + 97 * 64 + 65 * 48
     assert parts[0].bytes == 4 * (4 * (2 * pixels + 2 * outputs) + 3 * weights)  # nobody needs the pixels' gradient
-    assert parts[1].bytes == 4 * (4 * (3 * outputs + 2 * 28 * 28 * 64) + 3 * (96 * 64 + 64))
+    flatten, linear = parts[2:4]
+    assert linear.bytes == 4 * (4 * (3 * 14 * 14 * 48 + 2 * 10) + 3 * (14 * 14 * 48 + 1) * 10)
+    assert flatten.bytes == 4 * 4 * 5 * 14 * 14 * 48
 
 
 def test_a_watched_network_computes_the_same():

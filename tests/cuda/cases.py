@@ -54,13 +54,11 @@ def of_precision(real: type) -> Iterator[Case]:
         Ho, Wo = ((extent + 2 * p - k) // s + 1 for extent in (H, W))
         image, output = (2, H, W, C), (2, Ho, Wo, C)
         x, dy = reals(rng, *image, dtype=real), reals(rng, *output, dtype=real)
-        P = (2, Ho, Wo, k * k * C)
-        yield Case(f"patches_forward {name}", patches.patches_forward, (x, empty(P, real), *window))
-        yield Case(
-            f"patches_backward {name}",
-            patches.patches_backward,
-            (reals(rng, *P, dtype=real), empty(image, real), *window),
-        )
+        for first, n in ((0, 2 * Ho * Wo), (3, Ho * Wo)):
+            P, dP = empty((n, k * k * C), real), reals(rng, n, k * k * C, dtype=real)
+            of = f"{n} windows {name}"
+            yield Case(f"patches_forward {of}", patches.patches_forward, (x, P, first, *window))
+            yield Case(f"patches_backward {of}", patches.patches_backward, (dP, x.copy(), first, *window))
         ties = np.round(x)  # of equal values the first is taken
         place = empty(output, np.uint8)
         yield Case(f"max_forward {name}", pooling.max_forward, (ties, empty(output, real), place, *window))

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import affine, spectra, tile
-from engine.context import Context
+from engine import spectra, tile
 from engine.jit import jit
 from engine.key import Key
 from engine.simd import LANES, pointer
@@ -56,36 +55,6 @@ def test_the_floor_lifts_what_is_below_it_and_keeps_what_is_no_number(dtype):
     product(A, B, begin, C, False, dtype(0))
     assert C[0, :5].tolist() == [0, 0, 0, 1, 2]
     assert np.isnan(C[0, -1])
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("columns", [LANES, LANES + 1])
-@given(n=rows, C=st.sampled_from([1, 5, LANES]), relu=st.booleans(), need_dx=st.booleans())
-def test_an_affine_map_and_its_backward_are_those_of_numpy(dtype, columns, n, C, relu, need_dx):
-    x, W, b, dy = (
-        normal(s, *shape, dtype=dtype) for s, shape in enumerate(((n, C), (C, columns), (columns,), (n, columns)))
-    )
-    y, dx, dW, db = np.empty_like(dy), np.full_like(x, np.nan), np.ones_like(W), np.ones_like(b)
-    affine.forward(x, W, b, y, relu)
-    expected = x.astype(float) @ W + b
-    np.testing.assert_allclose(y, np.maximum(expected, 0) if relu else expected, rtol=0, atol=limit(dtype, C))
-    affine.backward(x, y if relu else None, dy, W, dx if need_dx else None, dW, db, Context())
-    g = np.where(y > 0, dy, 0).astype(float) if relu else dy.astype(float)
-    np.testing.assert_allclose(dW, 1 + x.T @ g, rtol=0, atol=limit(dtype, n))
-    np.testing.assert_allclose(db, 1 + g.sum(axis=0), rtol=0, atol=limit(dtype, n))
-    if need_dx:
-        np.testing.assert_allclose(dx, g @ W.T, rtol=0, atol=limit(dtype, columns))
-
-
-def test_a_long_batch_goes_block_by_block():
-    n = 2 * affine.BLOCK + 5
-    x, W, dy = normal(1, n, LANES), normal(2, LANES, LANES), normal(3, n, LANES)
-    dx, dW, db, y = np.empty_like(x), np.zeros_like(W), np.zeros(LANES), np.empty_like(dy)
-    affine.forward(x, W, db.copy(), y, relu=True)
-    affine.backward(x, y, dy, W, dx, dW, db, Context())
-    g = dy * (x @ W > 0)
-    for actual, expected in ((dx, g @ W.T), (dW, x.T @ g), (db, g.sum(axis=0))):
-        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

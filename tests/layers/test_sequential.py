@@ -1,133 +1,119 @@
-"""Samples that go through a stretch of layers piece by piece come out as if they had gone together."""
+"""Layers one after another: nobody computes what nobody wants, and memory comes back as soon as nobody needs it."""
 
 import numpy as np
 import pytest
 
-import layers.sequential as sequential
 from engine.context import Context
 from engine.key import Key
-from engine.parameters import cast, initialise, normal
-from layers import Conv2d, Dropout, MaxPool2d, ReLU, Sequential
-
-N, SHAPE = 5, (6, 6, 2)
+from engine.parameters import initialise
+from layers import Conv2d, Dropout, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
 
 
-def net(algorithm="patches", dtype=np.float64):
-    """Dropout, a convolution of the given kind with its ReLU, a 1x1 convolution with its ReLU, pooling."""
-    made = Sequential(
-        Dropout(0.5),
-        Conv2d(2, 16, 3, padding=1, algorithm=algorithm, bias=normal(0.5)),
-        ReLU(),
-        Conv2d(16, 3, 1, bias=normal(0.5)),
-        ReLU(),
-        MaxPool2d(2),
+class Twice(Layer):
+    """y = 2 x; remembers whether its dx was wanted."""
+
+    def forward(self, x, ctx):
+        return 2 * x, None
+
+    def backward(self, dy, cache, ctx, need_dx=True):
+        self.wanted = need_dx
+        return 2 * dy if need_dx else None
+
+
+class Watched(Conv2d):
+    """A convolution that remembers whether its dx was wanted."""
+
+    def backward(self, dy, cache, ctx, need_dx=True):
+        self.wanted = need_dx
+        return super().backward(dy, cache, ctx, need_dx)
+
+
+@pytest.mark.parametrize("need_dx", [True, False])
+@pytest.mark.parametrize("layers", [[Twice(), Twice(), Twice()], [Watched(2, 2, 1), ReLU(), Watched(2, 2, 1), ReLU()]])
+def test_only_the_first_layer_may_leave_its_dx_out_and_only_if_nobody_wants_it(layers, need_dx):
+    net, ctx = Sequential(*layers), Context()
+    y, cache = net.forward(np.ones((1, 2, 2, 2), np.float32), ctx)
+    dx = net.backward(np.ones_like(y), cache, ctx, need_dx=need_dx)
+    assert (dx is not None) == need_dx
+    wanted = [layer.wanted for layer in layers if hasattr(layer, "wanted")]
+    assert wanted == [need_dx] + [True] * (len(wanted) - 1)
+
+
+def backward_bytes(layers):
+    """What the backward pass adds to the memory that the pass holds."""
+    net, ctx = Sequential(*layers), Context()
+    x = Key(1).normal((4, 4))
+    _, cache = net.forward(x, ctx)
+    before = ctx.nbytes
+    net.backward(np.ones_like(x), cache, ctx)
+    return ctx.nbytes - before
+
+
+def test_a_deep_stack_needs_no_more_memory_on_the_way_back_than_two_layers():
+    deep = [ReLU() for _ in range(9)]
+    assert backward_bytes(deep) == backward_bytes(deep[:2]) == 2 * 4 * 4 * 8
+
+
+def test_a_gradient_nobody_needs_is_given_back_where_the_lowest_layer_gives_none():
+    net, ctx = Sequential(Conv2d(2, 2, 1), MaxPool2d(2)), Context()
+    y, cache = net.forward(np.ones((1, 2, 2, 2), np.float32), ctx)
+    before = ctx.nbytes
+    for _ in range(3):
+        assert net.backward(np.ones_like(y), cache, ctx, need_dx=False) is None
+        grown, before = ctx.nbytes - before, ctx.nbytes
+    assert grown == 0
+
+
+@pytest.mark.parametrize(
+    "layers", [[ReLU(), ReLU()], [Dropout(0.5), Flatten()], [ReLU(), Flatten()], [Flatten(), ReLU()]]
+)
+def test_neither_the_callers_gradient_nor_the_one_that_it_gets_is_given_away(layers):
+    net, ctx = Sequential(*layers), Context()
+    y, cache = net.forward(np.ones((2, 2, 2)), ctx)
+    dy = ctx.empty(y.shape, y.dtype)
+    dy.fill(7)
+    dx = net.backward(dy, cache, ctx)
+    for _ in range(4):
+        later = ctx.empty(dx.shape, dx.dtype)
+        assert not np.may_share_memory(later, dy)
+        assert not np.may_share_memory(later, dx)
+
+
+def test_gradients_between_layers_go_back_to_the_pass():
+    """After the way back only the input's gradient is held that the forward pass did not hold."""
+    net, ctx = Sequential(Dropout(0.5), Conv2d(2, 16, 3), ReLU(), MaxPool2d(2), ReLU()), Context(training=True)
+    y, cache = net.forward(Key(1).normal((3, 6, 6, 2)).astype(np.float32), ctx)
+    before = ctx.lent()
+    dx = net.backward(np.ones_like(y), cache, ctx)
+    assert ctx.lent() - before == {id(dx.base)}
+
+
+@pytest.mark.parametrize("algorithm", ["patches", "fourier"])
+def test_where_no_backward_follows_only_the_output_is_held_and_it_is_the_same(algorithm):
+    convolution = Conv2d(2, 16, 3, padding=1, algorithm=algorithm)
+    net = Sequential(
+        Dropout(0.5), convolution, ReLU(), Conv2d(16, 64, 1), Conv2d(64, 64, 1), ReLU(), MaxPool2d(2), Conv2d(64, 3, 1)
     )
-    initialise(made.parameters(), Key(3))
-    cast(made.parameters(), dtype)
-    return made
-
-
-def passed(network, first=0):
-    """y, dx and the gradients of one training pass."""
-    x, ctx = Key(1).normal((N, *SHAPE)), Context(training=True, key=Key(7), first=first)
-    y, cache = network.forward(x, ctx)
-    dx = network.backward(Key(2).normal(y.shape), cache, ctx)
-    return y.copy(), dx.copy(), list(ctx.gradients().values()), cache, ctx
-
-
-@pytest.mark.parametrize("algorithm", ["patches", "fourier"])
-@pytest.mark.parametrize("samples", [1, 2, 4])
-def test_pieces_change_nothing_but_the_order_of_sums(monkeypatch, algorithm, samples):
-    y, dx, gradients, *_ = passed(net(algorithm))
-    monkeypatch.setattr(sequential, "PIECE", samples * 6 * 6 * 3)  # the narrowest stretch goes `samples` at a time
-    few_y, few_dx, few_gradients, cache, _ = passed(net(algorithm))
-    assert max(len(pieces) for _, pieces in cache) > 1
-    np.testing.assert_allclose(few_y, y, rtol=0, atol=1e-13)
-    np.testing.assert_allclose(few_dx, dx, rtol=0, atol=1e-12)
-    for few, whole in zip(few_gradients, gradients, strict=True):
-        np.testing.assert_allclose(few, whole, rtol=0, atol=1e-12 * np.abs(whole).max())
-
-
-def test_a_layer_that_wants_many_samples_gets_them_all_with_the_relu_behind_it(monkeypatch):
-    monkeypatch.setattr(sequential, "PIECE", 1)
-    *_, cache, _ = passed(net("fourier"))
-    kinds = [[type(layer).__name__ for layer in stretch.chain.layers] for stretch, _ in cache]
-    assert kinds == [["Dropout"], ["Conv2d", "ReLU"], ["Conv2d", "ReLU", "MaxPool2d"]]
-    assert [len(pieces) for _, pieces in cache] == [N, 1, N]
-
-
-def test_the_pass_goes_on_as_if_there_had_been_no_pieces(monkeypatch):
-    whole = passed(net(), first=10)[-1]
-    monkeypatch.setattr(sequential, "PIECE", 1)
-    pieces = passed(net(), first=10)[-1]
-    assert pieces.first == whole.first == 10
-    assert pieces.next_key() == whole.next_key()
-
-
-def test_the_caches_of_a_layer_hold_all_samples_in_order(monkeypatch):
-    together = net()
-    _, cache = together.forward(Key(1).normal((N, *SHAPE)), Context())
-    whole = [kept for layer, kept in together.caches(cache) if isinstance(layer, ReLU)]
-    monkeypatch.setattr(sequential, "PIECE", 1)
-    apart = net()
-    _, cache = apart.forward(Key(1).normal((N, *SHAPE)), Context())
-    parts = [kept for layer, kept in apart.caches(cache) if isinstance(layer, ReLU)]
-    assert len(whole) == 2
-    assert len(parts) == 2 * N
-    for depth, expected in enumerate(whole):
-        np.testing.assert_allclose(np.concatenate(parts[depth * N : (depth + 1) * N]), expected, rtol=0, atol=1e-13)
-
-
-@pytest.mark.parametrize("algorithm", ["patches", "fourier"])
-def test_the_gradient_of_the_input_is_left_out_where_nobody_needs_it(monkeypatch, algorithm):
-    monkeypatch.setattr(sequential, "PIECE", 1)
-    *_, gradients, _, _ = passed(net(algorithm))
-    network, ctx = net(algorithm), Context(training=True, key=Key(7))
-    y, cache = network.forward(Key(1).normal((N, *SHAPE)), ctx)
-    assert network.backward(Key(2).normal(y.shape), cache, ctx, need_dx=False) is None
-    for without, with_dx in zip(ctx.gradients().values(), gradients, strict=True):
-        assert np.array_equal(without, with_dx)
-
-
-@pytest.mark.parametrize("algorithm", ["patches", "fourier"])
-def test_pieces_are_put_together_in_the_memory_of_the_pass_and_keep_their_precision(monkeypatch, algorithm):
-    monkeypatch.setattr(sequential, "PIECE", 1)
-    network, ctx = net(algorithm, np.float32), Context(training=True)
-    y, cache = network.forward(Key(1).normal((N, *SHAPE)).astype(np.float32), ctx)
-    dx = network.backward(np.ones_like(y), cache, ctx)
-    for array in (y, dx):
-        assert array.dtype == np.float32
-        ctx.release(array)
-        assert np.may_share_memory(array, ctx.empty(array.shape, array.dtype))
-
-
-def test_gradients_between_stretches_go_back_to_the_pass(monkeypatch):
-    """After the way back only the input's gradient is held that the forward pass did not hold, pieces or not."""
-    monkeypatch.setattr(sequential, "PIECE", 1)
-    network, ctx = net("fourier"), Context(training=True)
-    y, cache = network.forward(Key(1).normal((N, *SHAPE)), ctx)
-    before = set(ctx._memory._lent)
-    dx = network.backward(Key(2).normal(y.shape), cache, ctx)
-    assert {block for block in ctx._memory._lent if block not in before} == {id(dx.base)}
-
-
-def test_a_convolution_has_the_relu_behind_it_done(monkeypatch):
-    def unwanted(*arguments, **options):
-        raise AssertionError("the ReLU went over memory by itself")
-
-    monkeypatch.setattr(ReLU, "forward", unwanted)
-    monkeypatch.setattr(ReLU, "backward", unwanted)
-    passed(net())
-    passed(Sequential(*net().layers[1:]))  # the pair at the bottom
-
-
-@pytest.mark.parametrize("algorithm", ["patches", "fourier"])
-def test_where_no_backward_follows_only_the_output_is_held_and_it_is_the_same(monkeypatch, algorithm):
-    monkeypatch.setattr(sequential, "PIECE", 1)
-    network, x = net(algorithm), Key(1).normal((N, *SHAPE))
-    keeping, passing = Context(), Context()
+    initialise(net.parameters(), Key(3))
+    x, keeping, passing = Key(1).normal((5, 16, 16, 2)).astype(np.float32), Context(), Context()
     passing.keeping = False
-    expected, y = network.forward(x, keeping)[0], network.forward(x, passing)[0]
+    expected, y = net.forward(x, keeping)[0], net.forward(x, passing)[0]
     assert np.array_equal(y, expected)
-    assert set(passing._memory._lent) == {id(y.base)}
+    assert passing.lent() == {id(y.base)}
     assert passing.nbytes < keeping.nbytes
+
+
+@pytest.mark.parametrize(("layer", "shape"), [(Linear(3, 2), (2, 3)), (Conv2d(3, 2, 1), (2, 4, 4, 3))], ids=str)
+def test_a_layer_that_costs_a_product_leaves_out_the_dx_that_nobody_wants(layer, shape):
+    ctx = Context()
+    y, cache = layer.forward(np.ones(shape, np.float32), ctx)
+    assert layer.backward(np.ones_like(y), cache, ctx, need_dx=False) is None
+
+
+def test_what_is_asked_of_all_is_asked_of_each_at_its_own_input():
+    net = Sequential(Conv2d(1, 2, 3), MaxPool2d(2), Conv2d(2, 3, 1), Sequential(ReLU(), Flatten()))
+    assert net.output_shape((6, 6, 1)) == (12,)
+    assert net.multiply_adds((6, 6, 1)) == 4 * 4 * 9 * 2 + 2 * 2 * 2 * 3
+    assert repr(Sequential(ReLU(), Flatten())) == "Sequential(ReLU(), Flatten())"
+    x = np.array([[0.5, -3.0]])
+    assert Sequential(Sequential(Twice(), ReLU()), Twice()).kink_distance(x, Context()) == 1

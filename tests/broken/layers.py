@@ -7,9 +7,10 @@ import numpy as np
 
 from engine.key import Key
 from engine.parameters import initialise
+from layers.conv2d import Conv2d as RealConv2d
 from layers.layer import Layer
 from layers.relu import ReLU as RealReLU
-from layers.sequential import Sequential
+from layers.sequential import Mlpconv, Sequential
 from tests.reference import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, Maxout, MaxPool2d, ReLU
 
 VECTOR, IMAGE, TINY, PIECES = (3,), (6, 5, 2), (3, 3, 2), (2, 2, 6)
@@ -497,6 +498,34 @@ class BackwardInTheOrderOfForward(Sequential):
         for layer, own in self.caches(cache):
             dy = layer.backward(dy, own, ctx)
         return dy
+
+
+MLP = RealConv2d(2, 3, 2), RealReLU(), RealConv2d(3, 4, 1), RealReLU()
+
+
+@rejected_by("gradient_of_input", IMAGE, *MLP)
+class MlpconvPastItsInnerReLU(Mlpconv):
+    def backward(self, dy, cache, ctx, need_dx=True):
+        self._relus[0] = False
+        try:
+            return super().backward(dy, cache, ctx, need_dx)
+        finally:
+            self._relus[0] = True
+
+
+@rejected_by("gradients_of_parameters", IMAGE, *MLP)
+class MlpconvWithTheOutputsOfAnotherMap(Mlpconv):
+    """The second map's weight meets the first map's output, taken one pixel too late."""
+
+    def backward(self, dy, cache, ctx, need_dx=True):
+        x, way, (first, *others), kept = cache
+        return super().backward(dy, (x, way, (np.roll(first, 1, axis=0), *others), kept), ctx, need_dx)
+
+
+@rejected_by("samples_apart", IMAGE, *MLP)
+class MlpconvWhoseBlocksRunIntoTheNextImage(Mlpconv):
+    def forward(self, x, ctx):
+        return super().forward(x + 0.1 * np.roll(x, 1, axis=0), ctx)
 
 
 @rejected_by("gradient_of_input", VECTOR, Linear(3, 3))

@@ -160,12 +160,12 @@ def _forward(x, kernel, stride, padding, P, W, b, y, floor):
 
 @jit
 def _backward(x, kernel, stride, padding, P, y, dy, WT, dx, dW, db, relu, g, need_dx):
-    n, none = len(dy), -x.dtype.type(np.inf)
+    n, laid, none = len(dy), len(P) > 0, -x.dtype.type(np.inf)
     nothing = np.zeros(max([len(w) for w in dW]), x.dtype)
     zeros = pointer(nothing)
     for r in range(0, n, BLOCK):
         m = min(BLOCK, n - r)
-        if len(P) > 0:
+        if laid:
             patches_forward(x, P[:m], r, kernel, stride, padding)
         d = dy[r : r + m]
         for up in range(len(dW)):
@@ -176,16 +176,18 @@ def _backward(x, kernel, stride, padding, P, y, dy, WT, dx, dW, db, relu, g, nee
                 d = g[depth][:m]
             else:
                 bias_backward(d, db[depth])
-            a, at = pointer(y[max(depth - 1, 0)]), r * K
-            if depth == 0:
-                a, at = (pointer(P), 0) if len(P) > 0 else (pointer(x), r * K)
-            to = pointer(dW[depth])
-            product(a, at, 1, K, pointer(d), 0, D, to, 0, D, to, 0, D, K, m, D, none)
+            if depth > 0:
+                a, at, below, to = pointer(y[depth - 1]), r * K, pointer(g[depth - 1]), 0
+            elif laid:
+                a, at, below, to = pointer(P), 0, pointer(P), 0  # the windows' gradients take their place
+            else:
+                a, at, below, to = pointer(x), r * K, pointer(dx), r * K
+            sums = pointer(dW[depth])
+            product(a, at, 1, K, pointer(d), 0, D, sums, 0, D, sums, 0, D, K, m, D, none)
             if depth > 0 or need_dx:
-                below, at = (pointer(g[depth - 1]), 0) if depth > 0 else (a, at) if len(P) > 0 else (pointer(dx), r * K)
-                product(pointer(d), 0, D, 1, pointer(WT[depth]), 0, K, zeros, 0, 0, below, at, K, m, D, K, none)
+                product(pointer(d), 0, D, 1, pointer(WT[depth]), 0, K, zeros, 0, 0, below, to, K, m, D, K, none)
             if depth > 0:
                 d = g[depth - 1][:m]
-            elif need_dx and len(P) > 0:
+            elif laid and need_dx:
                 patches_backward(P[:m], dx, r, kernel, stride, padding)
     keep(nothing)

@@ -12,6 +12,7 @@ from layers import Conv2d, Linear, MaxPool2d, Mlpconv, ReLU, Sequential
 from layers.sequential import together
 
 D = 2 * LANES
+ONE, THREE = Conv2d(2, 2, 1), Conv2d(2, 2, 3)
 
 
 def convolution(inputs, outputs, kernel=1, **options):
@@ -114,19 +115,23 @@ def test_a_row_of_layers_has_its_convolutions_run_as_one(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "layers",
+    ("layers", "named"),
     [
-        [],
-        [ReLU()],
-        [Linear(2, 2)],
-        [Conv2d(2, 2, 1), ReLU(), ReLU()],
-        [Conv2d(2, 2, 1), MaxPool2d(2)],
-        [Conv2d(2, 2, 3), Conv2d(2, 2, 3)],
-        [Conv2d(2, 2, 3, groups=2), Conv2d(2, 2, 1)],
-        [Conv2d(2, 2, 3), Conv2d(2, 2, 1, groups=2)],
+        ([], "nothing"),
+        ([ReLU()], "ReLU()"),
+        ([Linear(2, 2)], "Linear(2, 2)"),
+        ([Conv2d(2, 2, 1), ReLU(), ReLU()], f"{ONE}, ReLU(), ReLU()"),
+        ([Conv2d(2, 2, 1), MaxPool2d(2)], f"{ONE}, {MaxPool2d(2)}"),
+        ([Conv2d(2, 2, 3), Conv2d(2, 2, 3)], f"{THREE}, {THREE}"),
+        ([Conv2d(2, 2, 3, groups=2), Conv2d(2, 2, 1)], f"{Conv2d(2, 2, 3, groups=2)}, {ONE}"),
+        ([Conv2d(2, 2, 3), Conv2d(2, 2, 1, groups=2)], f"{THREE}, {Conv2d(2, 2, 1, groups=2)}"),
     ],
     ids=str,
 )
-def test_other_layers_are_no_mlpconv(layers):
-    with pytest.raises(UserError, match="is no Mlpconv: give it a convolution"):
+def test_other_layers_are_no_mlpconv(layers, named):
+    with pytest.raises(UserError) as refused:
         Mlpconv(*layers)
+    assert str(refused.value) == (
+        f"{named} is no Mlpconv: give it a convolution, then 1x1 convolutions, all without groups, each with a ReLU behind it "
+        "or without; other layers stand one after another in a Sequential."
+    )

@@ -57,7 +57,7 @@ class Row:
             NONE if theirs is None else f"{error - theirs:+.2f}",
             ", ".join(str(run.config["seed"]) for run in self.runs),
             str(recipe.epochs),
-            f"{config['machine']}, {config['threads']} threads",
+            f"{config['machine']}, {config['threads']} thread{'' if config['threads'] == 1 else 's'}",
             duration(seconds),
         )
 

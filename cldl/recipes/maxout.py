@@ -65,7 +65,7 @@ MNIST_MAXOUT = replace(
         **dict.fromkeys(("dropout", "input_dropout"), MNIST),
         "convolution_rate": MNIST + ": one rate for all",
         "initialisation": MNIST,
-        "learning_rate": UNTRIED + ": as mnist_nin",
+        "learning_rate": AS_MNIST,
     },
 )
 

@@ -27,6 +27,7 @@ from engine.tile import in_vectors, product
 
 Array = np.ndarray
 BLOCK = 96  # rows
+AT_ONCE = 3  # maps that a compiled kernel takes; fewer are filled up, so that it is compiled once
 AT_A_TIME = 2**20  # numbers in the windows that the BLAS gets
 
 
@@ -57,7 +58,8 @@ def forward(x: Array, window: Window, maps: Maps, y: Array, ctx: Context) -> tup
     if fast:
         with ctx.scratch() as empty:
             P = empty((BLOCK if window != PIXEL else 0, len(maps.W[0])), x.dtype)
-            _forward(x, *window, P, maps.W, maps.b, ys, tuple(_floor(x.dtype, relu) for relu in maps.relu))
+            floors = tuple(x.dtype.type(0 if relu else -np.inf) for relu in maps.relu)
+            _forward(x, *window, P, len(ys), *map(_filled, (maps.W, maps.b, ys, floors)))
     else:
         for part, rows in _parts(x, window, n, len(maps.W[0])):
             with ctx.scratch() as empty:
@@ -83,7 +85,8 @@ def backward(
                 np.copyto(turned, W.T)
             g = tuple(empty((BLOCK, W.shape[1]), x.dtype) for W in maps.W)
             below = x if dx is None else dx
-            _backward(x, *window, P, ys, dy, WT, below, into.W, into.b, maps.relu, g, dx is not None)
+            each = map(_filled, (ys, WT, into.W, into.b, maps.relu, g))
+            _backward(x, *window, P, dy, below, dx is not None, len(ys), *each)
         return
     for part, rows in _parts(x, window, len(dy), len(maps.W[0])):
         with ctx.scratch() as empty:
@@ -106,8 +109,9 @@ def multiply(A: Array, B: Array, C: Array) -> None:
     np.matmul(A, B, out=C)
 
 
-def _floor(dtype: np.dtype, relu: bool) -> np.floating:
-    return dtype.type(0 if relu else -np.inf)
+def _filled(values: tuple) -> tuple:
+    """As many as a kernel takes, or a multiple; the last one again and again, where there are fewer."""
+    return values + values[-1:] * (-len(values) % AT_ONCE)
 
 
 def _parts(x: Array, window: Window, n: int, width: int) -> Iterator[tuple[Array, slice]]:
@@ -140,15 +144,15 @@ def _behind(y: Array | None, dy: Array, db: Array, empty: Empty) -> Array:
 
 
 @jit
-def _forward(x, kernel, stride, padding, P, W, b, y, floor):
-    n = len(y[-1])
+def _forward(x, kernel, stride, padding, P, count, W, b, y, floor):
+    n = len(y[count - 1])
     for r in range(0, n, BLOCK):
         m = min(BLOCK, n - r)
         a, at = pointer(x), r * W[0].shape[0]
         if len(P) > 0:
             patches_forward(x, P[:m], r, kernel, stride, padding)
             a, at = pointer(P), 0
-        for depth in range(len(W)):
+        for depth in range(count):
             K, D = W[depth].shape
             to = r * D if len(y[depth]) == n else 0  # else nobody keeps it
             out = pointer(y[depth])
@@ -159,7 +163,7 @@ def _forward(x, kernel, stride, padding, P, W, b, y, floor):
 
 
 @jit
-def _backward(x, kernel, stride, padding, P, y, dy, WT, dx, dW, db, relu, g, need_dx):
+def _backward(x, kernel, stride, padding, P, dy, dx, need_dx, count, y, WT, dW, db, relu, g):
     n, laid, none = len(dy), len(P) > 0, -x.dtype.type(np.inf)
     nothing = np.zeros(max([len(w) for w in dW]), x.dtype)
     zeros = pointer(nothing)
@@ -168,8 +172,8 @@ def _backward(x, kernel, stride, padding, P, y, dy, WT, dx, dW, db, relu, g, nee
         if laid:
             patches_forward(x, P[:m], r, kernel, stride, padding)
         d = dy[r : r + m]
-        for up in range(len(dW)):
-            depth = len(dW) - 1 - up
+        for up in range(count):
+            depth = count - 1 - up
             K, D = dW[depth].shape
             if relu[depth]:
                 bias_relu_backward(y[depth][r : r + m], d, g[depth][:m], db[depth])

@@ -32,9 +32,7 @@ import numpy as np
 from . import spectra, tile
 from .fft import Transform, fft, good_size
 from .jit import jit
-from .simd import LANES, if_greater, keep, load, pointer, prefetch, store, zeros_like
-
-LINE = 16  # channels that a transform takes at a time: float32 of a line of the cache, one vector or two
+from .simd import LANES, LINE, if_greater, keep, load, pointer, prefetch, store, zeros_like
 
 
 class FourierConvolution:

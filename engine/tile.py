@@ -18,11 +18,10 @@ from numba.core import cgutils
 from numba.extending import overload
 
 from engine.jit import jit
-from engine.simd import LANES, REGISTERS, Vector, intrinsic, keep, pointer, prefetch, splat, vector_at
+from engine.simd import LANES, LINE, REGISTERS, Vector, intrinsic, keep, pointer, prefetch, splat, vector_at
 
 Array = np.ndarray
 
-LINE = 16  # float32 in a line of the cache
 WIDEST = 4 if REGISTERS == 32 else 2  # vectors of a tile; its sums, the row of B and one of A fill the registers
 HEIGHTS = (6, 4, 2, 1)  # rows of a tile; the lower ones take what is left over
 

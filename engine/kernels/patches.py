@@ -14,20 +14,30 @@ def window_count(extent, kernel, stride, padding):
 
 
 @jit
+def run_of(window, shape, kernel, stride, padding):
+    """Of a window of images (N, H, W, C): its image, its first row, and of a row's W C numbers the place where its k C begin.
+
+    Then begin and end: of these k C numbers, those inside the image. Rows and places outside are negative, or too large.
+    """
+    _, H, W, C = shape
+    Wo = window_count(W, kernel, stride, padding)
+    image, ij = divmod(window, window_count(H, kernel, stride, padding) * Wo)
+    i, j = divmod(ij, Wo)
+    left, run = (j * stride - padding) * C, kernel * C
+    return image, i * stride - padding, left, min(max(0, -left), run), max(min(run, W * C - left), 0)
+
+
+@jit
 def patches_forward(x, p, first, kernel, stride, padding):
     """p (n, k k C) = the windows number first .. first + n - 1 of x (N, H, W, C), zeros outside the image.
 
     Numbers are written in their order, and copied in whole vectors: what one writes too far, the next one writes again.
     """
     _, H, W, C = x.shape
-    Ho, Wo = window_count(H, kernel, stride, padding), window_count(W, kernel, stride, padding)
     run = kernel * C
     source, target = pointer(x), pointer(p)
     for r in range(len(p)):
-        image, ij = divmod(first + r, Ho * Wo)
-        i, j = divmod(ij, Wo)
-        top, left = i * stride - padding, (j * stride - padding) * C
-        begin, end = min(max(0, -left), run), max(min(run, W * C - left), 0)  # of the run, what is inside
+        image, top, left, begin, end = run_of(first + r, x.shape, kernel, stride, padding)
         for a in range(kernel):
             at, to = ((image * H + top + a) * W) * C + left, (r * kernel + a) * run
             inside = 0 <= top + a < H
@@ -48,14 +58,10 @@ def patches_forward(x, p, first, kernel, stride, padding):
 def patches_backward(dp, dx, first, kernel, stride, padding):
     """dx (N, H, W, C) += the gradients dp (n, k k C) of windows number first .. first + n - 1, where they overlap."""
     _, H, W, C = dx.shape
-    Ho, Wo = window_count(H, kernel, stride, padding), window_count(W, kernel, stride, padding)
     run = kernel * C
     source, target = pointer(dp), pointer(dx)
     for r in range(len(dp)):
-        image, ij = divmod(first + r, Ho * Wo)
-        i, j = divmod(ij, Wo)
-        top, left = i * stride - padding, (j * stride - padding) * C
-        begin, end = max(0, -left), min(run, W * C - left)
+        image, top, left, begin, end = run_of(first + r, dx.shape, kernel, stride, padding)
         for a in range(max(0, -top), min(kernel, H - top)):
             at, to = (r * kernel + a) * run, ((image * H + top + a) * W) * C + left
             for t in range(begin, end):

@@ -56,46 +56,40 @@ def bias_relu_forward(y, b):
 def bias_backward(dy, db):
     """db (C,) += the column sums of dy (rows, C), as sums of SUMMED rows each: a shorter chain of roundings."""
     rows, C = dy.shape
-    whole = C - C % LANES
-    dy_at, db_at = pointer(dy), pointer(db)
+    whole, sums = C - C % LANES, np.empty(C, db.dtype)
+    dy_at, sums_at = pointer(dy), pointer(sums)
     for first in range(0, rows, SUMMED):
-        last = min(first + SUMMED, rows)
-        for c in range(0, whole, LANES):
-            total = zeros_like(load(db_at, c))
-            for r in range(first, last):
-                total = total + load(dy_at, r * C + c)
-            store(db_at, c, load(db_at, c) + total)
-        for c in range(whole, C):
-            rest = 0 * db[c]
-            for r in range(first, last):
-                rest += dy[r, c]
-            db[c] += rest
+        sums.fill(0)
+        for r in range(first, min(first + SUMMED, rows)):
+            for c in range(0, whole, LANES):
+                store(sums_at, c, load(sums_at, c) + load(dy_at, r * C + c))
+            for c in range(whole, C):
+                sums[c] += dy[r, c]
+        db += sums
 
 
 @jit
 def bias_relu_backward(y, dy, dx, db):
     """dx = dy [y > 0] and db += its column sums, all (rows, C): `relu_backward` and `bias_backward` in one pass.
 
-    The rows of a sum stay in the cache from one vector of columns to the next.
+    Memory is read from one end to the other, the sums stay in the nearest cache.
     """
     rows, C = dy.shape
-    whole = C - C % LANES
-    y_at, dy_at, dx_at, db_at = pointer(y), pointer(dy), pointer(dx), pointer(db)
+    whole, sums = C - C % LANES, np.empty(C, db.dtype)
+    y_at, dy_at, dx_at, sums_at = pointer(y), pointer(dy), pointer(dx), pointer(sums)
     for first in range(0, rows, SUMMED):
-        last = min(first + SUMMED, rows)
-        for c in range(0, whole, LANES):
-            total = zero = zeros_like(load(db_at, c))
-            for r in range(first, last):
-                d = if_greater(load(y_at, r * C + c), zero, load(dy_at, r * C + c), zero)
-                store(dx_at, r * C + c, d)
-                total = total + d
-            store(db_at, c, load(db_at, c) + total)
-        for c in range(whole, C):
-            rest = 0 * db[c]
-            for r in range(first, last):
+        sums.fill(0)
+        for r in range(first, min(first + SUMMED, rows)):
+            for c in range(0, whole, LANES):
+                at, total = r * C + c, load(sums_at, c)
+                zero = zeros_like(total)
+                d = if_greater(load(y_at, at), zero, load(dy_at, at), zero)
+                store(dx_at, at, d)
+                store(sums_at, c, total + d)
+            for c in range(whole, C):
                 dx[r, c] = relu_gradient(y[r, c], dy[r, c])
-                rest += dx[r, c]
-            db[c] += rest
+                sums[c] += dx[r, c]
+        db += sums
 
 
 @jit

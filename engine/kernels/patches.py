@@ -35,23 +35,32 @@ def patches_forward(x, p, first, kernel, stride, padding):
     """
     _, H, W, C = x.shape
     run = kernel * C
+    far = -(-run // LANES) * LANES
     source, target = pointer(x), pointer(p)
     for r in range(len(p)):
         image, top, left, begin, end = run_of(first + r, x.shape, kernel, stride, padding)
+        at, to = ((image * H + top) * W) * C + left, r * kernel * run
+        last, to_last = at + (kernel - 1) * W * C, to + (kernel - 1) * run
+        if end - begin == run and 0 <= top <= H - kernel and last + far <= x.size and to_last + far <= p.size:
+            for a in range(kernel):
+                for t in range(0, run, LANES):
+                    store(target, to + a * run + t, load(source, at + a * W * C + t))
+            continue
         for a in range(kernel):
-            at, to = ((image * H + top + a) * W) * C + left, (r * kernel + a) * run
-            inside = 0 <= top + a < H
-            for t in range(0, begin if inside else run):
-                target[to + t] = 0
-            if inside:
-                for t in range(begin, end, LANES):
-                    if at + t + LANES <= x.size and to + t + LANES <= p.size:
-                        store(target, to + t, load(source, at + t))
-                    else:
-                        for rest in range(t, min(t + LANES, end)):
-                            target[to + rest] = source[at + rest]
-                for t in range(max(begin, end), run):
-                    target[to + t] = 0
+            if 0 <= top + a < H:
+                _copy(source, at + a * W * C, target, to + a * run, begin, end, run)
+            else:
+                _copy(source, 0, target, to + a * run, 0, 0, run)
+
+
+@jit
+def _copy(source, at, target, to, begin, end, run):
+    for t in range(begin):
+        target[to + t] = 0
+    for t in range(begin, end):
+        target[to + t] = source[at + t]
+    for t in range(max(begin, end), run):
+        target[to + t] = 0
 
 
 @jit

@@ -22,6 +22,7 @@ from engine.affine import PIXEL, Maps, Window
 from engine.context import Context
 from engine.device import contiguous, launch
 from engine.fourier import FourierConvolution
+from engine.memory import aligned
 from engine.parameters import Parameter
 
 Array = np.ndarray
@@ -157,7 +158,7 @@ class Spectrum:
 
     def empty(self) -> Array:
         """An array for the spectrum."""
-        return np.empty(self.plan.weight_shape(*self.parameter.shape[2:]), self.parameter.dtype)
+        return aligned(self.plan.weight_shape(*self.parameter.shape[2:]), self.parameter.dtype)
 
     def push(self, value: Array, image: Array) -> None:
         """Transform the weights."""

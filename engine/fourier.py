@@ -32,6 +32,7 @@ import numpy as np
 from . import spectra, tile
 from .fft import Transform, fft, good_size
 from .jit import jit
+from .memory import aligned
 from .simd import LANES, LINE, if_greater, keep, load, pointer, prefetch, store, zeros_like
 
 
@@ -47,6 +48,14 @@ class FourierConvolution:
     def frequencies(self) -> int:
         """F, the number of frequencies that are kept."""
         return (self.size**2 + (1 if self.size % 2 else 4)) // 2
+
+    @property
+    def _tile_shape(self) -> tuple[int, int, int, int]:
+        """Real and imaginary parts of a pair of images, a line of channels at a time.
+
+        A row more than the circle has: it keeps columns from being a power of two apart, where caches hold only a few of them.
+        """
+        return 2, self.size, self.size + 1, LINE
 
     @staticmethod
     def rows(n: int) -> int:
@@ -80,30 +89,31 @@ class FourierConvolution:
         back = _tables(self.size, k, self.padding, dw.dtype).back  # (k k, 3 F)
         dw += np.matmul(back, dspectrum.reshape(-1, C * D)).reshape(dw.shape)
 
-    def forward(self, x, spectrum, bias, floor, y, X, empty=np.empty):
+    def forward(self, x, spectrum, bias, floor, y, X, empty=aligned):
         """y (N, Ho, Wo, D) = max(x * w + bias, floor) for x (N, H, W, C); the spectrum of x in X (`image_shape(N, C)`)."""
         transform = _tables(self.size, self.kernel, self.padding, x.dtype).of_transform
-        _analyse(x, x, False, X, 1.0, *transform)
+        tile = empty(self._tile_shape, x.dtype)
+        _analyse(x, x, False, X, 1.0, tile, *transform)
         Y = empty(self.image_shape(len(x), y.shape[3]), x.dtype)
-        spectra.multiply(X, spectrum, Y, self.rows(len(x)))
-        _synthesise(Y, y, bias, x.dtype.type(floor), 1.0, *transform)
+        spectra.multiply(X, spectrum, Y, self.rows(len(x)), empty)
+        _synthesise(Y, y, bias, x.dtype.type(floor), 1.0, tile, *transform)
 
-    def backward(self, dy, y, X, spectrum, dx, dspectrum, begun, db, empty=np.empty):
+    def backward(self, dy, y, X, spectrum, dx, dspectrum, begun, db, empty=aligned):
         """Add to dspectrum (F, 3, C, D) and db (D,) and, unless dx is None, overwrite dx (N, H, W, C).
 
         X is what `forward` left; dy counts only where y > 0, or everywhere if y is None. dspectrum is overwritten if it has not
         `begun`.
         """
         transform = _tables(self.size, self.kernel, self.padding, dy.dtype).of_transform
-        n = self.rows(len(dy))
+        n, tile = self.rows(len(dy)), empty(self._tile_shape, dy.dtype)
         E = empty(self.image_shape(len(dy), dy.shape[3]), dy.dtype)
-        _analyse(dy, dy if y is None else y, y is not None, E, -1.0, *transform)
+        _analyse(dy, dy if y is None else y, y is not None, E, -1.0, tile, *transform)
         db += E[0, 0, 0:n:2].sum(axis=0) + E[0, 1, 1:n:2].sum(axis=0)  # frequency 0 of the first and the second images
-        spectra.accumulate(X, E, dspectrum, n, begun)
+        spectra.accumulate(X, E, dspectrum, n, empty, begun)
         if dx is not None:
             dX = empty(X.shape, dy.dtype)
-            spectra.multiply(E, spectrum, dX, n, transposed=True)
-            _synthesise(dX, dx, np.zeros(dx.shape[3], dx.dtype), -dx.dtype.type(np.inf), -1.0, *transform)
+            spectra.multiply(E, spectrum, dX, n, empty, transposed=True)
+            _synthesise(dX, dx, np.zeros(dx.shape[3], dx.dtype), -dx.dtype.type(np.inf), -1.0, tile, *transform)
 
 
 class _Tables(NamedTuple):
@@ -135,7 +145,7 @@ def _tables(size, kernel, padding, dtype) -> _Tables:
 
 
 @jit
-def _analyse(images, outputs, behind, spectrum, sign, order, natural, reverse, radices, roots):
+def _analyse(images, outputs, behind, spectrum, sign, tile, order, natural, reverse, radices, roots):
     """Spectrum (F, 2, M + 1, C) of images (N, H, W, C): a pair has the rows z^_f and conj(z^_(-f)); sign -1 conjugates both.
 
     `behind` a ReLU, whose outputs are given, the images are taken as 0 where these are not positive. LINE channels go
@@ -143,8 +153,7 @@ def _analyse(images, outputs, behind, spectrum, sign, order, natural, reverse, r
     """
     N, H, W, C = images.shape
     F, L, plane = len(natural), len(order), spectrum.shape[2] * C
-    pitch = (L + 1) * LINE  # not a power of two: rows of a tile fall into different sets of the cache
-    tile, blank = np.zeros((2, L * pitch), images.dtype), np.zeros((2, LANES), images.dtype)
+    pitch, blank = (L + 1) * LINE, np.zeros((2, LANES), images.dtype)
     re, im, zero, spare = pointer(tile[0]), pointer(tile[1]), load(pointer(blank[0]), 0), pointer(blank[1])
     source, relu, target, roots = pointer(images), pointer(outputs), pointer(spectrum), pointer(roots)
     for n in range(0, N, 2):
@@ -153,6 +162,13 @@ def _analyse(images, outputs, behind, spectrum, sign, order, natural, reverse, r
             for i in range(L):
                 for j in range(L):
                     at, first = order[i] * pitch + order[j] * LINE, ((n * H + i) * W + j) * C + c
+                    if i < H and j < W:  # what the next turn reads is asked for
+                        later = first + (LINE if c + LINE < C else 2 * H * W * C - c)
+                        prefetch(source, later)
+                        prefetch(source, later + H * W * C)
+                        if behind:
+                            prefetch(relu, later)
+                            prefetch(relu, later + H * W * C)
                     for k in range(0, width, LANES):
                         a, b = zero, zero
                         if i < H and j < W:
@@ -177,20 +193,18 @@ def _analyse(images, outputs, behind, spectrum, sign, order, natural, reverse, r
                     for k in range(0, width, LANES):
                         _put(target, to + k, load(re, at + k), width - k, spare)
                         _put(target, to + plane + k, (sign - 2 * sign * minus) * load(im, at + k), width - k, spare)
-    keep(tile)
     keep(blank)
 
 
 @jit
-def _synthesise(spectrum, images, bias, floor, sign, order, natural, reverse, radices, roots):
+def _synthesise(spectrum, images, bias, floor, sign, tile, order, natural, reverse, radices, roots):
     """Images (N, H, W, C) of a product's spectrum (F, 2, M + 1, C), the inverse of `_analyse` (times L^2).
 
     Each is max(its value + bias, floor), the floor being 0 for a ReLU and -infinity for none.
     """
     N, H, W, C = images.shape
     F, L, plane = len(natural), len(order), spectrum.shape[2] * C
-    pitch = (L + 1) * LINE
-    tile, blank = np.zeros((2, L * pitch), images.dtype), np.zeros(LANES, images.dtype)
+    pitch, blank = (L + 1) * LINE, np.zeros(LANES, images.dtype)
     re, im, spare = pointer(tile[0]), pointer(tile[1]), pointer(blank)
     source, target, offset, roots = pointer(spectrum), pointer(images), pointer(bias), pointer(roots)
     for n in range(0, N, 2):
@@ -204,6 +218,9 @@ def _synthesise(spectrum, images, bias, floor, sign, order, natural, reverse, ra
                         imaginary = _take(source, origin + k + plane, width - k, spare)
                         store(im, at + k, (sign - 2 * sign * minus) * imaginary)
             _soon(source, n, c, C, N, F, plane)
+            for pixel in range(H * W):
+                prefetch(target, (n * H * W + pixel) * C + c)
+                prefetch(target, ((n + 1) * H * W + pixel) * C + c)
             for k in range(0, width, LANES):
                 for j in range(L):
                     fft(im, re, j * LINE + k, pitch, L, radices, roots)
@@ -219,7 +236,6 @@ def _synthesise(spectrum, images, bias, floor, sign, order, natural, reverse, ra
                         _put(target, first + k, if_greater(least, a, least, a), width - k, spare)
                         if n + 1 < N:
                             _put(target, first + k + H * W * C, if_greater(least, b, least, b), width - k, spare)
-    keep(tile)
     keep(blank)
 
 

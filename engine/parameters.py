@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.device import module_of
 from engine.key import Key
+from engine.memory import aligned
 
 ALIGNED = 16  # numbers: a cache line of float32, and what the matrix products of a GPU like
 Initialiser = Callable[[Key, tuple[int, ...]], np.ndarray]
@@ -128,7 +129,9 @@ class Flat:
     def __init__(self, parameters: Sequence[Parameter]) -> None:
         dtype = parameters[0].dtype if parameters else np.float32
         self.starts = np.cumsum([0, *(-(-p.value.size // ALIGNED) * ALIGNED for p in parameters)])
-        self.buffer = (module_of(parameters[0].value) if parameters else np).zeros(int(self.starts[-1]), dtype)
+        shape, module = (int(self.starts[-1]),), module_of(parameters[0].value) if parameters else np
+        self.buffer = aligned(shape, dtype) if module is np else module.empty(shape, dtype)
+        self.buffer.fill(0)
         self.views: dict[Parameter, np.ndarray] = {
             p: self.buffer[start : start + p.value.size].reshape(p.shape)
             for p, start in zip(parameters, self.starts.tolist(), strict=False)

@@ -13,19 +13,22 @@ X^T E, which is the gradient of V, is summed over many calls, and therefore kept
 import numpy as np
 
 from .jit import jit
+from .memory import Empty, aligned
 from .simd import LANES, keep, load, pointer, store
 from .tile import in_vectors, product
 
 Array = np.ndarray
 
 
-def multiply(X: Array, V: Array, Y: Array, n: int, *, transposed: bool = False) -> None:
+def multiply(X: Array, V: Array, Y: Array, n: int, empty: Empty = aligned, *, transposed: bool = False) -> None:
     """Y = X V: the first n rows of X (F, 2, n or more, C), V (F, 3, C, D) in its three planes, Y (F, 2, n or more, D).
 
     `transposed` takes V', of V (F, 3, D, C).
     """
     if in_vectors(X, Y):
-        _multiply(X, V, Y, n, transposed, -Y.dtype.type(np.inf))
+        C, D = X.shape[3], Y.shape[3]
+        sums, turned = empty((n * C,), X.dtype), empty((3 if transposed else 0, C, D), X.dtype)
+        _multiply(X, V, Y, n, transposed, sums, turned, -Y.dtype.type(np.inf))
         return
     V = V.swapaxes(2, 3) if transposed else V
     real, imaginary = X[:, 0, :n], X[:, 1, :n]
@@ -34,13 +37,14 @@ def multiply(X: Array, V: Array, Y: Array, n: int, *, transposed: bool = False) 
     Y[:, 1, :n] = T + real @ V[:, 1]
 
 
-def accumulate(X: Array, E: Array, G: Array, n: int, begun: bool = True) -> None:
+def accumulate(X: Array, E: Array, G: Array, n: int, empty: Empty = aligned, begun: bool = True) -> None:
     """G += the three parts of X^T E: the first n rows of X (F, 2, n or more, C) and E (F, 2, n or more, D), G (F, 3, C, D).
 
     G = them, if it has not begun.
     """
     if in_vectors(X, E):
-        _accumulate(X, E, G, n, begun, -G.dtype.type(np.inf))
+        sums = [empty((n * array.shape[3],), X.dtype) for array in (X, E, E)]
+        _accumulate(X, E, G, n, begun, *sums, -G.dtype.type(np.inf))
         return
     if not begun:
         G.fill(0)
@@ -50,11 +54,12 @@ def accumulate(X: Array, E: Array, G: Array, n: int, begun: bool = True) -> None
 
 
 @jit
-def _multiply(X, V, Y, n, transposed, none):
+def _multiply(X, V, Y, n, transposed, sums, turned, none):
     F, _, rows, C = X.shape
     y_rows, D = Y.shape[2:]
-    sums, turned, nothing = np.empty(n * C, X.dtype), np.empty((3, C, D), X.dtype), np.zeros(D, X.dtype)
+    nothing = np.zeros(D, X.dtype)
     X, spectrum, Y, both, zeros = pointer(X), pointer(V), pointer(Y), pointer(sums), pointer(nothing)
+    fresh = not transposed
     for f in range(F):
         real, re, v = 2 * f * rows * C, 2 * f * y_rows * D, 3 * f * C * D
         imaginary, im = real + rows * C, re + y_rows * D
@@ -63,11 +68,9 @@ def _multiply(X, V, Y, n, transposed, none):
             _turn(spectrum, v, turned)
             V, v = pointer(turned), 0
         _add(X, real, 1, X, imaginary, both, n * C)
-        product(both, 0, C, 1, V, v, D, zeros, 0, 0, Y, re, D, n, C, D, none)
-        product(X, real, C, 1, V, v + C * D, D, Y, re, D, Y, im, D, n, C, D, none)
-        product(X, imaginary, C, 1, V, v + 2 * C * D, D, Y, re, D, Y, re, D, n, C, D, none)
-    keep(sums)
-    keep(turned)
+        product(both, 0, C, 1, V, v, D, zeros, 0, 0, Y, re, D, n, C, D, none, fresh)
+        product(X, real, C, 1, V, v + C * D, D, Y, re, D, Y, im, D, n, C, D, none, fresh)
+        product(X, imaginary, C, 1, V, v + 2 * C * D, D, Y, re, D, Y, re, D, n, C, D, none, fresh)
     keep(nothing)
 
 
@@ -82,10 +85,9 @@ def _turn(source, at, target):
 
 
 @jit
-def _accumulate(X, E, G, n, begun, none):
+def _accumulate(X, E, G, n, begun, x_sum, e_sum, e_difference, none):
     F, _, rows, C = X.shape
     e_rows, D = E.shape[2:]
-    x_sum, e_sum, e_difference = np.empty(n * C, X.dtype), np.empty(n * D, X.dtype), np.empty(n * D, X.dtype)
     nothing = np.zeros(D, X.dtype)
     X, E, G = pointer(X), pointer(E), pointer(G)
     Z, z_step = (G, D) if begun else (pointer(nothing), 0)  # where the sums begin
@@ -97,12 +99,9 @@ def _accumulate(X, E, G, n, begun, none):
         _add(E, re, 1, E, im, e_both, n * D)
         _add(E, re, -1, E, im, e_rest, n * D)
         z, hop = (g, C * D) if begun else (0, 0)
-        product(x_both, 0, 1, C, E, re, D, Z, z, z_step, G, g, D, C, n, D, none)
-        product(X, real, 1, C, e_rest, 0, D, Z, z + hop, z_step, G, g + C * D, D, C, n, D, none)
-        product(X, imaginary, 1, C, e_both, 0, D, Z, z + 2 * hop, z_step, G, g + 2 * C * D, D, C, n, D, none)
-    keep(x_sum)
-    keep(e_sum)
-    keep(e_difference)
+        product(x_both, 0, 1, C, E, re, D, Z, z, z_step, G, g, D, C, n, D, none, False)
+        product(X, real, 1, C, e_rest, 0, D, Z, z + hop, z_step, G, g + C * D, D, C, n, D, none, False)
+        product(X, imaginary, 1, C, e_both, 0, D, Z, z + 2 * hop, z_step, G, g + 2 * C * D, D, C, n, D, none, False)
     keep(nothing)
 
 

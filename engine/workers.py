@@ -16,8 +16,9 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from engine.context import Context, Images, Memory
+from engine.context import Context, Images
 from engine.key import Key
+from engine.memory import Memory
 from engine.parameters import Flat, Parameter
 
 CHUNK = 64  # images; of 16, 32 and 64 the fastest for the networks of the recipes

@@ -8,7 +8,8 @@ from typing import Any
 import cupy
 import numpy as np
 
-from engine.context import Context, Memory
+from engine.context import Context
+from engine.memory import Memory
 from engine.parameters import Parameter
 
 Array = Any  # CuPy's

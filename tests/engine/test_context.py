@@ -1,48 +1,13 @@
-"""One pass: scratch memory that is used again, keys in order, gradients that add up, images made once."""
+"""One pass: what it forgets, keys in order, gradients that add up, images made once."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 
-from engine.context import Context, Images, Memory
+from engine.context import Context, Images
 from engine.key import Key
 from engine.parameters import Parameter, constant
-
-
-@given(shapes=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), max_size=6))
-def test_lent_arrays_never_overlap_and_start_at_a_cache_line(shapes):
-    memory = Memory()
-    arrays = [memory.empty(shape, np.float32) for shape in shapes]
-    for i, array in enumerate(arrays):
-        assert array.shape == shapes[i]
-        assert array.ctypes.data % 64 == 0
-        array.fill(i)
-    assert all((array == i).all() for i, array in enumerate(arrays))
-
-
-def test_memory_that_was_given_back_is_handed_out_again_and_nothing_grows():
-    memory = Memory()
-    for _ in range(3):
-        a, b = memory.empty((4, 4), np.float64), memory.empty((8, 4), np.float32)
-        assert not np.may_share_memory(a, b)
-        memory.release(a)
-        c = memory.empty((128,), np.uint8)
-        assert np.may_share_memory(a, c)
-        memory.reset()
-        assert memory.nbytes == 256
-
-
-def test_releasing_twice_or_a_foreign_array_does_nothing():
-    memory = Memory()
-    a = memory.empty((4,), np.float64)
-    memory.release(a)
-    memory.release(a)
-    memory.release(np.zeros(4))
-    first, second = memory.empty((4,), np.float64), memory.empty((4,), np.float64)
-    assert not np.may_share_memory(first, second)
 
 
 def test_a_pass_forgets_what_it_was_lent_since_but_not_what_it_keeps():

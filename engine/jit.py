@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import config, njit
 
 from engine.files import cache_folder
@@ -57,6 +58,9 @@ def _compiled(**options: Any) -> Callable[[Callable], Any]:
 
     return decorate
 
+
+# Numba compiles a kernel anew for every number that is written out in a call of it; of these it sees but the type.
+ZERO, ONE, YES, NO = np.intp(0), np.intp(1), np.bool_(True), np.bool_(False)
 
 jit = _compiled(fastmath=FAST)
 exact = _compiled()

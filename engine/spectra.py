@@ -12,7 +12,7 @@ X^T E, which is the gradient of V, is summed over many calls, and therefore kept
 
 import numpy as np
 
-from .jit import jit
+from .jit import NO, ONE, ZERO, jit
 from .memory import Empty, aligned
 from .simd import LANES, keep, load, pointer, store
 from .tile import in_vectors, product
@@ -68,9 +68,9 @@ def _multiply(X, V, Y, n, transposed, sums, turned, none):
             _turn(spectrum, v, turned)
             V, v = pointer(turned), 0
         _add(X, real, 1, X, imaginary, both, n * C)
-        product(both, 0, C, 1, V, v, D, zeros, 0, 0, Y, re, D, n, C, D, none, fresh)
-        product(X, real, C, 1, V, v + C * D, D, Y, re, D, Y, im, D, n, C, D, none, fresh)
-        product(X, imaginary, C, 1, V, v + 2 * C * D, D, Y, re, D, Y, re, D, n, C, D, none, fresh)
+        product(both, ZERO, C, ONE, V, v, D, zeros, ZERO, ZERO, Y, re, D, n, C, D, none, fresh)
+        product(X, real, C, ONE, V, v + C * D, D, Y, re, D, Y, im, D, n, C, D, none, fresh)
+        product(X, imaginary, C, ONE, V, v + 2 * C * D, D, Y, re, D, Y, re, D, n, C, D, none, fresh)
     keep(nothing)
 
 
@@ -99,9 +99,9 @@ def _accumulate(X, E, G, n, begun, x_sum, e_sum, e_difference, none):
         _add(E, re, 1, E, im, e_both, n * D)
         _add(E, re, -1, E, im, e_rest, n * D)
         z, hop = (g, C * D) if begun else (0, 0)
-        product(x_both, 0, 1, C, E, re, D, Z, z, z_step, G, g, D, C, n, D, none, False)
-        product(X, real, 1, C, e_rest, 0, D, Z, z + hop, z_step, G, g + C * D, D, C, n, D, none, False)
-        product(X, imaginary, 1, C, e_both, 0, D, Z, z + 2 * hop, z_step, G, g + 2 * C * D, D, C, n, D, none, False)
+        product(x_both, ZERO, ONE, C, E, re, D, Z, z, z_step, G, g, D, C, n, D, none, NO)
+        product(X, real, ONE, C, e_rest, ZERO, D, Z, z + hop, z_step, G, g + C * D, D, C, n, D, none, NO)
+        product(X, imaginary, ONE, C, e_both, ZERO, D, Z, z + 2 * hop, z_step, G, g + 2 * C * D, D, C, n, D, none, NO)
     keep(nothing)
 
 

@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import overload
 
-from engine.jit import jit
+from engine.jit import ONE, YES, ZERO, jit
 from engine.simd import LANES, LINE, REGISTERS, Vector, intrinsic, keep, pointer, prefetch, splat, vector_at
 
 Array = np.ndarray
@@ -82,7 +82,7 @@ def _multiply(A, B, C, none):
     (n, K), D = A.shape, B.shape[1]
     zeros = np.zeros(D, A.dtype)
     product(
-        pointer(A), 0, K, 1, pointer(B), 0, D, pointer(zeros), 0, 0, pointer(C), 0, D, n, K, D, none, True
+        pointer(A), ZERO, K, ONE, pointer(B), ZERO, D, pointer(zeros), ZERO, ZERO, pointer(C), ZERO, D, n, K, D, none, YES
     )  # fmt: skip
     keep(zeros)
 

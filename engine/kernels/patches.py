@@ -47,14 +47,13 @@ def patches_forward(x, p, first, kernel, stride, padding):
                     store(target, to + a * run + t, load(source, at + a * W * C + t))
             continue
         for a in range(kernel):
-            if 0 <= top + a < H:
-                _copy(source, at + a * W * C, target, to + a * run, begin, end, run)
-            else:
-                _copy(source, 0, target, to + a * run, 0, 0, run)
+            inside = 0 <= top + a < H
+            _copy(source, at + a * W * C, target, to + a * run, begin if inside else run, end if inside else run, run)
 
 
 @jit
 def _copy(source, at, target, to, begin, end, run):
+    """Of `run` numbers those from begin to end are copied, the others are 0."""
     for t in range(begin):
         target[to + t] = 0
     for t in range(begin, end):

@@ -1,11 +1,14 @@
 """Products by tiles are the products of NumPy, for every number of rows, columns and terms."""
 
+import ast
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import spectra, tile
+from engine import affine, spectra, tile
 from engine.jit import jit
 from engine.key import Key
 from engine.simd import LANES, pointer
@@ -73,3 +76,14 @@ def test_three_real_products_are_the_complex_one(dtype, F, n, C, D):
     gradient = G[:, 0] - G[:, 2] + 1j * (G[:, 0] + G[:, 1])
     np.testing.assert_allclose(Z[:, 0, :n] + 1j * Z[:, 1, :n], e @ v.swapaxes(1, 2), rtol=0, atol=4 * limit(dtype, D))
     np.testing.assert_allclose(gradient, 2 * x.swapaxes(1, 2) @ e, rtol=0, atol=8 * limit(dtype, n))
+
+
+def test_a_product_is_compiled_once_for_a_type_as_no_call_of_it_has_a_number_written_out():
+    calls = [
+        node
+        for module in (affine, spectra, tile)
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "product"
+    ]
+    assert len(calls) == 10
+    assert not any(isinstance(argument, ast.Constant) for call in calls for argument in call.args)

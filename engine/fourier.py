@@ -218,7 +218,7 @@ def _synthesise(spectrum, images, bias, floor, sign, tile, order, natural, rever
                         imaginary = _take(source, origin + k + plane, width - k, spare)
                         store(im, at + k, (sign - 2 * sign * minus) * imaginary)
             _soon(source, n, c, C, N, F, plane)
-            for pixel in range(H * W):
+            for pixel in range(H * W):  # and what this one writes
                 prefetch(target, (n * H * W + pixel) * C + c)
                 prefetch(target, ((n + 1) * H * W + pixel) * C + c)
             for k in range(0, width, LANES):

@@ -40,9 +40,7 @@ def product(A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, n,
     for panel in range(panels):  # these columns of B stay in the nearest cache for all rows
         width = (vectors - j + panels - panel - 1) // (panels - panel)  # 6 vectors are 3 and 3, 10 are 4, 3 and 3
         b_at, z_at, c_at = b + j * LANES, z + j * LANES, c + j * LANES
-        soon = (
-            b_at + width * LANES if panel < panels - 1 else b + K * b_step
-        )  # the next panel, maybe of the next matrix
+        soon = b_at + width * LANES if panel < panels - 1 else b + K * b_step  # the next panel, or the matrix behind B
         r, k_soon = 0, 0
         for rows in HEIGHTS:
             while n - r >= rows:

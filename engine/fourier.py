@@ -55,7 +55,7 @@ class FourierConvolution:
 
         A row more than the circle has: it keeps columns from being a power of two apart, where caches hold only a few of them.
         """
-        return 2, self.size, self.size + 1, LINE
+        return 2, self.size, self.size + 1, int(LINE)
 
     @staticmethod
     def rows(n: int) -> int:

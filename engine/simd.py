@@ -25,7 +25,7 @@ def _has_avx512() -> bool:
 
 
 LANES, REGISTERS = (16, 32) if _has_avx512() else (8, 16)  # float32 in a register of vectors, and how many there are
-LINE = 16  # float32 in a line of the cache
+LINE = np.intp(16)  # float32 in a line of the cache; why it is no int: see ZERO in engine.jit
 FLAGS = ("contract", "nsz")  # of floating-point instructions; see engine.jit
 intrinsic: Any = extending.intrinsic  # a checker of types cannot know that it hides the first argument
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from engine.device import module_of
 from engine.key import Key
-from engine.memory import aligned
+from engine.memory import LINE, aligned
 
-ALIGNED = 16  # numbers: a cache line of float32, and what the matrix products of a GPU like
+ALIGNED = LINE // 4  # numbers: a cache line of float32, and what the matrix products of a GPU like
 Initialiser = Callable[[Key, tuple[int, ...]], np.ndarray]
 Policy = Callable[[int], float]
 

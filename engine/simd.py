@@ -19,13 +19,15 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import models, overload, register_model
 
+from engine import memory
+
 
 def _has_avx512() -> bool:
     return get_host_cpu_features().get("avx512f", False)
 
 
 LANES, REGISTERS = (16, 32) if _has_avx512() else (8, 16)  # float32 in a register of vectors, and how many there are
-LINE = np.intp(16)  # float32 in a line of the cache; why it is no int: see ZERO in engine.jit
+LINE = np.intp(memory.LINE // 4)  # float32 in a line of the cache; why it is no int: see ZERO in engine.jit
 FLAGS = ("contract", "nsz")  # of floating-point instructions; see engine.jit
 intrinsic: Any = extending.intrinsic  # a checker of types cannot know that it hides the first argument
 

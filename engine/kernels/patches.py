@@ -31,7 +31,7 @@ def run_of(window, shape, kernel, stride, padding):
 def patches_forward(x, p, first, kernel, stride, padding):
     """p (n, k k C) = the windows number first .. first + n - 1 of x (N, H, W, C), zeros outside the image.
 
-    Numbers are written in their order, and copied in whole vectors: what one writes too far, the next one writes again.
+    Windows inside the image are copied in whole vectors: what one writes too far, the next one writes again.
     """
     _, H, W, C = x.shape
     run = kernel * C

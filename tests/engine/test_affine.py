@@ -54,9 +54,7 @@ def blackboard(x, window, W, b, relu, dy, alive):
 @given(
     N=st.sampled_from([1, 2, 7]),
     C=st.sampled_from([1, 5, LANES]),
-    widths=st.lists(
-        st.sampled_from([LANES, 2 * LANES, 5]), min_size=1, max_size=4
-    ),  # four: more than a kernel takes at once
+    widths=st.lists(st.sampled_from([LANES, 2 * LANES, 5]), min_size=1, max_size=4),  # AT_ONCE and one more
     relu=st.lists(st.booleans(), min_size=4, max_size=4),
     need_dx=st.booleans(),
 )

@@ -30,11 +30,12 @@ def grid(shape: tuple[int, ...], key: Key, half_width: float = 2.0) -> np.ndarra
 def clear_input(layer: Any, shape: tuple[int, ...], context: Callable[..., Context], key: Key) -> np.ndarray:
     """An input (N, ...) from the grid whose `layer.kink_distance` is at least MARGIN, in training and in evaluation.
 
-    `context(training=...)` gives the context of a pass. Raises UserError if none of 200 inputs is far enough.
+    `context(training=...)` gives the context of a pass. Every attempt is on a narrower grid, from 2 down to 1: a few numbers in
+    another order are the same few, and a pixel on a kink would stay there. Raises UserError if none of 200 inputs is far enough.
     """
     distance = getattr(layer, "kink_distance", lambda x, ctx: np.inf)
     for attempt in range(ATTEMPTS):
-        x = grid(shape, key.fold(attempt))
+        x = grid(shape, key.fold(attempt), 2 - attempt / ATTEMPTS)
         if all(distance(x, context(training=training)) >= MARGIN for training in (True, False)):
             return x
     raise UserError(

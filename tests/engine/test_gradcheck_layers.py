@@ -10,6 +10,7 @@ from engine.gradcheck import (
     check_gradients,
     check_layer,
     clear_input,
+    grid,
     layer_checks,
     layer_pair,
     parametrize_layers,
@@ -102,6 +103,15 @@ def test_inputs_are_drawn_clear_of_the_kinks():
     pool.kink_distance = lambda x, ctx: float(np.abs(x - 0.5).min())
     x = clear_input(pool, (2, 4, 4, 1), lambda training: Context(training=training), Key(0))
     assert np.abs(x - 0.5).min() >= MARGIN
+
+
+def test_a_kink_at_the_very_numbers_of_the_grid_is_kept_clear_of_too():
+    """Two numbers in another order are the same two: a narrower grid has others."""
+    layer = ReLU()
+    layer.kink_distance = lambda x, ctx: float(np.abs(np.abs(x) - 1).min())
+    assert layer.kink_distance(grid((2, 1), Key(0)), None) == 0
+    x = clear_input(layer, (2, 1), lambda training: Context(training=training), Key(0))
+    assert layer.kink_distance(x, None) >= MARGIN
 
 
 def test_where_no_input_is_clear_or_no_check_is_known_the_caller_is_told():

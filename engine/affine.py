@@ -9,11 +9,15 @@ A block of rows goes through all maps, and back through all of them, before the 
 is in the nearest caches when it is needed. Gradients between maps never exist as a whole, and neither do the windows, which
 are laid out again on the way back. Where a map's columns do not fill vectors (ten classes), or the arrays are views of a
 group's channels, the products are the BLAS's, some images at a time.
+
+The way back is cut into parts that have sums of their own, so that a thread without work can take some from another
+(`Context.together`). The sums are added up in the order of the parts, whoever made them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +32,7 @@ from engine.tile import in_vectors, product
 
 Array = np.ndarray
 BLOCK = 96  # rows
+LEAST = 32 * BLOCK  # rows that a thread takes from another, so that the way there is worth it
 AT_ONCE = 3  # maps that a compiled kernel takes; fewer are filled up, so that it is compiled once
 AT_A_TIME = 2**20  # numbers in the windows that the BLAS gets
 
@@ -62,9 +67,9 @@ def forward(x: Array, window: Window, maps: Maps, y: Array, ctx: Context) -> tup
             floors = tuple(x.dtype.type(0 if relu else -np.inf) for relu in maps.relu)
             _forward(x, *window, P, len(ys), *map(_filled, (maps.W, maps.b, ys, floors)))
     else:
-        for part, rows in _parts(x, window, n, len(maps.W[0])):
+        for images, rows in _parts(x, n, n if window == PIXEL else AT_A_TIME // len(maps.W[0])):
             with ctx.scratch() as empty:
-                a = _rows(part, window, n // len(x), empty)
+                a = _rows(x[images], window, n // len(x), empty)
                 for W, b, relu, y_l in zip(*maps, ys, strict=True):
                     a = np.matmul(a, W, out=y_l[rows])
                     (bias_relu_forward if relu else bias_forward)(a, b)
@@ -79,19 +84,11 @@ def backward(
     if dx is not None and window != PIXEL:
         dx.fill(0)  # a pixel stands in many windows, whose gradients are added up
     if fast:
-        with ctx.scratch() as empty:
-            P = empty((BLOCK if window != PIXEL else 0, len(maps.W[0])), x.dtype)
-            WT = tuple(empty(W.shape[::-1], x.dtype) for W in maps.W)
-            for turned, W in zip(WT, maps.W, strict=True):
-                np.copyto(turned, W.T)
-            g = tuple(empty((BLOCK, W.shape[1]), x.dtype) for W in maps.W)
-            below = x if dx is None else dx
-            each = map(_filled, (ys, WT, into.W, into.b, maps.relu, g))
-            _backward(x, *window, P, dy, below, dx is not None, len(ys), *each)
+        _in_parts(x, window, maps, ys, dy, dx, into, ctx)
         return
-    for part, rows in _parts(x, window, len(dy), len(maps.W[0])):
+    for images, rows in _parts(x, len(dy), len(dy) if window == PIXEL else AT_A_TIME // len(maps.W[0])):
         with ctx.scratch() as empty:
-            P, d = _rows(part, window, len(dy) // len(x), empty), dy[rows]
+            P, d = _rows(x[images], window, len(dy) // len(x), empty), dy[rows]
             for depth in reversed(range(len(ys))):
                 W, a = maps.W[depth], ys[depth - 1][rows] if depth else P
                 d = _behind(ys[depth][rows] if maps.relu[depth] else None, d, into.b[depth], empty)
@@ -99,10 +96,33 @@ def backward(
                 if depth:
                     d = np.matmul(d, W.T, out=empty(a.shape, x.dtype))
             if dx is not None:
-                here = dx[len(x) * rows.start // len(dy) : len(x) * rows.stop // len(dy)]
-                dP = np.matmul(d, maps.W[0].T, out=here.reshape(P.shape) if window == PIXEL else P)
+                dP = np.matmul(d, maps.W[0].T, out=dx[images].reshape(P.shape) if window == PIXEL else P)
                 if window != PIXEL:
-                    patches_backward(dP, here, 0, *window)
+                    patches_backward(dP, dx[images], 0, *window)
+
+
+def _in_parts(
+    x: Array, window: Window, maps: Maps, ys: tuple[Array, ...], dy: Array, dx: Array | None, into: Maps, ctx: Context
+) -> None:
+    """`backward` by the compiled kernel, parts of the rows by whoever has time."""
+    with ctx.scratch() as empty:
+        WT = tuple(empty(W.shape[::-1], x.dtype) for W in maps.W)
+        for turned, W in zip(WT, maps.W, strict=True):
+            np.copyto(turned, W.T)
+        jobs: list[Callable[[], None]] = []
+        sums: list[Maps] = []
+        for images, rows in _halves(x, len(dy)):
+            P = empty((BLOCK if window != PIXEL else 0, len(maps.W[0])), x.dtype)
+            g = tuple(empty((BLOCK, W.shape[1]), x.dtype) for W in maps.W)
+            into_part = _like(into, empty) if jobs else into
+            below = (x if dx is None else dx)[images]
+            each = map(_filled, (tuple(y[rows] for y in ys), WT, into_part.W, into_part.b, maps.relu, g))
+            jobs.append(partial(_backward, x[images], *window, P, dy[rows], below, dx is not None, len(ys), *each))
+            sums.append(into_part)
+        ctx.together(jobs)
+        for part in sums[1:]:
+            for total, more in zip((*into.W, *into.b), (*part.W, *part.b), strict=True):
+                total += more
 
 
 def multiply(A: Array, B: Array, C: Array) -> None:
@@ -115,13 +135,35 @@ def _filled(values: tuple) -> tuple:
     return values + values[-1:] * (-len(values) % AT_ONCE)
 
 
-def _parts(x: Array, window: Window, n: int, width: int) -> Iterator[tuple[Array, slice]]:
-    """Some images at a time, with the places of their rows among all n."""
-    N, each = len(x), n // max(len(x), 1)
-    count = N if window == PIXEL else max(1, AT_A_TIME // (each * width))
-    for start in range(0, N, max(count, 1)):
-        part = x[start : start + count]
-        yield part, slice(start * each, (start + len(part)) * each)
+def _parts(x: Array, n: int, most: int) -> Iterator[tuple[slice, slice]]:
+    """Cut the images of x into parts of at most so many of their n rows, or of one image; with each the places of its rows."""
+    each = n // max(len(x), 1)
+    count = max(1, most // max(each, 1))
+    for start in range(0, len(x), count):
+        yield _part(start, min(start + count, len(x)), each)
+
+
+def _halves(x: Array, n: int) -> Iterator[tuple[slice, slice]]:
+    """The same, half of what is left each time: a thread that comes late finds small parts, and nobody waits long for the last."""
+    each, start = n // max(len(x), 1), 0
+    least = -(-LEAST // max(each, 1))
+    while start < len(x):
+        left = len(x) - start
+        stop = start + (left if left < 2 * least else -(-left // 2))
+        yield _part(start, stop, each)
+        start = stop
+
+
+def _part(start: int, stop: int, each: int) -> tuple[slice, slice]:
+    return slice(start, stop), slice(start * each, stop * each)
+
+
+def _like(maps: Maps, empty: Empty) -> Maps:
+    """Zeros in the place of these weights and biases."""
+    W, b = (tuple(empty(array.shape, array.dtype) for array in arrays) for arrays in (maps.W, maps.b))
+    for array in (*W, *b):
+        array.fill(0)
+    return Maps(W, b)
 
 
 def _rows(x: Array, window: Window, each: int, empty: Empty) -> Array:

@@ -8,7 +8,7 @@ network, and a gradient check can call it a thousand times without drift.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 
@@ -17,6 +17,14 @@ import numpy as np
 from engine.key import Key
 from engine.memory import Empty, Memory
 from engine.parameters import Derived, Parameter
+
+Jobs = Sequence[Callable[[], None]]
+
+
+def in_turn(jobs: Jobs) -> None:
+    """Do one job after the other."""
+    for job in jobs:
+        job()
 
 
 class Images:
@@ -62,6 +70,7 @@ class Context:
     first    -- the place of this chunk's first sample in its batch: a random draw belongs to a sample, not to a chunk.
     keeping  -- what layers leave for their backward is kept; set it to False where nobody will ask, and containers of layers
                 use that memory again at once, while it is still in the cache.
+    together -- does a list of jobs that may be done at the same time: one after another, or with the help of other threads.
 
     That of a pass on a GPU is `engine.cuda.context.CudaContext`.
     """
@@ -77,10 +86,12 @@ class Context:
         memory: Memory | None = None,
         images: Images | None = None,
         gradients: dict[Parameter, np.ndarray] | None = None,
+        together: Callable[[Jobs], None] = in_turn,
     ) -> None:
         self.training = training
         self.first = first
         self.keeping = True
+        self.together = together
         self._key = key or Key(0)
         self._draws = 0
         self._memory = memory or Memory()

@@ -2,13 +2,16 @@
 
 Samples do not meet in a forward or backward pass, so threads share nothing but the parameters, which nobody writes in a
 pass. Each thread has its own context, and so its own gradients, which are added up in a fixed order at the end: for a
-given number of threads the result is the same to the last bit. Chunks are small so that what one layer writes is still
-in the cache when the next layer reads it. The matrix products' own threads are switched off: they would only compete.
+given number of threads the result is the same to the last bit. A thread that is done first helps the others with work that
+they have cut into jobs (`Context.together`); a job writes to places of its own, so it does not matter who does it. Chunks
+are small so that what one layer writes is still in the cache when the next layer reads it. The matrix products' own threads
+are switched off: they would only compete.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Protocol
@@ -16,7 +19,7 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from engine.context import Context, Images
+from engine.context import Context, Images, Jobs
 from engine.key import Key
 from engine.memory import Memory
 from engine.parameters import Flat, Parameter
@@ -57,7 +60,8 @@ class Workers:
         self._images = Images()
         self._gradients = [Flat(parameters) for _ in range(self.threads)]
         self._contexts = [
-            Context(memory=Memory(), images=self._images, gradients=gradients.views) for gradients in self._gradients
+            Context(memory=Memory(), images=self._images, gradients=gradients.views, together=self._together)
+            for gradients in self._gradients
         ]
 
     def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None:
@@ -84,6 +88,15 @@ class Workers:
             finally:
                 ctx.gradients()
 
+    def _together(self, jobs: Jobs) -> None:
+        """Do all jobs; threads that are done with their share of the batch take some of them."""
+        left = deque(jobs)
+        helpers = [self._pool.submit(_do, left) for _ in range(min(self.threads, len(jobs)) - 1)]
+        _do(left)
+        for helper in helpers:
+            if not helper.cancel():  # it has begun
+                helper.result()
+
     @property
     def place(self) -> str:
         """Where the work is done."""
@@ -98,6 +111,16 @@ class Workers:
     def nbytes(self) -> int:
         """Scratch memory of all threads, in bytes."""
         return sum(ctx.nbytes for ctx in self._contexts)
+
+
+def _do(left: deque[Callable[[], None]]) -> None:
+    """Take jobs from the left until there are none."""
+    while True:
+        try:
+            job = left.popleft()
+        except IndexError:  # another thread took the last one
+            return
+        job()
 
 
 def workers_on(

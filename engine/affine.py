@@ -144,7 +144,7 @@ def _parts(x: Array, n: int, most: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _halves(x: Array, n: int) -> Iterator[tuple[slice, slice]]:
-    """The same, half of what is left each time: a thread that comes late finds small parts, and nobody waits long for the last."""
+    """The same, half of what is left each time: who comes late finds small parts, and nobody waits long for the last."""
     each, start = n // max(len(x), 1), 0
     least = -(-LEAST // max(each, 1))
     while start < len(x):

@@ -11,8 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import overload
 
 from engine.jit import exact
+from engine.simd import LANES, EmittedWhole, intrinsic, splat, vector_at
 
 MASK = 0xFFFFFFFF
 _MASK, _SHIFT = np.uint64(MASK), np.uint64(32)
@@ -20,14 +24,48 @@ _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # the multipliers of Ph
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)  # the steps of its key (golden ratio, sqrt(3) - 1)
 
 
-@exact
-def philox(c0, c1, c2, c3, k0, k1):
+def _philox(c0, c1, c2, c3, k0, k1):
     """128 random bits, as four 32-bit words in uint64, for the counter (c0..c3) under the key (k0, k1)."""
     for _ in range(10):
         a, b = c0 * _M0, c2 * _M1
         c0, c1, c2, c3 = (b >> _SHIFT) ^ c1 ^ k0, b & _MASK, (a >> _SHIFT) ^ c3 ^ k1, a & _MASK
         k0, k1 = (k0 + _W0) & _MASK, (k1 + _W1) & _MASK
     return c0, c1, c2, c3
+
+
+philox = exact(_philox)
+
+
+def philox_in_lanes(words, block, row, k0, k1):
+    """The words of LANES counters (block, row, 0, 0), (block + 1, row, 0, 0) and so on: word i of lane l is words[i LANES + l].
+
+    Compiled, it is `philox` on values that stand for LLVM's vectors, as for `engine.fft.points`.
+    """
+    for lane in range(LANES):
+        words[lane : 4 * LANES : LANES] = _philox(block + np.uint64(lane), row, np.uint64(0), np.uint64(0), k0, k1)
+
+
+@overload(philox_in_lanes)
+def _overload_philox_in_lanes(words, block, row, k0, k1):
+    return lambda words, block, row, k0, k1: _philox_emitted(words, block, row, k0, k1)
+
+
+@intrinsic
+def _philox_emitted(typing, words, block, row, k0, k1):
+    def generate(context, builder, signature, arguments):
+        words, *numbers = arguments
+        kind = ir.VectorType(ir.IntType(64), LANES)
+
+        def spread(number):  # LLVM multiplies halves of 64 bits where it sees that the other halves are 0
+            return EmittedWhole(builder, splat(builder, number, kind)) & _MASK
+
+        block, row, k0, k1 = map(spread, numbers)
+        lanes = EmittedWhole(builder, ir.Constant(kind, list(range(LANES))))
+        for i, word in enumerate(_philox((block + lanes) & _MASK, row, lanes & 0, lanes & 0, k0, k1)):
+            builder.store(word.value, vector_at(builder, words, ir.Constant(ir.IntType(64), i * LANES), kind), align=8)
+        return context.get_dummy_value()
+
+    return types.void(words, *[types.uint64] * 4), generate
 
 
 @exact

@@ -160,6 +160,22 @@ class Emitted:
         return Emitted(self.builder, value)
 
 
+def _whole(instruction):
+    def operate(self, other):
+        kind = self.value.type
+        value = other.value if isinstance(other, EmittedWhole) else ir.Constant(kind, [int(other)] * kind.count)
+        return EmittedWhole(self.builder, getattr(self.builder, instruction)(self.value, value))
+
+    return operate
+
+
+class EmittedWhole(Emitted):
+    """The same for whole numbers without a sign."""
+
+    __add__, __mul__ = _whole("add"), _whole("mul")
+    __xor__, __and__, __rshift__ = _whole("xor"), _whole("and_"), _whole("lshr")
+
+
 @intrinsic
 def _load(typing, data, index):
     vector = Vector(data.dtype)

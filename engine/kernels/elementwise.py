@@ -3,8 +3,8 @@
 import numpy as np
 
 from engine.jit import jit
-from engine.key import philox
-from engine.simd import LANES, if_greater, load, pointer, store, zeros_like
+from engine.key import philox_in_lanes
+from engine.simd import LANES, if_greater, keep, load, pointer, store, zeros_like
 
 SUMMED = 64
 _ZERO, _HALF, _SHIFT = np.uint64(0), np.uint64(0xFFFF), np.uint64(16)
@@ -106,17 +106,18 @@ def dropout_forward(x, y, mask, threshold, scale, first, k0, k1):
     matter.
     """
     samples, n = x.shape
+    words, kept = np.empty((4, LANES), np.uint64), np.empty(8 * LANES, np.uint8)
     for s in range(samples):
-        for block in range((n + 7) // 8):
-            words = philox(np.uint64(block), np.uint64(first + s), _ZERO, _ZERO, k0, k1)
-            e = 8 * block
-            for i in range(4):
-                if e + i < n:
-                    mask[s, e + i] = half_word(words, i) >= threshold
-                if e + i + 4 < n:
-                    mask[s, e + i + 4] = half_word(words, i + 4) >= threshold
+        for start in range(0, n, len(kept)):
+            philox_in_lanes(pointer(words), np.uint64(start // 8), np.uint64(first + s), k0, k1)
+            for lane in range(LANES):
+                for e in range(8):
+                    kept[8 * lane + e] = half_word(words[:, lane], e) >= threshold
+            for e in range(start, min(start + len(kept), n)):
+                mask[s, e] = kept[e - start]
         for e in range(n):
             y[s, e] = x[s, e] * (scale * mask[s, e])
+    keep(words)
 
 
 @jit

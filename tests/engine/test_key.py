@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.key import MASK, Key, philox
+from engine.jit import exact
+from engine.key import MASK, Key, philox, philox_in_lanes
+from engine.simd import LANES, pointer
 from tests.strategies import seeds
 
 ONES = (MASK,) * 4
@@ -35,6 +37,20 @@ def test_words_are_the_blocks_of_philox_one_after_another():
     blocks = [philox(np.uint64(b), zero, zero, zero, low, high) for b in range(2)]
     assert key.words(7).tolist() == [int(w) for block in blocks for w in block][:7]
     assert (int(low), int(high)) == (0x9ABC_DEF0, 0x1234_5678)
+
+
+@exact
+def in_lanes(words, block, row, k0, k1):
+    philox_in_lanes(pointer(words), block, row, k0, k1)
+
+
+@given(seed=seeds, block=st.sampled_from([0, 1, 1000, MASK - LANES + 1]), row=st.sampled_from([0, 7, MASK]))
+def test_a_block_in_each_lane_is_that_of_philox_by_itself(seed, block, row):
+    words, halves = np.zeros((4, LANES), np.uint64), Key(seed).halves
+    in_lanes(words, np.uint64(block), np.uint64(row), *halves)
+    for lane in range(LANES):
+        counter = map(np.uint64, (block + lane, row, 0, 0))
+        assert words[:, lane].tolist() == [int(word) for word in philox(*counter, *halves)]
 
 
 @given(seed=seeds, n=st.integers(0, 40), more=st.integers(0, 9))

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.context import Context
-from engine.jit import NO, ONE, ZERO, jit
+from engine.jit import NOWHERE, ONE, ZERO, jit
 from engine.kernels.elementwise import bias_backward, bias_forward, bias_relu_backward, bias_relu_forward
 from engine.kernels.patches import patches_backward, patches_forward
 from engine.memory import Empty
@@ -200,7 +200,8 @@ def _forward(x, kernel, stride, padding, P, count, W, b, y, floor):
             to = r * D if len(y[depth]) == n else 0  # else nobody keeps it
             out = pointer(y[depth])
             product(
-                a, at, K, ONE, pointer(W[depth]), ZERO, D, pointer(b[depth]), ZERO, ZERO, out, to, D, m, K, D, floor[depth], NO
+                a, at, K, ONE, pointer(W[depth]), ZERO, D, pointer(b[depth]), ZERO, ZERO, out, to, D,
+                m, K, D, floor[depth], a, NOWHERE,
             )  # fmt: skip
             a, at = out, to
 
@@ -230,10 +231,11 @@ def _backward(x, kernel, stride, padding, P, dy, dx, need_dx, count, y, WT, dW, 
             else:
                 a, at, below, to = pointer(x), r * K, pointer(dx), r * K
             sums = pointer(dW[depth])
-            product(a, at, ONE, K, pointer(d), ZERO, D, sums, ZERO, D, sums, ZERO, D, K, m, D, none, NO)
+            product(a, at, ONE, K, pointer(d), ZERO, D, sums, ZERO, D, sums, ZERO, D, K, m, D, none, a, NOWHERE)
             if depth > 0 or need_dx:
                 product(
-                    pointer(d), ZERO, D, ONE, pointer(WT[depth]), ZERO, K, zeros, ZERO, ZERO, below, to, K, m, D, K, none, NO
+                    pointer(d), ZERO, D, ONE, pointer(WT[depth]), ZERO, K, zeros, ZERO, ZERO, below, to, K,
+                    m, D, K, none, a, NOWHERE,
                 )  # fmt: skip
             if depth > 0:
                 d = g[depth - 1][:m]

@@ -13,8 +13,8 @@ L is the next number 2^a 3^b: 16 for a 5 x 5 kernel on 14 x 14, 9 for 5 x 5 or 3
 complex transforms. v_(-f) = conj(v_f) lets frequency -f share the matrix of f: a pair's two rows are z^_f and conj(z^_(-f)).
 F = (L^2 + s) / 2 frequencies remain, where s of them, 4 for even L and 1 for odd, are their own negatives.
 
-**Three products for four.** A product of complex matrices is made of three real ones, with v kept in three planes and x^ and y^
-in two, real and imaginary; see engine.spectra.
+**Three products for four.** A product of complex matrices is made of three real ones; see engine.spectra. Real and imaginary
+parts are kept in planes of their own.
 
 **Backward.** With e = conj(dy^), so that nothing needs a conjugate transpose: conj(dx^)_f = e_f v_f' (v_f' transposed over the
 channels) and dv_f = x^_f' e_f, summed over the rows. dw[a] = Re sum_f dv_f e^(2 pi i f (a - p) / L), halved at the frequencies
@@ -70,23 +70,23 @@ class FourierConvolution:
         return self.frequencies, 2, self.rows(n) + 1, channels
 
     def weight_shape(self, channels: int, out_channels: int) -> tuple[int, int, int, int]:
-        """Shape (F, 3, C, D) of the spectrum of weights (k, k, C, D), and of its gradient."""
-        return self.frequencies, 3, channels, out_channels
+        """Shape (F, 2, C, D) of the spectrum of weights (k, k, C, D), and of its gradient."""
+        return self.frequencies, 2, channels, out_channels
 
     def products(self, n: int, channels: int, out_channels: int) -> int:
         """Real multiplications in the matrix product of one forward pass of n images."""
         return 3 * self.frequencies * self.rows(n) * channels * out_channels
 
     def weight_spectrum(self, w, out):
-        """Write v of w (k, k, C, D) to out (F, 3, C, D)."""
+        """Write v of w (k, k, C, D) to out (F, 2, C, D)."""
         k, _, C, D = w.shape
-        waves = _tables(self.size, k, self.padding, w.dtype).waves  # (3 F, k k)
+        waves = _tables(self.size, k, self.padding, w.dtype).waves  # (2 F, k k)
         tile.multiply(waves, w.reshape(k * k, C * D), out.reshape(-1, C * D))
 
     def weight_gradient(self, dspectrum, dw):
-        """Add the gradient that dspectrum (F, 3, C, D) holds to dw (k, k, C, D)."""
+        """Add the gradient that dspectrum (F, 2, C, D) holds to dw (k, k, C, D)."""
         k, _, C, D = dw.shape
-        back = _tables(self.size, k, self.padding, dw.dtype).back  # (k k, 3 F)
+        back = _tables(self.size, k, self.padding, dw.dtype).back  # (k k, 2 F)
         dw += np.matmul(back, dspectrum.reshape(-1, C * D)).reshape(dw.shape)
 
     def forward(self, x, spectrum, bias, floor, y, X, empty=aligned):
@@ -99,7 +99,7 @@ class FourierConvolution:
         _synthesise(Y, y, bias, x.dtype.type(floor), 1.0, tile, *transform)
 
     def backward(self, dy, y, X, spectrum, dx, dspectrum, begun, db, empty=aligned):
-        """Add to dspectrum (F, 3, C, D) and db (D,) and, unless dx is None, overwrite dx (N, H, W, C).
+        """Add to dspectrum (F, 2, C, D) and db (D,) and, unless dx is None, overwrite dx (N, H, W, C).
 
         X is what `forward` left; dy counts only where y > 0, or everywhere if y is None. dspectrum is overwritten if it has not
         `begun`.
@@ -118,7 +118,7 @@ class FourierConvolution:
 
 class _Tables(NamedTuple):
     of_transform: tuple  # what the kernels take: see `_analyse`
-    waves: np.ndarray  # (3 F, k k): planes of e^(2 pi i f (a - p) / L) / L^2
+    waves: np.ndarray  # (2 F, k k): planes of e^(2 pi i f (a - p) / L) / L^2
     back: np.ndarray  # (k k, 3 F): what turns the three parts of dv into dw
 
 
@@ -134,9 +134,9 @@ def _tables(size, kernel, padding, dtype) -> _Tables:
     a, b = np.divmod(np.arange(kernel**2), kernel)
     turns = np.outer(u[kept], a - padding) + np.outer(v[kept], b - padding)
     wave = np.exp(2j * np.pi * (turns % size) / size) / size**2  # (F, k k)
-    waves = np.stack([wave.real, wave.imag - wave.real, -wave.real - wave.imag], axis=1)  # (F, 3, k k)
+    waves = np.stack([wave.real, wave.imag], axis=1)  # (F, 2, k k)
     own = np.where(pairs[:, 0] == pairs[:, 1], 0.5, 1.0)[:, None]
-    back = np.stack([wave.real - wave.imag, -wave.imag, -wave.real], axis=1) * own[:, None]
+    back = np.stack([wave.real, -wave.imag], axis=1) * own[:, None]
     return _Tables(
         (transform.order, natural, reverse, transform.radices, transform.roots),
         waves.reshape(-1, kernel**2).astype(dtype),

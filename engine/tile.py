@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import overload
 
-from engine.jit import ONE, YES, ZERO, jit
+from engine.jit import NOWHERE, ONE, ZERO, jit
 from engine.simd import LANES, LINE, REGISTERS, Vector, intrinsic, keep, pointer, prefetch, splat, vector_at
 
 Array = np.ndarray
@@ -27,30 +27,29 @@ HEIGHTS = (6, 4, 2, 1)  # rows of a tile; the lower ones take what is left over
 
 
 @jit
-def product(A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, n, K, D, floor, fresh):
+def product(A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, n, K, D, floor, then, soon):
     """C (n, D) = max(Z + A B, floor) for A (n, K), B (K, D), Z (n, D); D a multiple of LANES.
 
     A, B, Z, C are pointers; a, b, z, c where the matrices begin; a row of B, Z, C is `b_step`, `z_step`, `c_step` after the last.
-    While a tile is computed, what the next ones need is asked for; of B only where it is `fresh`, not in any cache yet.
+    While a tile is computed, what the next ones need of A and C is asked for, and a part of the K D numbers from then[soon]
+    on, which the caller will need next and are in no cache yet; or, where `soon` is NOWHERE, none.
     """
     vectors = D // LANES
     panels = (vectors + WIDEST - 1) // WIDEST
-    share = (HEIGHTS[0] * K + n - 1) // n  # of the rows of B, for each tile
+    share = K * D // (panels * ((n + HEIGHTS[0] - 1) // HEIGHTS[0])) + LINE  # for each tile
     j = 0
     for panel in range(panels):  # these columns of B stay in the nearest cache for all rows
         width = (vectors - j + panels - panel - 1) // (panels - panel)  # 6 vectors are 3 and 3, 10 are 4, 3 and 3
         b_at, z_at, c_at = b + j * LANES, z + j * LANES, c + j * LANES
-        soon = b_at + width * LANES if panel < panels - 1 else b + K * b_step  # the next panel, or the matrix behind B
-        r, k_soon = 0, 0
+        r = 0
         for rows in HEIGHTS:
             while n - r >= rows:
                 for below in range(rows):
                     prefetch(C, c_at + (r + rows + below) * c_step)
-                if fresh:
-                    for k in range(k_soon, min(K, k_soon + share)):
-                        for line in range(0, width * LANES, LINE):
-                            prefetch(B, soon + k * b_step + line)
-                    k_soon += share
+                if soon != NOWHERE:
+                    for line in range(soon, soon + share, LINE):
+                        prefetch(then, line)
+                    soon += share
                 if panel == 0 and k_step == 1:
                     for k in range(0, rows * K, LINE):
                         prefetch(A, a + (r + rows) * row_step + k)
@@ -80,7 +79,8 @@ def _multiply(A, B, C, none):
     (n, K), D = A.shape, B.shape[1]
     zeros = np.zeros(D, A.dtype)
     product(
-        pointer(A), ZERO, K, ONE, pointer(B), ZERO, D, pointer(zeros), ZERO, ZERO, pointer(C), ZERO, D, n, K, D, none, YES
+        pointer(A), ZERO, K, ONE, pointer(B), ZERO, D, pointer(zeros), ZERO, ZERO, pointer(C), ZERO, D,
+        n, K, D, none, pointer(B), NOWHERE,
     )  # fmt: skip
     keep(zeros)
 

@@ -6,9 +6,10 @@
 The rows of x (N, H, W, C) are its windows of k x k pixels, Ho Wo an image; for k = 1 they are the pixels as they stand.
 
 A block of rows goes through all maps, and back through all of them, before the next block begins: what lies between two maps
-is in the nearest caches when it is needed. Gradients between maps never exist as a whole, and neither do the windows, which
-are laid out again on the way back. Where a map's columns do not fill vectors (ten classes), or the arrays are views of a
-group's channels, the products are the BLAS's, some images at a time.
+is in the nearest caches when it is needed, and the products of this block ask for what the next one reads. Gradients between
+maps never exist as a whole, and neither do the windows, which are laid out again on the way back. Where a map's columns do
+not fill vectors (ten classes), or the arrays are views of a group's channels, the products are the BLAS's, some images at a
+time.
 
 The way back is cut into parts that have sums of their own, so that a thread without work can take some from another
 (`Context.together`). The sums are added up in the order of the parts, whoever made them.
@@ -191,8 +192,9 @@ def _forward(x, kernel, stride, padding, P, count, W, b, y, floor):
     n = len(y[count - 1])
     for r in range(0, n, BLOCK):
         m = min(BLOCK, n - r)
-        a, at = pointer(x), r * W[0].shape[0]
+        a, at, next_x = pointer(x), r * W[0].shape[0], (r + BLOCK) * W[0].shape[0]
         if len(P) > 0:
+            next_x = NOWHERE
             patches_forward(x, P[:m], r, kernel, stride, padding)
             a, at = pointer(P), 0
         for depth in range(count):
@@ -201,7 +203,7 @@ def _forward(x, kernel, stride, padding, P, count, W, b, y, floor):
             out = pointer(y[depth])
             product(
                 a, at, K, ONE, pointer(W[depth]), ZERO, D, pointer(b[depth]), ZERO, ZERO, out, to, D,
-                m, K, D, floor[depth], a, NOWHERE,
+                m, K, D, floor[depth], pointer(x), next_x if depth == 0 else NOWHERE,
             )  # fmt: skip
             a, at = out, to
 
@@ -230,12 +232,18 @@ def _backward(x, kernel, stride, padding, P, dy, dx, need_dx, count, y, WT, dW, 
                 a, at, below, to = pointer(P), 0, pointer(P), 0  # the windows' gradients take their place
             else:
                 a, at, below, to = pointer(x), r * K, pointer(dx), r * K
+            then, soon = (
+                (pointer(dy), (r + BLOCK) * dy.shape[1]) if depth > 0 or laid else (pointer(x), (r + BLOCK) * K)
+            )
             sums = pointer(dW[depth])
-            product(a, at, ONE, K, pointer(d), ZERO, D, sums, ZERO, D, sums, ZERO, D, K, m, D, none, a, NOWHERE)
+            product(
+                a, at, ONE, K, pointer(d), ZERO, D, sums, ZERO, D, sums, ZERO, D,
+                K, m, D, none, pointer(y[depth]), (r + BLOCK) * D,
+            )  # fmt: skip
             if depth > 0 or need_dx:
                 product(
                     pointer(d), ZERO, D, ONE, pointer(WT[depth]), ZERO, K, zeros, ZERO, ZERO, below, to, K,
-                    m, D, K, none, a, NOWHERE,
+                    m, D, K, none, then, soon,
                 )  # fmt: skip
             if depth > 0:
                 d = g[depth - 1][:m]

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.context import Context
-from engine.jit import NOWHERE, ONE, ZERO, jit
+from engine.jit import ONE, ZERO, jit
 from engine.kernels.elementwise import bias_backward, bias_forward, bias_relu_backward, bias_relu_forward
 from engine.kernels.patches import patches_backward, patches_forward
 from engine.memory import Empty
@@ -192,20 +192,22 @@ def _forward(x, kernel, stride, padding, P, count, W, b, y, floor):
     n = len(y[count - 1])
     for r in range(0, n, BLOCK):
         m = min(BLOCK, n - r)
-        a, at, next_x = pointer(x), r * W[0].shape[0], (r + BLOCK) * W[0].shape[0]
+        a, at, more = (
+            pointer(x),
+            r * W[0].shape[0],
+            m * W[0].shape[0],
+        )  # `more` numbers are asked for, of the next block
         if len(P) > 0:
-            next_x = NOWHERE
             patches_forward(x, P[:m], r, kernel, stride, padding)
-            a, at = pointer(P), 0
+            a, at, more = pointer(P), 0, 0
         for depth in range(count):
-            K, D = W[depth].shape
-            to = r * D if len(y[depth]) == n else 0  # else nobody keeps it
-            out = pointer(y[depth])
+            (K, D), kept = W[depth].shape, len(y[depth]) == n
+            out, to = pointer(y[depth]), r * D if kept else 0
             product(
                 a, at, K, ONE, pointer(W[depth]), ZERO, D, pointer(b[depth]), ZERO, ZERO, out, to, D,
-                m, K, D, floor[depth], pointer(x), next_x if depth == 0 else NOWHERE,
+                m, K, D, floor[depth], a, at + BLOCK * K, more,
             )  # fmt: skip
-            a, at = out, to
+            a, at, more = out, to, m * D if kept else 0
 
 
 @jit
@@ -232,18 +234,16 @@ def _backward(x, kernel, stride, padding, P, dy, dx, need_dx, count, y, WT, dW, 
                 a, at, below, to = pointer(P), 0, pointer(P), 0  # the windows' gradients take their place
             else:
                 a, at, below, to = pointer(x), r * K, pointer(dx), r * K
-            then, soon = (
-                (pointer(dy), (r + BLOCK) * dy.shape[1]) if depth > 0 or laid else (pointer(x), (r + BLOCK) * K)
-            )
+            then, width = (pointer(dy), dy.shape[1]) if depth > 0 or laid else (pointer(x), K)
             sums = pointer(dW[depth])
             product(
                 a, at, ONE, K, pointer(d), ZERO, D, sums, ZERO, D, sums, ZERO, D,
-                K, m, D, none, pointer(y[depth]), (r + BLOCK) * D,
+                K, m, D, none, pointer(y[depth]), (r + BLOCK) * D, m * D,
             )  # fmt: skip
             if depth > 0 or need_dx:
                 product(
                     pointer(d), ZERO, D, ONE, pointer(WT[depth]), ZERO, K, zeros, ZERO, ZERO, below, to, K,
-                    m, D, K, none, then, soon,
+                    m, D, K, none, then, (r + BLOCK) * width, m * width,
                 )  # fmt: skip
             if depth > 0:
                 d = g[depth - 1][:m]

@@ -60,7 +60,7 @@ def _compiled(**options: Any) -> Callable[[Callable], Any]:
 
 
 # Numba compiles a kernel anew for every number that is written out in a call of it; of these it sees but the type.
-ZERO, ONE, MINUS, NOWHERE = np.intp(0), np.intp(1), np.intp(-1), np.intp(-1)
+ZERO, ONE, MINUS = np.intp(0), np.intp(1), np.intp(-1)
 
 jit = _compiled(fastmath=FAST)
 exact = _compiled()

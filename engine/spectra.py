@@ -66,9 +66,9 @@ def _multiply(X, V, Y, n, transposed, sums, factors, none):
         next_real, next_v = real + 2 * rows * C, v + 2 * C * D
         _factors(V, v, transposed, factors)
         _mix(ONE, X, real, ONE, X, imaginary, both, ZERO, n * C)
-        product(both, ZERO, C, ONE, B, ZERO, D, zeros, ZERO, ZERO, Y, re, D, n, C, D, none, V, next_v)
-        product(X, real, C, ONE, B, C * D, D, Y, re, D, Y, im, D, n, C, D, none, V, next_v + C * D)
-        product(X, imaginary, C, ONE, B, 2 * C * D, D, Y, re, D, Y, re, D, n, C, D, none, X, next_real)
+        product(both, ZERO, C, ONE, B, ZERO, D, zeros, ZERO, ZERO, Y, re, D, n, C, D, none, V, next_v, C * D)
+        product(X, real, C, ONE, B, C * D, D, Y, re, D, Y, im, D, n, C, D, none, V, next_v + C * D, C * D)
+        product(X, imaginary, C, ONE, B, 2 * C * D, D, Y, re, D, Y, re, D, n, C, D, none, X, next_real, 2 * n * C)
     keep(nothing)
 
 
@@ -105,9 +105,9 @@ def _accumulate(X, E, G, n, begun, x_sum, e_difference, e_sum, more, none):
         _mix(ONE, E, im, MINUS, E, re, e_rest, ZERO, n * D)
         _mix(MINUS, E, re, MINUS, E, im, e_both, ZERO, n * D)
         s = 0 if begun else g
-        product(x_both, ZERO, ONE, C, E, re, D, zeros, ZERO, ZERO, S, s, D, C, n, D, none, E, next_re)
-        product(X, real, ONE, C, e_rest, ZERO, D, S, s, D, S, s + C * D, D, C, n, D, none, E, next_im)
-        product(X, imaginary, ONE, C, e_both, ZERO, D, S, s, D, S, s, D, C, n, D, none, X, next_real)
+        product(x_both, ZERO, ONE, C, E, re, D, zeros, ZERO, ZERO, S, s, D, C, n, D, none, E, next_re, n * D)
+        product(X, real, ONE, C, e_rest, ZERO, D, S, s, D, S, s + C * D, D, C, n, D, none, E, next_im, n * D)
+        product(X, imaginary, ONE, C, e_both, ZERO, D, S, s, D, S, s, D, C, n, D, none, X, next_real, 2 * n * C)
         if begun:
             _mix(ONE, G, g, ONE, S, ZERO, G, g, 2 * C * D)
     keep(nothing)

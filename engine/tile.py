@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import overload
 
-from engine.jit import NOWHERE, ONE, ZERO, jit
+from engine.jit import ONE, ZERO, jit
 from engine.simd import LANES, LINE, REGISTERS, Vector, intrinsic, keep, pointer, prefetch, splat, vector_at
 
 Array = np.ndarray
@@ -27,16 +27,16 @@ HEIGHTS = (6, 4, 2, 1)  # rows of a tile; the lower ones take what is left over
 
 
 @jit
-def product(A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, n, K, D, floor, then, soon):
+def product(A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, n, K, D, floor, then, soon, many):
     """C (n, D) = max(Z + A B, floor) for A (n, K), B (K, D), Z (n, D); D a multiple of LANES.
 
     A, B, Z, C are pointers; a, b, z, c where the matrices begin; a row of B, Z, C is `b_step`, `z_step`, `c_step` after the last.
-    While a tile is computed, what the next ones need of A and C is asked for, and a part of the K D numbers from then[soon]
-    on, which the caller will need next and are in no cache yet; or, where `soon` is NOWHERE, none.
+    While a tile is computed, what the next one reads of A and writes of C is asked for, and, a little with every tile, `many`
+    numbers from then[soon] on: what the caller knows that it will need next.
     """
     vectors = D // LANES
     panels = (vectors + WIDEST - 1) // WIDEST
-    share = K * D // (panels * ((n + HEIGHTS[0] - 1) // HEIGHTS[0])) + LINE  # for each tile
+    share = many // (panels * ((n + HEIGHTS[0] - 1) // HEIGHTS[0])) + LINE  # for each tile
     j = 0
     for panel in range(panels):  # these columns of B stay in the nearest cache for all rows
         width = (vectors - j + panels - panel - 1) // (panels - panel)  # 6 vectors are 3 and 3, 10 are 4, 3 and 3
@@ -46,7 +46,7 @@ def product(A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, n,
             while n - r >= rows:
                 for below in range(rows):
                     prefetch(C, c_at + (r + rows + below) * c_step)
-                if soon != NOWHERE:
+                if many > 0:
                     for line in range(soon, soon + share, LINE):
                         prefetch(then, line)
                     soon += share
@@ -80,7 +80,7 @@ def _multiply(A, B, C, none):
     zeros = np.zeros(D, A.dtype)
     product(
         pointer(A), ZERO, K, ONE, pointer(B), ZERO, D, pointer(zeros), ZERO, ZERO, pointer(C), ZERO, D,
-        n, K, D, none, pointer(B), NOWHERE,
+        n, K, D, none, pointer(B), ZERO, ZERO,
     )  # fmt: skip
     keep(zeros)
 

@@ -30,7 +30,7 @@ def product(A, B, Z, C, transposed, floor):
     (n, D), K = C.shape, len(B)
     steps = (1, n) if transposed else (K, 1)
     tile.product(
-        pointer(A), 0, steps[0], steps[1], pointer(B), 0, D, pointer(Z), 0, D, pointer(C), 0, D, n, K, D, floor, pointer(B), 0
+        pointer(A), 0, steps[0], steps[1], pointer(B), 0, D, pointer(Z), 0, D, pointer(C), 0, D, n, K, D, floor, pointer(B), 0, 9
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def max_forward(x, y, place, kernel, stride, padding):
 
 @jit
 def max_backward(dy, place, dx, kernel, stride, padding):
-    """dx (N, H, W, C): a pixel gathers dy from those of its windows whose maximum it was."""
+    """dx (N, H, W, C): a pixel gathers dy from those of its windows whose maximum it was, all channels of one before the next."""
     N, H, W, C = dx.shape
     _, Ho, Wo, _ = dy.shape
     whole = C - C % LANES
@@ -63,14 +63,16 @@ def max_backward(dy, place, dx, kernel, stride, padding):
                 first_j, last_j = first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)
                 to = ((n * H + h) * W + w) * C
                 for c in range(0, whole, LANES):
-                    total = zero = zeros_like(load(dx_at, to + c))
-                    for i in range(first_i, last_i):
-                        for j in range(first_j, last_j):
-                            at = ((n * Ho + i) * Wo + j) * C + c
-                            here = (h + padding - i * stride) * kernel + (w + padding - j * stride)
-                            chosen = load_bytes(place_at, at, zero)
-                            total = total + if_equal(chosen, here + zero, load(dy_at, at), zero)
-                    store(dx_at, to + c, total)
+                    store(dx_at, to + c, zeros_like(load(dx_at, to + c)))
+                for i in range(first_i, last_i):
+                    for j in range(first_j, last_j):
+                        at = ((n * Ho + i) * Wo + j) * C
+                        here = (h + padding - i * stride) * kernel + (w + padding - j * stride)
+                        for c in range(0, whole, LANES):
+                            total = load(dx_at, to + c)
+                            zero = zeros_like(total)
+                            chosen = load_bytes(place_at, at + c, zero)
+                            store(dx_at, to + c, total + if_equal(chosen, here + zero, load(dy_at, at + c), zero))
                 for c in range(whole, C):
                     dx[n, h, w, c] = 0
                     for i in range(first_i, last_i):

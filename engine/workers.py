@@ -1,20 +1,20 @@
 """Threads over images: a batch is cut into chunks, and each thread takes its share of them through the whole network.
 
 Samples do not meet in a forward or backward pass, so threads share nothing but the parameters, which nobody writes in a
-pass. Each thread has its own context, and so its own gradients, which are added up in a fixed order at the end: for a
-given number of threads the result is the same to the last bit. A thread that is done first helps the others with work that
-they have cut into jobs (`Context.together`); a job writes to places of its own, so it does not matter who does it. Chunks
-are small so that what one layer writes is still in the cache when the next layer reads it. The matrix products' own threads
-are switched off: they would only compete.
+pass. In training a thread has its own chunks and its own gradients, which are added up in a fixed order at the end: for a
+given number of threads the result is the same to the last bit. Who is done first helps the others with work that they have
+cut into jobs (`Context.together`); a job writes to places of its own, so it does not matter who does it. Where there are no
+gradients, a thread takes another chunk whenever it is done with one. Chunks are small so that what one layer writes is still
+in the cache when the next layer reads it. The matrix products' own threads are switched off: they would only compete.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -26,6 +26,7 @@ from engine.parameters import Flat, Parameter
 
 CHUNK = 64  # images; of 16, 32 and 64 the fastest for the networks of the recipes
 Work = Callable[[Context, int, int], None]
+T = TypeVar("T")
 
 
 def available_threads() -> int:
@@ -68,8 +69,10 @@ class Workers:
         """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`; the first exception is raised again."""
         images = self._images.renew(self._pool)
         chunk = min(self.chunk, -(-samples // self.threads))  # a small batch is work for all threads too
-        shares = [(thread, chunk, samples, work, training, key or Key(0)) for thread in range(self.threads)]
-        futures = [self._pool.submit(self._share, *share) for share in shares]
+        chunks = [(start, min(start + chunk, samples)) for start in range(0, samples, chunk)]
+        everyones, key = deque(chunks), key or Key(0)
+        shares = [deque(chunks[thread :: self.threads]) if training else everyones for thread in range(self.threads)]
+        futures = [self._pool.submit(self._share, i, share, work, training, key) for i, share in enumerate(shares)]
         wait([*images, *futures])
         for future in futures:
             future.result()
@@ -77,14 +80,14 @@ class Workers:
             for other in self._gradients[1:]:
                 self.gradients.buffer += other.buffer
 
-    def _share(self, thread: int, chunk: int, samples: int, work: Work, training: bool, key: Key) -> None:
+    def _share(self, thread: int, chunks: deque[tuple[int, int]], work: Work, training: bool, key: Key) -> None:
         ctx = self._contexts[thread]
         self._gradients[thread].buffer.fill(0)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss
             try:
-                for start in range(thread * chunk, samples, self.threads * chunk):
+                for start, stop in _taken(chunks):
                     ctx.restart(training=training, key=key, first=start)
-                    work(ctx, start, min(start + chunk, samples))
+                    work(ctx, start, stop)
             finally:
                 ctx.gradients()
 
@@ -114,13 +117,17 @@ class Workers:
 
 
 def _do(left: deque[Callable[[], None]]) -> None:
-    """Take jobs from the left until there are none."""
+    for job in _taken(left):
+        job()
+
+
+def _taken(left: deque[T]) -> Iterator[T]:
+    """What is left, one at a time, whoever else takes from it."""
     while True:
         try:
-            job = left.popleft()
-        except IndexError:  # another thread took the last one
+            yield left.popleft()
+        except IndexError:
             return
-        job()
 
 
 def workers_on(

@@ -1,5 +1,7 @@
 """Linear maps over rows, one after another, are those of NumPy, whatever goes through them together."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine import affine
 from engine.affine import PIXEL, Maps, Window
-from engine.context import Context
+from engine.context import Context, in_turn
 from engine.key import Key
 from engine.simd import LANES
 
@@ -94,6 +96,40 @@ def test_any_number_of_rows_goes_block_by_block(rows, keeping):
     affine.forward(x, PIXEL, Maps(W, b, (True, False)), y, ctx)
     expected = np.maximum(x.reshape(rows, LANES) @ W[0] + 1, 0) @ W[1]
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-12)
+
+
+def in_any_order(jobs):
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda job: job(), reversed(jobs)))
+
+
+@pytest.mark.parametrize("window", [PIXEL, Window(3, 1, 1)], ids=str)
+def test_whoever_does_the_parts_of_the_way_back_they_add_up_to_the_same_bits(window, monkeypatch):
+    monkeypatch.setattr(affine, "LEAST", 60)  # two images
+    x, widths = normal(1, 11, 5, 6, LANES, dtype=np.float32), (LANES, 2 * LANES)
+    inputs, relu, counts = (window.kernel**2 * LANES, LANES), (True, False), []
+    W = tuple(normal(2 + m, a, d, dtype=np.float32) for m, (a, d) in enumerate(zip(inputs, widths, strict=True)))
+    b = tuple(normal(4 + m, width, dtype=np.float32) for m, width in enumerate(widths))
+    dy = normal(6, 11 * 5 * 6, widths[-1], dtype=np.float32)
+
+    def gradients(together):
+        def counted(jobs):
+            counts.append(len(jobs))
+            together(jobs)
+
+        ctx, y, dx = Context(together=counted), np.empty_like(dy), np.full_like(x, np.nan)
+        ys = affine.forward(x, window, Maps(W, b, relu), y, ctx)
+        into = Maps(tuple(np.zeros_like(w) for w in W), tuple(np.zeros_like(v) for v in b))
+        affine.backward(x, window, Maps(W, b, relu), ys, dy, dx, into, ctx)
+        return [dx, *into.W, *into.b], ys
+
+    (alone, ys), (helped, _) = gradients(in_turn), gradients(in_any_order)
+    assert counts == [3, 3]  # of 6, 3 and 2 images
+    for one, other in zip(alone, helped, strict=True):
+        assert np.array_equal(one, other)
+    _, dx, dW, db = blackboard(x, window, W, b, relu, dy, ys)
+    for actual, expected in zip(alone, (dx, *dW, *db), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
 def test_the_blas_gets_some_images_at_a_time_and_all_of_them(monkeypatch):

@@ -1,5 +1,8 @@
 """Threads and chunks: the same gradients whatever the cut, and the same bits every time."""
 
+import threading
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -107,6 +110,56 @@ def test_an_exception_in_a_thread_is_raised_again_and_leaves_no_gradient_behind(
     with pytest.raises(ZeroDivisionError, match="chunk"):
         workers.run(N, fails, training=True)
     assert np.array_equal(gradients(net, workers, X), right)
+
+
+def test_a_thread_that_is_done_helps_another_with_its_jobs():
+    helped, missed = threading.Event(), []
+
+    def waits():
+        missed.append(not helped.wait(60))  # so that another thread has to do the other job
+
+    def work(ctx, start, stop):
+        if start == 0:
+            ctx.together([waits, helped.set])
+
+    Workers([], threads=2, chunk=1).run(2, work, training=True)
+    assert missed == [False]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_all_jobs_are_done_once_when_together_returns(threads):
+    done = []
+
+    def work(ctx, start, stop):
+        ctx.together([partial(done.append, (start, job)) for job in range(5)])
+        assert sorted(job for chunk, job in done if chunk == start) == list(range(5))
+
+    Workers([], threads=threads, chunk=1).run(4, work, training=True)
+    assert len(done) == 20
+
+
+def test_an_exception_in_a_job_is_raised_again():
+    def work(ctx, start, stop):
+        ctx.together([partial(int, "7"), partial(int, "seven")])
+
+    with pytest.raises(ValueError, match="seven"):
+        Workers([], threads=2, chunk=1).run(2, work, training=True)
+
+
+def test_an_evaluation_goes_on_while_one_thread_is_held_up():
+    others_done, missed, seen = threading.Event(), [], []
+
+    def work(ctx, start, stop):
+        if start == 0:
+            missed.append(not others_done.wait(60))
+        else:
+            seen.append(start)
+            if len(seen) == 5:
+                others_done.set()
+
+    Workers([], threads=2, chunk=1).run(6, work)
+    assert missed == [False]
+    assert sorted(seen) == [1, 2, 3, 4, 5]
 
 
 def test_as_many_threads_as_processors_by_default():

@@ -24,17 +24,15 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.context import Context
-from engine.jit import ONE, ZERO, jit
+from engine.kernels.affine import AT_ONCE, BLOCK, maps_backward, maps_forward
 from engine.kernels.elementwise import bias_backward, bias_forward, bias_relu_backward, bias_relu_forward
 from engine.kernels.patches import patches_backward, patches_forward
 from engine.memory import Empty
-from engine.simd import LANES, keep, pointer
-from engine.tile import in_vectors, product
+from engine.simd import LANES
+from engine.tile import in_vectors
 
 Array = np.ndarray
-BLOCK = 96  # rows
 LEAST = 32 * BLOCK  # rows that a thread takes from another, so that the way there is worth it
-AT_ONCE = 3  # maps that a compiled kernel takes; fewer are filled up, so that it is compiled once
 AT_A_TIME = 2**20  # numbers in the windows that the BLAS gets
 
 
@@ -66,7 +64,7 @@ def forward(x: Array, window: Window, maps: Maps, y: Array, ctx: Context) -> tup
         with ctx.scratch() as empty:
             P = empty((BLOCK if window != PIXEL else 0, len(maps.W[0])), x.dtype)
             floors = tuple(x.dtype.type(0 if relu else -np.inf) for relu in maps.relu)
-            _forward(x, *window, P, len(ys), *map(_filled, (maps.W, maps.b, ys, floors)))
+            maps_forward(x, *window, P, len(ys), *map(_filled, (maps.W, maps.b, ys, floors)))
     else:
         for images, rows in _parts(x, n, n if window == PIXEL else AT_A_TIME // len(maps.W[0])):
             with ctx.scratch() as empty:
@@ -118,7 +116,7 @@ def _in_parts(
             into_part = _like(into, empty) if jobs else into
             below = (x if dx is None else dx)[images]
             each = map(_filled, (tuple(y[rows] for y in ys), WT, into_part.W, into_part.b, maps.relu, g))
-            jobs.append(partial(_backward, x[images], *window, P, dy[rows], below, dx is not None, len(ys), *each))
+            jobs.append(partial(maps_backward, x[images], *window, P, dy[rows], below, dx is not None, len(ys), *each))
             sums.append(into_part)
         ctx.together(jobs)
         for part in sums[1:]:
@@ -185,68 +183,3 @@ def _behind(y: Array | None, dy: Array, db: Array, empty: Empty) -> Array:
     g = empty(dy.shape, dy.dtype)
     bias_relu_backward(y, dy, g, db)
     return g
-
-
-@jit
-def _forward(x, kernel, stride, padding, P, count, W, b, y, floor):
-    n = len(y[count - 1])
-    for r in range(0, n, BLOCK):
-        m = min(BLOCK, n - r)
-        a, at, more = (
-            pointer(x),
-            r * W[0].shape[0],
-            m * W[0].shape[0],
-        )  # `more` numbers are asked for, of the next block
-        if len(P) > 0:
-            patches_forward(x, P[:m], r, kernel, stride, padding)
-            a, at, more = pointer(P), 0, 0
-        for depth in range(count):
-            (K, D), kept = W[depth].shape, len(y[depth]) == n
-            out, to = pointer(y[depth]), r * D if kept else 0
-            product(
-                a, at, K, ONE, pointer(W[depth]), ZERO, D, pointer(b[depth]), ZERO, ZERO, out, to, D,
-                m, K, D, floor[depth], a, at + BLOCK * K, more,
-            )  # fmt: skip
-            a, at, more = out, to, m * D if kept else 0
-
-
-@jit
-def _backward(x, kernel, stride, padding, P, dy, dx, need_dx, count, y, WT, dW, db, relu, g):
-    n, laid, none = len(dy), len(P) > 0, -x.dtype.type(np.inf)
-    nothing = np.zeros(max([len(w) for w in dW]), x.dtype)
-    zeros = pointer(nothing)
-    for r in range(0, n, BLOCK):
-        m = min(BLOCK, n - r)
-        if laid:
-            patches_forward(x, P[:m], r, kernel, stride, padding)
-        d = dy[r : r + m]
-        for up in range(count):
-            depth = count - 1 - up
-            K, D = dW[depth].shape
-            if relu[depth]:
-                bias_relu_backward(y[depth][r : r + m], d, g[depth][:m], db[depth])
-                d = g[depth][:m]
-            else:
-                bias_backward(d, db[depth])
-            if depth > 0:
-                a, at, below, to = pointer(y[depth - 1]), r * K, pointer(g[depth - 1]), 0
-            elif laid:
-                a, at, below, to = pointer(P), 0, pointer(P), 0  # the windows' gradients take their place
-            else:
-                a, at, below, to = pointer(x), r * K, pointer(dx), r * K
-            then, width = (pointer(dy), dy.shape[1]) if depth > 0 or laid else (pointer(x), K)
-            sums = pointer(dW[depth])
-            product(
-                a, at, ONE, K, pointer(d), ZERO, D, sums, ZERO, D, sums, ZERO, D,
-                K, m, D, none, pointer(y[depth]), (r + BLOCK) * D, m * D,
-            )  # fmt: skip
-            if depth > 0 or need_dx:
-                product(
-                    pointer(d), ZERO, D, ONE, pointer(WT[depth]), ZERO, K, zeros, ZERO, ZERO, below, to, K,
-                    m, D, K, none, then, (r + BLOCK) * width, m * width,
-                )  # fmt: skip
-            if depth > 0:
-                d = g[depth - 1][:m]
-            elif laid and need_dx:
-                patches_backward(P[:m], dx, r, kernel, stride, padding)
-    keep(nothing)

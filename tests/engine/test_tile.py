@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import affine, spectra, tile
+from engine import kernels, spectra, tile
 from engine.jit import jit
 from engine.key import Key
 from engine.simd import LANES, pointer
@@ -81,7 +81,7 @@ def test_three_real_products_are_the_complex_one(dtype, F, n, C, D):
 def test_a_product_is_compiled_once_for_a_type_as_no_call_of_it_has_a_number_written_out():
     calls = [
         node
-        for module in (affine, spectra, tile)
+        for module in (kernels.affine, spectra, tile)
         for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "product"
     ]

@@ -14,17 +14,33 @@ def window_count(extent, kernel, stride, padding):
 
 
 @jit
-def run_of(window, shape, kernel, stride, padding):
-    """Of a window of images (N, H, W, C): its image, its first row, and of a row's W C numbers the place where its k C begin.
-
-    Then begin and end: of these k C numbers, those inside the image. Rows and places outside are negative, or too large.
-    """
-    _, H, W, C = shape
-    Wo = window_count(W, kernel, stride, padding)
-    image, ij = divmod(window, window_count(H, kernel, stride, padding) * Wo)
+def place_of(window, H, W, kernel, stride, padding):
+    """Of the window with this number: its image, and its row and column among that image's windows."""
+    Ho, Wo = window_count(H, kernel, stride, padding), window_count(W, kernel, stride, padding)
+    image, ij = divmod(window, Ho * Wo)
     i, j = divmod(ij, Wo)
+    return image, i, j
+
+
+@jit
+def after(image, i, j, Ho, Wo):
+    """The place of the next window: to divide anew for each would take as long as to copy it."""
+    j += 1
+    if j == Wo:
+        i, j = i + 1, 0
+    if i == Ho:
+        image, i = image + 1, 0
+    return image, i, j
+
+
+@jit
+def run_of(i, j, W, C, kernel, stride, padding):
+    """A window's first row, and of a row's W C numbers the place where its k C begin; negative or too large where outside.
+
+    Then begin and end: of these k C numbers, those inside the image.
+    """
     left, run = (j * stride - padding) * C, kernel * C
-    return image, i * stride - padding, left, min(max(0, -left), run), max(min(run, W * C - left), 0)
+    return i * stride - padding, left, min(max(0, -left), run), max(min(run, W * C - left), 0)
 
 
 @jit
@@ -34,21 +50,25 @@ def patches_forward(x, p, first, kernel, stride, padding):
     Windows inside the image are copied in whole vectors: what one writes too far, the next one writes again.
     """
     _, H, W, C = x.shape
-    run = kernel * C
+    Ho, Wo, run = window_count(H, kernel, stride, padding), window_count(W, kernel, stride, padding), kernel * C
     far = -(-run // LANES) * LANES
     source, target = pointer(x), pointer(p)
+    image, i, j = place_of(first, H, W, kernel, stride, padding)
     for r in range(len(p)):
-        image, top, left, begin, end = run_of(first + r, x.shape, kernel, stride, padding)
+        top, left, begin, end = run_of(i, j, W, C, kernel, stride, padding)
         at, to = ((image * H + top) * W) * C + left, r * kernel * run
         last, to_last = at + (kernel - 1) * W * C, to + (kernel - 1) * run
         if end - begin == run and 0 <= top <= H - kernel and last + far <= x.size and to_last + far <= p.size:
             for a in range(kernel):
                 for t in range(0, run, LANES):
                     store(target, to + a * run + t, load(source, at + a * W * C + t))
-            continue
-        for a in range(kernel):
-            inside = 0 <= top + a < H
-            _copy(source, at + a * W * C, target, to + a * run, begin if inside else run, end if inside else run, run)
+        else:
+            for a in range(kernel):
+                inside = 0 <= top + a < H
+                _copy(
+                    source, at + a * W * C, target, to + a * run, begin if inside else run, end if inside else run, run
+                )
+        image, i, j = after(image, i, j, Ho, Wo)
 
 
 @jit
@@ -66,11 +86,13 @@ def _copy(source, at, target, to, begin, end, run):
 def patches_backward(dp, dx, first, kernel, stride, padding):
     """dx (N, H, W, C) += the gradients dp (n, k k C) of windows number first .. first + n - 1, where they overlap."""
     _, H, W, C = dx.shape
-    run = kernel * C
+    Ho, Wo, run = window_count(H, kernel, stride, padding), window_count(W, kernel, stride, padding), kernel * C
     source, target = pointer(dp), pointer(dx)
+    image, i, j = place_of(first, H, W, kernel, stride, padding)
     for r in range(len(dp)):
-        image, top, left, begin, end = run_of(first + r, dx.shape, kernel, stride, padding)
+        top, left, begin, end = run_of(i, j, W, C, kernel, stride, padding)
         for a in range(max(0, -top), min(kernel, H - top)):
             at, to = (r * kernel + a) * run, ((image * H + top + a) * W) * C + left
             for t in range(begin, end):
                 target[to + t] += source[at + t]
+        image, i, j = after(image, i, j, Ho, Wo)

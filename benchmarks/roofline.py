@@ -64,6 +64,7 @@ def draw(costs: Sequence[Cost], peak: float, copied: float) -> Figure:
         axes.scatter(x, y, s=30 + 1500 * cost.seconds / total, color=colour, alpha=0.5)
         away = (14, -20, 28, -34)[place % 4]  # points: neighbours' names stand apart
         axes.annotate(cost.name, (x, y), (0, away), textcoords="offset points", fontsize=7, ha="center")
+    axes.margins(y=0.12)
     axes.set(
         xlabel="operations a byte", ylabel="GFLOP/s, one thread", title="A training step of mnist_nin; orange: by FFT"
     )

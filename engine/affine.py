@@ -66,7 +66,7 @@ def forward(x: Array, window: Window, maps: Maps, y: Array, ctx: Context) -> tup
             floors = tuple(x.dtype.type(0 if relu else -np.inf) for relu in maps.relu)
             maps_forward(x, *window, P, len(ys), *map(_filled, (maps.W, maps.b, ys, floors)))
     else:
-        for images, rows in _parts(x, n, n if window == PIXEL else AT_A_TIME // len(maps.W[0])):
+        for images, rows in _parts(x, window, n, len(maps.W[0])):
             with ctx.scratch() as empty:
                 a = _rows(x[images], window, n // len(x), empty)
                 for W, b, relu, y_l in zip(*maps, ys, strict=True):
@@ -85,7 +85,7 @@ def backward(
     if fast:
         _in_parts(x, window, maps, ys, dy, dx, into, ctx)
         return
-    for images, rows in _parts(x, len(dy), len(dy) if window == PIXEL else AT_A_TIME // len(maps.W[0])):
+    for images, rows in _parts(x, window, len(dy), len(maps.W[0])):
         with ctx.scratch() as empty:
             P, d = _rows(x[images], window, len(dy) // len(x), empty), dy[rows]
             for depth in reversed(range(len(ys))):
@@ -134,16 +134,16 @@ def _filled(values: tuple) -> tuple:
     return values + values[-1:] * (-len(values) % AT_ONCE)
 
 
-def _parts(x: Array, n: int, most: int) -> Iterator[tuple[slice, slice]]:
-    """Cut the images of x into parts of at most so many of their n rows, or of one image; with each the places of its rows."""
+def _parts(x: Array, window: Window, n: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Some images of x at a time, as many as the BLAS gets, with the places of their rows among all n."""
     each = n // max(len(x), 1)
-    count = max(1, most // max(each, 1))
+    count = max(1, len(x) if window == PIXEL else AT_A_TIME // max(1, each * width))
     for start in range(0, len(x), count):
         yield _part(start, min(start + count, len(x)), each)
 
 
 def _halves(x: Array, n: int) -> Iterator[tuple[slice, slice]]:
-    """The same, half of what is left each time: who comes late finds small parts, and nobody waits long for the last."""
+    """The same for threads, half of what is left each time: who comes late finds small parts, nobody waits long for the last."""
     each, start = n // max(len(x), 1), 0
     least = -(-LEAST // max(each, 1))
     while start < len(x):

@@ -119,7 +119,7 @@ class FourierConvolution:
 class _Tables(NamedTuple):
     of_transform: tuple  # what the kernels take: see `_analyse`
     waves: np.ndarray  # (2 F, k k): planes of e^(2 pi i f (a - p) / L) / L^2
-    back: np.ndarray  # (k k, 3 F): what turns real and imaginary parts of dv into dw
+    back: np.ndarray  # (k k, 2 F): what turns real and imaginary parts of dv into dw
 
 
 @lru_cache(maxsize=64)

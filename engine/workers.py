@@ -95,10 +95,12 @@ class Workers:
         """Do all jobs; threads that are done with their share of the batch take some of them."""
         left = deque(jobs)
         helpers = [self._pool.submit(_do, left) for _ in range(min(self.threads, len(jobs)) - 1)]
-        _do(left)
-        for helper in helpers:
-            if not helper.cancel():  # it has begun
-                helper.result()
+        try:
+            _do(left)
+        finally:
+            for helper in helpers:
+                if not helper.cancel():  # it has begun
+                    helper.result()
 
     @property
     def place(self) -> str:

@@ -7,7 +7,7 @@ from engine.key import philox_in_lanes
 from engine.simd import LANES, if_greater, keep, load, pointer, store, zeros_like
 
 SUMMED = 64
-_ZERO, _HALF, _SHIFT = np.uint64(0), np.uint64(0xFFFF), np.uint64(16)
+_HALF, _SHIFT = np.uint64(0xFFFF), np.uint64(16)
 
 
 @jit

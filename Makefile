@@ -28,7 +28,7 @@ lint: $(VENV)/installed-for-tests  ## style and types
 coverage: $(VENV)/installed-for-tests  ## lines of the layers, the loss and the gradient checker that tests run
 	NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q --cov=layers --cov=cldl.loss --cov=engine.gradcheck \
 	  --cov-report=term-missing --cov-fail-under=98 \
-	  tests/layers tests/cldl/test_loss.py tests/engine/test_gradcheck.py tests/engine/test_gradcheck_layers.py
+	  tests/layers tests/cldl/test_loss.py tests/engine/gradcheck/test_gradcheck.py tests/engine/gradcheck/test_layers.py
 
 mutate: $(VENV)/installed-for-tests  ## put slips into layers and loss, one at a time: tests must notice (ARGS='layers.relu.*')
 	$(PIP) --editable '.[mutation]'

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.duel import Worker
-from cldl.network import Network
 from engine.errors import UserError
+from layers.network import Network
 from layers.relu import ReLU
 
 DOUBLE = 1e-9

@@ -11,15 +11,15 @@ import numpy as np
 
 from benchmarks import worker
 from benchmarks.networks import recipe
-from cldl.explain import endless, matmul_peak
 from cldl.loss import cldl_loss
-from cldl.training import Trainer
+from cldl.reporting.explain import endless, matmul_peak
+from cldl.training.trainer import Trainer
 from data.dataset import Dataset
 from engine.context import Context
-from engine.device import copy_to
-from engine.key import Key
+from engine.device import copy_from_host
 from engine.parameters import cast
-from engine.workers import CHUNK
+from engine.random import Key
+from engine.runtime.cpu import CHUNK
 
 
 class CldlEngine:
@@ -55,7 +55,7 @@ class CldlEngine:
             loss, gradients = _double(trainer)
         else:
             next(trainer.steps())
-            loss, gradients = trainer.tally.loss / trainer.tally.samples, trainer.workers.gradients.views
+            loss, gradients = trainer.metrics.loss / trainer.metrics.samples, trainer.backend.gradients.views
         np.savez(self.folder / "gradients.npz", **{p.name: gradient for p, gradient in gradients.items()})
         return loss
 
@@ -67,7 +67,7 @@ class CldlEngine:
         data = Dataset("noise", pixels, labels, pixels[:batch], labels[:batch], names)
         trainer = Trainer(chosen, data, threads=self.job["threads"], **self.place)
         for parameter in trainer.network.parameters():
-            copy_to(parameter.value, self.arrays[parameter.name])
+            copy_from_host(parameter.value, self.arrays[parameter.name])
         return trainer
 
 

@@ -9,9 +9,9 @@ import cupy
 
 from benchmarks import worker
 from benchmarks.cldl_engine import CldlEngine
-from cldl.cuda.step import CudaStep
-from engine.cuda.products import choose_products
-from engine.cuda.workers import CudaWorkers
+from cldl.training.cuda.step import CudaStep
+from engine.kernels.cuda.gemm import choose_products
+from engine.runtime.cuda import CudaBackend
 
 SIDE, TRIES = 8192, 10  # of the square matrices whose product is the peak
 BYTES = 2**30  # that are copied
@@ -22,8 +22,8 @@ class CldlGpu(CldlEngine):
 
     def __init__(self, folder: Path, precision: str) -> None:
         super().__init__(folder, device="cuda", precision=precision)
-        self.take, self.workers = cast(CudaStep, self.trainer.take), cast(CudaWorkers, self.trainer.workers)
-        self.versions |= {"CuPy": cupy.__version__, "GPU": self.workers.place}
+        self.take, self.backend = cast(CudaStep, self.trainer.take), cast(CudaBackend, self.trainer.backend)
+        self.versions |= {"CuPy": cupy.__version__, "GPU": self.backend.place}
 
     def step(self, count: int) -> list[float]:
         return [self._seconds(lambda: next(self.stream)) for _ in range(count)]
@@ -45,7 +45,7 @@ class CldlGpu(CldlEngine):
         return 2 * BYTES / min(self._seconds(lambda: cupy.copyto(b, a)) for _ in range(TRIES))
 
     def _seconds(self, act) -> float:
-        with self.workers.stream:
+        with self.backend.stream:
             begin, end = cupy.cuda.Event(), cupy.cuda.Event()
             begin.record()
             act()

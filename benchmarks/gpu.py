@@ -17,7 +17,7 @@ from benchmarks.duel import Worker, alternate, middle, python_has
 from benchmarks.job import write_job
 from benchmarks.networks import RECIPES, recipe
 from cldl.commands import guarded, parser, whole
-from cldl.explain import step_flops, watch
+from cldl.reporting.explain import step_flops, watch
 from engine.device import PRECISIONS, choose
 from engine.errors import UserError
 
@@ -96,7 +96,7 @@ def measure(name: str, batch: int, precision: str, options: argparse.Namespace) 
         form = (folder, precision)
         ours = stack.enter_context(Worker("cldl", sys.executable, "benchmarks.cldl_gpu", *form, threads=1))
         ours.ask("step", count=WARM)
-        workers, failed = [ours], {}
+        backend, failed = [ours], {}
         for mode in MODES if python_has(options.torch_python, "torch") else ():
             if mode == "compiled" and options.no_compile:
                 continue
@@ -105,11 +105,11 @@ def measure(name: str, batch: int, precision: str, options: argparse.Namespace) 
                 theirs = Worker(f"PyTorch {mode}", python, module, folder, mode, precision, threads=1)
                 stack.enter_context(theirs)
                 theirs.ask("step", count=WARM)
-                workers.append(theirs)
+                backend.append(theirs)
             except UserError as error:
                 failed[f"PyTorch {mode}"] = str(error)
-        blocks = alternate(workers, "step", options.rounds, options.block)
-        seconds = {worker.name: middle(own) for worker, own in zip(workers, blocks, strict=True)}
+        blocks = alternate(backend, "step", options.rounds, options.block)
+        seconds = {worker.name: middle(own) for worker, own in zip(backend, blocks, strict=True)}
         flops, moved = step_flops(network, batch), sum(part.cost.bytes for part in watch(network, batch))
         peaks = ours.ask("peak"), ours.ask("copy")
         return Row(name, batch, precision, seconds, flops, moved, *peaks, ours.ask("graph"), failed)

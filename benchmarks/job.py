@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from cldl.explain import made_up
 from cldl.loss import default_exponent
-from cldl.network import Network
-from cldl.recipe import Recipe
+from cldl.recipes.recipe import Recipe
+from cldl.reporting.explain import made_up
 from engine.errors import UserError
-from engine.key import Key
-from engine.parameters import he, initialise
+from engine.initialisers import he
+from engine.parameters import initialise
+from engine.random import Key
 from layers import Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 from layers.layer import Layer
+from layers.network import Network
 
 BATCHES = 4  # different ones, taken in turn
 NUMBERS = {
@@ -64,7 +65,7 @@ def write_job(folder: Path, name: str, recipe: Recipe, threads: int) -> Network:
         "nesterov": recipe.nesterov,
         "beta2": recipe.beta2,
         "decay": recipe.weight_decay,
-        "multiples": {p.name: [p.rate, p.decay] for p in network.parameters()},
+        "multiples": {p.name: [p.lr_mult, p.decay_mult] for p in network.parameters()},
     }
     (folder / "job.json").write_text(json.dumps(job))
     arrays: dict[str, Any] = {p.name: p.value for p in network.parameters()}

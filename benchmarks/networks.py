@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cldl.recipe import Recipe
 from cldl.recipes import find
+from cldl.recipes.recipe import Recipe
 
 BATCH = 128  # cuda-convnet's
 RECIPES = {name: find(name) for name in ("mnist_nin", "cifar100_nin")}

@@ -4,7 +4,7 @@ python -m benchmarks.roofline FILE.png
 
 A layer that does I operations for every byte that it must move cannot pass min(peak, I x bandwidth) (Williams, Waterman and
 Patterson, CACM 2009). Operations are those of the direct convolution and bytes those of arrays read or written once (see
-cldl.explain), so a convolution by FFT may stand above the roof: it does fewer.
+cldl.reporting.explain), so a convolution by FFT may stand above the roof: it does fewer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.networks import BATCH, recipe
 from cldl.commands import guarded, parser
-from cldl.explain import Cost, explain
+from cldl.reporting.explain import Cost, explain
 
 COPIED = 2**26  # bytes: more than the caches hold
 

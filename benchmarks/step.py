@@ -21,11 +21,11 @@ from benchmarks.job import write_job
 from benchmarks.networks import BATCH, RECIPES, recipe
 from benchmarks.row import WORK, Engine, Row
 from cldl.commands import guarded, parser, whole
-from cldl.display import Display
-from cldl.explain import explain, step_flops
-from cldl.runs import processor
+from cldl.reporting.display import Display
+from cldl.reporting.explain import explain, step_flops
+from cldl.training.run import processor
 from engine.errors import UserError
-from engine.workers import available_threads
+from engine.runtime.cpu import available_threads
 
 CONFIGURATIONS = [(layout, mode) for mode in ("eager", "compiled") for layout in ("default", "channels_last")]
 WARM = 3  # calls that are not timed

@@ -17,7 +17,7 @@ from pathlib import Path
 
 def serve(make: Callable) -> None:
     """Make an engine of the command line's words, and do as it is told until the pipe closes."""
-    answers = os.fdopen(os.dup(1), "w")
+    predictions = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what others print is no answer
 
     def answer(ask: Callable):
@@ -25,7 +25,7 @@ def serve(make: Callable) -> None:
             reply = {"result": ask()}
         except Exception as error:
             reply = {"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}
-        print(json.dumps(reply), file=answers, flush=True)
+        print(json.dumps(reply), file=predictions, flush=True)
 
     engine: list = []
 

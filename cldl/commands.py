@@ -10,15 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from cldl.recipe import Recipe
-from cldl.runs import Run
+from cldl.recipes.recipe import Recipe
+from cldl.training.run import Run
 from data.dataset import Dataset
-from data.preprocessing import Preprocessing
-from data.sets import LOADERS
-from data.sources import Say, quiet
+from data.fetch.download import Say, quiet
+from data.registry import LOADERS
+from data.transforms.preprocessing import Preprocessing
 from engine.device import DEVICES, PRECISIONS
 from engine.errors import UserError
-from engine.files import CACHE, cache_folder
+from engine.io.files import CACHE, cache_folder
 
 
 class Main(Protocol):

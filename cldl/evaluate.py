@@ -8,15 +8,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cldl import poster
 from cldl.commands import add_data_arguments, add_device_arguments, guarded, load_data, parser
-from cldl.display import Display
-from cldl.evaluation import Evaluation, score
-from cldl.page import write_report
-from cldl.runs import Run
-from cldl.trained import load_network
+from cldl.reporting import poster
+from cldl.reporting.display import Display
+from cldl.reporting.run_report import write_report
+from cldl.training.evaluation import Evaluation, score
+from cldl.training.run import Run
+from cldl.training.trained import load_network
 from engine.device import choose
-from engine.workers import workers_on
+from engine.runtime.cpu import make_backend
 
 
 @guarded
@@ -33,12 +33,12 @@ def main(argv: list[str] | None = None) -> int:
         dataset, preprocessing = load_data(recipe, options, display.say, run)
         dataset = dataset.limited(test=run.config.get("limit_test"))
         display.say(f"testing {run.folder} on {len(dataset.test_labels):,} images of {dataset.name}")
-        workers = workers_on(choose(options.device), network.parameters(), precision=options.precision)
-        logits = score(network, dataset.test_images, preprocessing, workers)
+        backend = make_backend(choose(options.device), network.parameters(), precision=options.precision)
+        logits = score(network, dataset.test_images, preprocessing, backend)
         evaluation = Evaluation(logits, dataset.test_labels, recipe.objective(len(run.metrics())))
         page = write_report(run.folder, run.metrics(), evaluation, dataset, run.config)
-        theirs, fuses = poster.errors(dataset.name, recipe.augment), evaluation.objective.fuses
-        display.result({"test_error": evaluation.errors}, theirs, fuses)
+        theirs, is_ensemble = poster.errors(dataset.name, recipe.augment), evaluation.objective.is_ensemble
+        display.result({"test_error": evaluation.errors}, theirs, is_ensemble)
         display.say(f"report: {page}")
     return 0
 

@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from cldl.gradcheck_cases import LAYERS
-from cldl.gradcheck_wholes import ONCE, WHOLES
+from cldl.verification.cases import LAYERS
+from cldl.verification.end_to_end import ONCE, WHOLES
 from engine.errors import UserError
 from engine.gradcheck import check_layer
-from engine.key import Key
+from engine.random import Key
 
 EXAMPLES = 10
 

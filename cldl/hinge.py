@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cldl.loss import Array, CldlResult, checked
-from engine.jit import exact
+from cldl.loss import CldlResult, check_inputs
+from engine.codegen.jit import exact
+from engine.typing import Array
 
 
 @exact
@@ -63,7 +64,7 @@ def hinge_loss(
     >>> result.value, result.gradients[0].tolist()
     (1.25, [[-1.0, 0.0, 2.0]])
     """
-    z, labels, lam, _ = checked(logits, labels, weights, None)
+    z, labels, lam, _ = check_inputs(logits, labels, weights, None)
     N, M, K = z.shape
     losses, companions, scale = np.empty((N, M)), np.empty((N, M)), 1.0 / (samples or N)
     gradients = [np.empty((N, K), z.dtype) for _ in range(M)]

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cldl.loss import stacked
+from cldl.loss import stack
 from engine.errors import UserError
-
-Array = np.ndarray
+from engine.typing import Array
 
 
 def margins(z: Array) -> Array:
@@ -44,7 +43,7 @@ def margins(z: Array) -> Array:
 
 def class_losses(logits: Sequence[Array], weights=None, exponent: float | None = None) -> Array:
     """L(y) for every class y, (N, K): the CLDL loss of each sample, were y its target."""
-    z, weights, g = stacked(logits, weights, exponent)
+    z, weights, g = stack(logits, weights, exponent)
     d = margins(z)  # (N, M, K)
     C, log_q = np.logaddexp(0, -d), -np.logaddexp(0, d)
     total = np.zeros((z.shape[0], z.shape[2]))
@@ -72,7 +71,7 @@ def predict(logits: Sequence[Array], weights=None, exponent: float | None = None
     if rule == "argmax":
         return losses.argmax(axis=1)
     smallest = losses == losses.min(axis=1, keepdims=True)
-    preference = margins(stacked(logits, weights, exponent)[0]).mean(axis=1)  # (N, K)
+    preference = margins(stack(logits, weights, exponent)[0]).mean(axis=1)  # (N, K)
     return np.where(smallest, preference, -np.inf).argmax(axis=1)
 
 
@@ -82,7 +81,7 @@ def softmax(z: Array) -> Array:
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def deciders(logits: Sequence[Array], answers: Array) -> Array:
+def deciding_exits(logits: Sequence[Array], predictions: Array) -> Array:
     """Which classifier decided, (N,) in 0..M-1: the one that gives the answer the highest probability."""
     P = softmax(np.stack(list(logits), axis=1).astype(np.float64))  # (N, M, K)
-    return P[np.arange(len(answers)), :, answers].argmax(axis=1)
+    return P[np.arange(len(predictions)), :, predictions].argmax(axis=1)

@@ -39,10 +39,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.codegen.jit import exact
 from engine.errors import UserError
-from engine.jit import exact
-
-Array = np.ndarray
+from engine.typing import Array
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ def cldl_loss(
     >>> [g.round(4).tolist() for g in result.gradients]
     [[[-0.086, 0.086]], [[-0.0653, 0.0653]]]
     """
-    z, labels, weights, g = checked(logits, labels, weights, exponent)
+    z, labels, weights, g = check_inputs(logits, labels, weights, exponent)
     N, M, _ = z.shape
     loss, companion = np.empty((N, M)), np.empty((N, M))
     gradients = [np.empty(z[:, 0].shape, z.dtype) for _ in range(M)]
@@ -202,7 +201,7 @@ def default_exponent(classifiers: int) -> float:
     return 1.0 / (classifiers - 1) if classifiers > 1 else 1.0
 
 
-def stacked(logits: Sequence[Array], weights: Sequence[float] | Array | None, exponent: float | None):
+def stack(logits: Sequence[Array], weights: Sequence[float] | Array | None, exponent: float | None):
     """The scores as one array (N, M, K), lambda as (M,) and g, checked; raises UserError where they do not fit."""
     if len(logits) == 0 or any(np.ndim(z) != 2 or np.shape(z) != np.shape(logits[0]) for z in logits):
         shapes = ", ".join(str(np.shape(z)) for z in logits) or "none"
@@ -227,9 +226,9 @@ def stacked(logits: Sequence[Array], weights: Sequence[float] | Array | None, ex
     return z, weights, g
 
 
-def checked(logits, labels, weights, exponent):
+def check_inputs(logits, labels, weights, exponent):
     """What `stacked` gives, and the labels as int64, checked, in their place among the arguments."""
-    z, weights, g = stacked(logits, weights, exponent)
+    z, weights, g = stack(logits, weights, exponent)
     N, _, K = z.shape
     labels = np.asarray(labels)
     if labels.shape != (N,) or not np.issubdtype(labels.dtype, np.integer):

@@ -9,8 +9,9 @@ import numpy as np
 
 from cldl import inference
 from cldl.hinge import batch_hinge, hinge_loss
-from cldl.loss import Array, CldlResult, batch_loss, cldl_loss, default_exponent
-from engine.device import launch
+from cldl.loss import CldlResult, batch_loss, cldl_loss, default_exponent
+from engine.device import dispatch
+from engine.typing import Array
 
 LOSSES = ("cldl", "softmax", "hinge")
 
@@ -34,7 +35,7 @@ class Objective:
     loss: str = "cldl"
 
     @property
-    def fuses(self) -> bool:
+    def is_ensemble(self) -> bool:
         """Whether the answer is made from several classifiers' scores."""
         return self.loss == "cldl" and len(self.weights) > 1
 
@@ -59,10 +60,10 @@ class Objective:
         weights -- lambda, on that device; scale -- 1 / the number of samples
         """
         if self.loss == "hinge":
-            launch(batch_hinge, tuple(logits), labels, weights, losses, companions, dlogits, scale)
+            dispatch(batch_hinge, tuple(logits), labels, weights, losses, companions, dlogits, scale)
         else:
             form = (weights, self.g, self.through_companions, losses, companions, dlogits, scale)
-            launch(batch_loss, tuple(logits), labels, *form)
+            dispatch(batch_loss, tuple(logits), labels, *form)
 
     @property
     def g(self) -> float:
@@ -71,14 +72,14 @@ class Objective:
             return 0.0
         return default_exponent(len(self.weights)) if self.exponent is None else self.exponent
 
-    def answers(self, logits: Sequence[Array]) -> Array:
+    def predictions(self, logits: Sequence[Array]) -> Array:
         """The labels (N,)."""
         if self.loss == "cldl":
             return inference.predict(logits, self.weights, self.exponent)
         return logits[-1].argmax(axis=1)
 
-    def deciders(self, logits: Sequence[Array], answers: Array) -> Array:
+    def deciding_exits(self, logits: Sequence[Array], predictions: Array) -> Array:
         """Which classifier decided, (N,) in 0..M-1: the surest of its answer, or the top one where it alone answers."""
         if self.loss == "cldl":
-            return inference.deciders(logits, answers)
-        return np.full(len(answers), len(logits) - 1)
+            return inference.deciding_exits(logits, predictions)
+        return np.full(len(predictions), len(logits) - 1)

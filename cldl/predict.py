@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from cldl.commands import add_data_arguments, add_device_arguments, guarded, load_data, parser
-from cldl.digits import read_digit
-from cldl.evaluation import score
 from cldl.inference import softmax
-from cldl.pictures import read_picture
-from cldl.poster import classifier_names
-from cldl.recipe import Recipe
-from cldl.runs import Run
-from cldl.trained import load_network
+from cldl.recipes.recipe import Recipe
+from cldl.reporting.poster import classifier_names
+from cldl.training.evaluation import score
+from cldl.training.run import Run
+from cldl.training.trained import load_network
+from data.pictures.digits import read_digit
+from data.pictures.files import read_picture
 from engine.device import choose
 from engine.errors import UserError
-from engine.workers import workers_on
+from engine.runtime.cpu import make_backend
 
 
 @guarded
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         _, preprocessing = load_data(recipe, options, run=run)
     height, width, channels = network.input_shape
     names = run.config.get("classes") or [str(k) for k in range(network.classes)]
-    workers = workers_on(choose(options.device), network.parameters(), threads=1, precision=options.precision)
+    backend = make_backend(choose(options.device), network.parameters(), threads=1, precision=options.precision)
     status = 0
     for path in options.images:
         try:
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"error: {error}", file=sys.stderr, flush=True)
             status = 2
         else:
-            logits = score(network, image[None], preprocessing, workers)
+            logits = score(network, image[None], preprocessing, backend)
             print(f"{_shown(path)}: {explained(logits, recipe, names)}", flush=True)
     return status
 
@@ -66,9 +66,9 @@ def _shown(path: Path) -> str:
 def explained(logits: list[np.ndarray], recipe: Recipe, classes: Sequence[str]) -> str:
     """The answer to one image, who decided it, and a line for each classifier; logits M arrays (1, K), K class names."""
     objective = recipe.objective()
-    answers = objective.answers(logits)
-    answer, names = int(answers[0]), classifier_names(len(logits))
-    lines = [f"{classes[answer]}, decided by {names[objective.deciders(logits, answers)[0]]}"]
+    predictions = objective.predictions(logits)
+    answer, names = int(predictions[0]), classifier_names(len(logits))
+    lines = [f"{classes[answer]}, decided by {names[objective.deciding_exits(logits, predictions)[0]]}"]
     for name, z in zip(names, logits, strict=True):
         P = softmax(z[0].astype(np.float64))  # (K,)
         own = int(np.argmax(P))

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from cldl import poster
 from cldl.commands import guarded, parser
-from cldl.html import document, table
-from cldl.pace import duration
-from cldl.recipe import settings
-from cldl.runs import Run
+from cldl.recipes.recipe import settings
+from cldl.reporting import poster
+from cldl.reporting.html import document, table
+from cldl.training.run import Run
+from cldl.training.throughput import duration
 from engine.errors import UserError
-from engine.files import atomic_write
+from engine.io.files import atomic_write
 
 HEAD = ("data set", "method", "error in %", "the poster", "difference", "seeds", "epochs", "hardware", "time")
 NUMBERS = (2, 3, 4, 6, 8)  # the columns that keep to the right

@@ -14,18 +14,18 @@ from dataclasses import fields
 from pathlib import Path
 
 from cldl.commands import add_data_arguments, add_device_arguments, guarded, identity, load_data, parser, whole
-from cldl.display import Display
-from cldl.explain import explain
-from cldl.page import write_report
-from cldl.poster import errors
-from cldl.recipe import Recipe
 from cldl.recipes import RECIPES, find
-from cldl.runs import Run, new_folder, newest_folder
-from cldl.training import DivergedError, Trainer
+from cldl.recipes.recipe import Recipe
+from cldl.reporting.display import Display
+from cldl.reporting.explain import explain
+from cldl.reporting.poster import errors
+from cldl.reporting.run_report import write_report
+from cldl.training.run import Run, new_folder, newest_folder
+from cldl.training.trainer import DivergedError, Trainer
 from data.dataset import Dataset
 from engine.device import choose
 from engine.errors import UserError
-from engine.workers import available_threads
+from engine.runtime.cpu import available_threads
 
 OWN = {"name", "summary", "sources"}  # fields of a recipe that are not options
 NAMED = {"epochs": "number of epochs", "batch_size": "images a step"}
@@ -204,7 +204,7 @@ def train(
             return stopped(run, trainer, display)
     page = write_report(run.folder, lines, evaluation or trainer.evaluate(), dataset, run.config)
     recipe = trainer.recipe
-    display.result(lines[-1], errors(dataset.name, recipe.augment), recipe.objective().fuses)
+    display.result(lines[-1], errors(dataset.name, recipe.augment), recipe.objective().is_ensemble)
     display.say(f"report: {page}")
     return 0
 

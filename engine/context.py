@@ -14,9 +14,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from engine.key import Key
 from engine.memory import Empty, Memory
-from engine.parameters import Derived, Parameter
+from engine.parameters import Parameter, WeightTransform
+from engine.random import Key
 
 Jobs = Sequence[Callable[[], None]]
 
@@ -27,16 +27,16 @@ def in_turn(jobs: Jobs) -> None:
         job()
 
 
-class Images:
+class WeightTransformCache:
     """The derived images of the parameters (see `Derived`), made by whoever asks first and shared by all threads."""
 
     def __init__(self) -> None:
-        self._arrays: dict[Derived, np.ndarray] = {}
-        self._values: dict[Derived, np.ndarray] = {}  # of the parameters, that the images were made of
-        self._making: dict[Derived, Future] = {}
+        self._arrays: dict[WeightTransform, np.ndarray] = {}
+        self._values: dict[WeightTransform, np.ndarray] = {}  # of the parameters, that the images were made of
+        self._making: dict[WeightTransform, Future] = {}
         self._lock = threading.Lock()
 
-    def get(self, derived: Derived) -> np.ndarray:
+    def get(self, derived: WeightTransform) -> np.ndarray:
         """The image of the parameter's present value."""
         if derived in self._making:
             self._making[derived].result()
@@ -57,9 +57,9 @@ class Images:
         }
         return list(self._making.values())
 
-    def _make(self, derived: Derived, image: np.ndarray) -> None:
+    def _make(self, derived: WeightTransform, image: np.ndarray) -> None:
         self._values[derived] = derived.parameter.value.copy()
-        derived.push(derived.parameter.value, image)
+        derived.transform(derived.parameter.value, image)
 
 
 class Context:
@@ -72,7 +72,7 @@ class Context:
                 use that memory again at once, while it is still in the cache.
     together -- does a list of jobs that may be done at the same time: one after another, or with the help of other threads.
 
-    That of a pass on a GPU is `engine.cuda.context.CudaContext`.
+    That of a pass on a GPU is `engine.runtime.cuda_context.CudaContext`.
     """
 
     transforms = True  # whether convolutions by FFT can be had
@@ -84,21 +84,21 @@ class Context:
         key: Key | None = None,
         first: int = 0,
         memory: Memory | None = None,
-        images: Images | None = None,
+        images: WeightTransformCache | None = None,
         gradients: dict[Parameter, np.ndarray] | None = None,
-        together: Callable[[Jobs], None] = in_turn,
+        parallel_for: Callable[[Jobs], None] = in_turn,
     ) -> None:
         self.training = training
         self.first = first
         self.keeping = True
-        self.together = together
+        self.parallel_for = parallel_for
         self._key = key or Key(0)
         self._draws = 0
         self._memory = memory or Memory()
-        self._images = images or Images()
+        self._images = images or WeightTransformCache()
         self._gradients: dict[Parameter, np.ndarray] = {} if gradients is None else gradients
-        self._derived: dict[Derived, np.ndarray] = {}
-        self._begun: set[Derived] = set()
+        self._derived: dict[WeightTransform, np.ndarray] = {}
+        self._begun: set[WeightTransform] = set()
 
     def restart(self, *, training: bool, key: Key, first: int) -> None:
         """Begin the next chunk's pass in the same memory; the gradients go on accumulating."""
@@ -110,15 +110,15 @@ class Context:
         self._draws += 1
         return self._key.fold(self._draws)
 
-    def bring(self, array: np.ndarray) -> np.ndarray:
+    def to_device(self, array: np.ndarray) -> np.ndarray:
         """An array of the CPU's where this pass computes."""
         return array
 
-    def constant(self, array: np.ndarray) -> np.ndarray:
+    def to_device_cached(self, array: np.ndarray) -> np.ndarray:
         """The same for one that never changes: it is moved once."""
         return array
 
-    def fetch(self, array: np.ndarray) -> np.ndarray:
+    def to_host(self, array: np.ndarray) -> np.ndarray:
         """What this pass computed, on the CPU."""
         return array
 
@@ -156,7 +156,7 @@ class Context:
         """Scratch memory held, in bytes."""
         return self._memory.nbytes
 
-    def image(self, derived: Derived) -> np.ndarray:
+    def image(self, derived: WeightTransform) -> np.ndarray:
         """The derived image of a parameter."""
         return self._images.get(derived)
 
@@ -166,7 +166,7 @@ class Context:
             self._gradients[parameter] = np.zeros_like(parameter.value)
         return self._gradients[parameter]
 
-    def image_gradient(self, derived: Derived) -> tuple[np.ndarray, bool]:
+    def image_gradient(self, derived: WeightTransform) -> tuple[np.ndarray, bool]:
         """Where this pass accumulates d loss / d image, until `gradients` pulls it back; and whether it has begun to.
 
         Who is told that it has not writes, and does not add: the array may hold anything.
@@ -181,6 +181,6 @@ class Context:
         """All accumulated gradients, those of derived images pulled back to their parameters."""
         for derived, dimage in self._derived.items():
             if derived in self._begun:
-                derived.pull(dimage, self.gradient(derived.parameter))
+                derived.adjoint(dimage, self.gradient(derived.parameter))
         self._begun.clear()
         return self._gradients

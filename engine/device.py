@@ -1,25 +1,25 @@
 """Where arrays live, and so where work is done: NumPy's on the CPU, CuPy's on an NVIDIA GPU.
 
-The device follows the arrays. `launch(pooling.max_forward, x, y, ...)` calls the kernel of `engine.kernels.pooling` where x is
-NumPy's, and the function of the same name in `engine.cuda.pooling` where it is CuPy's: a layer says what is to be done, the
-arrays say where. Nothing of CUDA is imported before an array of CuPy's is met or "cuda" is asked for.
+The device follows the arrays. `dispatch(pooling.max_forward, x, y, ...)` calls that very function of `engine.kernels.cpu.pooling`
+where x is a NumPy array, and the function registered as its CUDA version (`cuda_version_of`) where x is a CuPy array: a layer
+says what is to be done, the arrays say where. Nothing of CUDA is imported before a CuPy array is met or "cuda" is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from engine.errors import UserError
 
+F = TypeVar("F", bound=Callable)
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("float32", "tf32", "bf16")  # of a GPU's products, see engine.cuda.products
+PRECISIONS = ("float32", "tf32", "bf16")  # of a GPU's products, see engine.kernels.cuda.gemm
 INSTALL = "pip install 'cldl[cuda13]' (or cuda12, after the driver)"
 
 
@@ -28,22 +28,22 @@ def on_gpu(array: Any) -> bool:
     return type(array).__module__.partition(".")[0] == "cupy"
 
 
-def module_of(array: Any) -> ModuleType:
+def array_module(array: Any) -> ModuleType:
     """NumPy, or CuPy."""
     return import_module("cupy") if on_gpu(array) else np
 
 
 def contiguous(array: Any) -> Any:
     """The array itself, or a copy with its numbers one after another where they are not."""
-    return array if array.flags.c_contiguous else module_of(array).ascontiguousarray(array)
+    return array if array.flags.c_contiguous else array_module(array).ascontiguousarray(array)
 
 
-def on_cpu(array: Any) -> np.ndarray:
+def to_host(array: Any) -> np.ndarray:
     """The array itself, or a copy of one that is on the GPU."""
-    return module_of(array).asnumpy(array) if on_gpu(array) else array
+    return array_module(array).asnumpy(array) if on_gpu(array) else array
 
 
-def copy_to(array: Any, source: np.ndarray) -> None:
+def copy_from_host(array: Any, source: np.ndarray) -> None:
     """Write `source`, which is on the CPU, into an array on either device."""
     if on_gpu(array):
         array.set(source)
@@ -51,20 +51,20 @@ def copy_to(array: Any, source: np.ndarray) -> None:
         array[...] = source
 
 
-def launch(kernel: Callable, *arguments: Any) -> Any:
+def dispatch(kernel: Callable, *arguments: Any) -> Any:
     """Run a kernel where its arrays are; raises UserError where some are on the CPU and others on the GPU."""
     first = arguments[0][0] if isinstance(arguments[0], tuple) else arguments[0]
     if type(first) is not np.ndarray and on_gpu(first):
-        together(*arguments)
+        check_same_device(*arguments)
         return _on_cuda(kernel)(*arguments)
     try:
         return kernel(*arguments)
     except Exception:  # Numba's, of an array that it does not know, or the kernel's own
-        together(*arguments)
+        check_same_device(*arguments)
         raise
 
 
-def together(*arguments: Any) -> None:
+def check_same_device(*arguments: Any) -> None:
     """Raise UserError unless all arrays among the arguments (or in tuples among them) are on one device."""
     places = {on_gpu(a) for a in _flat(arguments) if isinstance(a, np.ndarray) or on_gpu(a)}
     if len(places) > 1:
@@ -79,10 +79,10 @@ def _flat(arguments: Any) -> list[Any]:
     return [a for inner in arguments for a in _flat(inner)] if isinstance(arguments, tuple) else [arguments]
 
 
-def alike(x: Any, weight: Any) -> None:
+def check_device_and_dtype(x: Any, weight: Any) -> None:
     """Raise UserError unless x and a layer's weight are on one device and of one precision."""
     if type(x) is not type(weight):
-        together(x, weight)
+        check_same_device(x, weight)
     if x.dtype != weight.dtype:
         raise UserError(
             f"the layer's input is {x.dtype} and its weights are {weight.dtype}; both must have one precision: convert the "
@@ -119,8 +119,35 @@ def _missing() -> str:
     return ""
 
 
-@cache
+_CUDA_VERSIONS: dict[Callable, Callable] = {}
+
+
+def cuda_version_of(cpu_kernel: Callable) -> Callable[[F], F]:
+    """Register the decorated function as what `dispatch(cpu_kernel, ...)` calls where the arrays are CuPy's.
+
+    Both take the same parameters, except that the two halves of a key on the CPU are the step's key and the number of the draw
+    on a GPU.
+    """
+
+    def register(cuda_kernel: F) -> F:
+        _CUDA_VERSIONS[cpu_kernel] = cuda_kernel
+        return cuda_kernel
+
+    return register
+
+
+def cuda_versions() -> dict[Callable, Callable]:
+    """The pairs that are registered so far: CPU function to CUDA function."""
+    return dict(_CUDA_VERSIONS)
+
+
 def _on_cuda(kernel: Callable) -> Callable:
-    """The kernel's namesake: that of engine.kernels.pooling in engine.cuda.pooling, of cldl.loss in cldl.cuda.loss."""
-    path = kernel.__module__.split(".")
-    return getattr(import_module(f"{path[0]}.cuda.{path[-1]}"), kernel.__name__)
+    import_module(
+        "engine.kernels.cuda"
+    )  # registers the engine's; a package with kernels of its own imports them with its step
+    if kernel not in _CUDA_VERSIONS:
+        raise UserError(
+            f"{kernel.__module__}.{kernel.__name__} has no version for the GPU: give it arrays of NumPy's, or register one with "
+            "engine.device.cuda_version_of."
+        )
+    return _CUDA_VERSIONS[kernel]

@@ -8,21 +8,21 @@ from typing import Protocol
 
 import numpy as np
 
-from engine.device import module_of
-from engine.key import Key
+from engine.device import array_module
+from engine.initialisers import Initialiser
 from engine.memory import LINE, aligned
+from engine.random import Key
 
 ALIGNED = LINE // 4  # numbers: a cache line of float32, and what the matrix products of a GPU like
-Initialiser = Callable[[Key, tuple[int, ...]], np.ndarray]
 Policy = Callable[[int], float]
 
 
 class Parameter:
     """An array that is learned, with what the optimiser must know of it.
 
-    `rate` multiplies the learning rate and `decay` the weight decay (0 for biases, by the house's rule). `policy`, if any,
-    multiplies the rate by a number that depends on the updates that were made before (Caffe's fork for DSN calls it a local
-    policy). After an update no column, all that leads to one output, is longer than `max_norm`. Parameters are
+    `lr_mult` multiplies the learning rate and `decay_mult` the weight decay (0 for biases, by this project's convention).
+    `lr_policy`, if any, multiplies the learning rate by a function of the number of updates made before (Caffe's fork for DSN
+    calls it a local policy). After an update no column, all that leads to one output, is longer than `max_norm`. Parameters are
     compared by identity: they are the keys under which a pass keeps its gradients.
     """
 
@@ -31,16 +31,16 @@ class Parameter:
         shape: tuple[int, ...],
         initialiser: Initialiser,
         *,
-        rate: float = 1.0,
-        decay: float = 1.0,
-        policy: Policy | None = None,
+        lr_mult: float = 1.0,
+        decay_mult: float = 1.0,
+        lr_policy: Policy | None = None,
         max_norm: float = math.inf,
         name: str = "",
     ) -> None:
         self.initialiser = initialiser
-        self.rate = rate
-        self.decay = decay
-        self.policy = policy
+        self.lr_mult = lr_mult
+        self.decay_mult = decay_mult
+        self.lr_policy = lr_policy
         self.max_norm = max_norm
         self.name = name
         self.value = initialiser(Key(0), shape).astype(np.float32)
@@ -57,7 +57,7 @@ class Parameter:
         return f"Parameter({self.name or '?'}, {self.shape}, {self.dtype})"
 
 
-class Derived(Protocol):
+class WeightTransform(Protocol):
     """A linear image of a parameter, made once a step, on which an algorithm works instead of on the parameter.
 
     The kernel's spectrum, for convolution by FFT. Passes accumulate the gradient of the image; it is pulled back to the
@@ -73,38 +73,13 @@ class Derived(Protocol):
         """An array of the image's shape and dtype."""
         ...
 
-    def push(self, value: np.ndarray, image: np.ndarray) -> None:
+    def transform(self, value: np.ndarray, image: np.ndarray) -> None:
         """Write the image of `value` into `image`."""
         ...
 
-    def pull(self, dimage: np.ndarray, dvalue: np.ndarray) -> None:
+    def adjoint(self, dimage: np.ndarray, dvalue: np.ndarray) -> None:
         """Add the transpose of the map, applied to `dimage`, to `dvalue`."""
         ...
-
-
-def constant(number: float) -> Initialiser:
-    """Every element `number`."""
-    return lambda key, shape: np.full(shape, number)
-
-
-def normal(deviation: float) -> Initialiser:
-    """N(0, deviation^2), as cuda-convnet's `initW` draws it."""
-    return lambda key, shape: deviation * key.normal(shape)
-
-
-def uniform(most: float) -> Initialiser:
-    """U(-most, most), as pylearn2's `irange` draws it."""
-    return lambda key, shape: most * (2 * key.uniform(shape) - 1)
-
-
-def xavier(key: Key, shape: tuple[int, ...]) -> np.ndarray:
-    """U(-a, a) with a^2 = 3 / fan_in, as Caffe's `xavier` draws it; the last axis is the outputs'."""
-    return uniform(math.sqrt(3.0 / math.prod(shape[:-1])))(key, shape)
-
-
-def he(key: Key, shape: tuple[int, ...]) -> np.ndarray:
-    """N(0, 2 / fan_in) (He, Zhang, Ren and Sun, ICCV 2015, eq. 10); the last axis is the outputs'."""
-    return np.sqrt(2.0 / np.prod(shape[:-1])) * key.normal(shape)
 
 
 def initialise(parameters: Iterable[Parameter], key: Key) -> None:
@@ -119,7 +94,7 @@ def cast(parameters: Iterable[Parameter], dtype: type) -> None:
         parameter.value = parameter.value.astype(dtype)
 
 
-class Flat:
+class FlatBuffer:
     """Arrays of the shapes of some parameters, one after another in one buffer: summed and stored as one.
 
     They are 0, and lie where the parameters do. `starts` says where each begins, the buffer's end last; each begins at a multiple
@@ -129,7 +104,7 @@ class Flat:
     def __init__(self, parameters: Sequence[Parameter]) -> None:
         dtype = parameters[0].dtype if parameters else np.float32
         self.starts = np.cumsum([0, *(-(-p.value.size // ALIGNED) * ALIGNED for p in parameters)])
-        shape, module = (int(self.starts[-1]),), module_of(parameters[0].value) if parameters else np
+        shape, module = (int(self.starts[-1]),), array_module(parameters[0].value) if parameters else np
         self.buffer = aligned(shape, dtype) if module is np else module.empty(shape, dtype)
         self.buffer.fill(0)
         self.views: dict[Parameter, np.ndarray] = {
@@ -138,7 +113,7 @@ class Flat:
         }
 
     @classmethod
-    def holding(cls, parameters: Sequence[Parameter]) -> Flat:
+    def holding(cls, parameters: Sequence[Parameter]) -> FlatBuffer:
         """The parameters' values, which become views of it."""
         flat = cls(parameters)
         for parameter, view in flat.views.items():

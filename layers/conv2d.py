@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from engine.affine import Window
 from engine.context import Context
-from engine.convolution import ALGORITHMS, Filters, Way, choose
-from engine.device import alike, contiguous
+from engine.device import check_device_and_dtype, contiguous
 from engine.errors import UserError
-from engine.parameters import Initialiser, Parameter, constant, he
-from layers.layer import Array, Layer, Shape, expect_channels, expect_rank
+from engine.initialisers import Initialiser, constant, he
+from engine.ops.convolution import ALGORITHMS, Filters, Way, choose
+from engine.ops.fused_linear import Window
+from engine.parameters import Parameter
+from engine.typing import Array, Shape
+from layers.layer import Layer, expect_channels, expect_rank
 from layers.window import check_window, windows
 
 
@@ -25,7 +27,7 @@ class Conv2d(Layer):
                every window that holds it, so dx is the sum of dP over these places.
     Groups:    channels and outputs are split into G equal groups, and each output sees only its own group's channels.
     Shapes:    x (N, H, W, C), W (k, k, C / G, D), b (D,), y (N, Ho, Wo, D), Ho = floor((H + 2 p - k) / s) + 1.
-    Numerics:  large windows over many channels are computed by FFT (see engine.convolution), the rest by patches;
+    Numerics:  large windows over many channels are computed by FFT (see engine.ops.convolution), the rest by patches;
                both agree to rounding. `algorithm` forces one of them (where it can be used).
     In a row:  `Sequential` runs a convolution, the 1x1 convolutions behind it and their ReLUs as one (`Mlpconv`).
     Source:    the patch matrix: Chellapilla, Puri and Simard, 2006; groups: Krizhevsky et al., NIPS 2012.
@@ -52,7 +54,7 @@ class Conv2d(Layer):
         groups: int = 1,
         weight: Initialiser = he,
         bias: Initialiser | None = None,
-        rate: float = 1.0,
+        lr_mult: float = 1.0,
         max_norm: float = math.inf,
         algorithm: str = "auto",
     ) -> None:
@@ -66,8 +68,8 @@ class Conv2d(Layer):
         self.inputs, self.outputs, self.algorithm = inputs, outputs, algorithm
         self.window, self.groups = Window(kernel, stride, padding), groups
         shape = (kernel, kernel, inputs // groups, outputs)
-        self.weight = Parameter(shape, weight, rate=rate, max_norm=max_norm, name="weight")
-        self.bias = Parameter((outputs,), bias or constant(0), rate=rate, decay=0, name="bias")
+        self.weight = Parameter(shape, weight, lr_mult=lr_mult, max_norm=max_norm, name="weight")
+        self.bias = Parameter((outputs,), bias or constant(0), lr_mult=lr_mult, decay_mult=0, name="bias")
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         return forward([self], [False], x, ctx)
@@ -104,7 +106,7 @@ def forward(convolutions: Sequence[Conv2d], relus: Sequence[bool], x: Array, ctx
     x, shape = contiguous(x), x.shape[1:]
     way = convolutions[0].way(shape, ctx.transforms)
     for convolution in convolutions:
-        alike(x, convolution.weight.value)
+        check_device_and_dtype(x, convolution.weight.value)
         shape = convolution.output_shape(shape)
     y = ctx.empty((len(x), *shape), x.dtype)  # (N, Ho, Wo, D)
     ys, kept = way.forward(x, _filters(convolutions, relus), y, ctx)

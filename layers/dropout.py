@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from engine.context import Context
-from engine.device import launch
+from engine.device import dispatch
 from engine.errors import UserError
-from engine.kernels import elementwise
-from layers.layer import Array, Layer
+from engine.kernels.cpu import elementwise
+from engine.typing import Array
+from layers.layer import Layer
 
 
 class Dropout(Layer):
@@ -19,7 +20,7 @@ class Dropout(Layer):
     Shapes:    any; y, dx as x.
     Source:    Srivastava et al., JMLR 2014; divided in training rather than in evaluation, as in Caffe. `scale` stands in the
                place of 1 / (1 - rate); Goodfellow et al., ICML 2013, drop pixels with scale 1: the rest keep their size.
-    Numerics:  b comes from the pass's key and the element's place in the batch (see engine.key), kept as bytes; the rate is
+    Numerics:  b comes from the pass's key and the element's place in the batch (see engine.random), kept as bytes; the rate is
                rounded to a multiple of 2^-16.
     Raises:    UserError if the rate is not in [0, 1).
 
@@ -42,7 +43,7 @@ class Dropout(Layer):
         mask = ctx.empty(x.shape, np.uint8)  # b
         rows = (len(x), -1)
         threshold = np.uint64(round(self.rate * 2**16))
-        launch(
+        dispatch(
             elementwise.dropout_forward,
             x.reshape(rows),
             y.reshape(rows),
@@ -58,7 +59,7 @@ class Dropout(Layer):
         if cache is None:
             return dy
         dx = ctx.empty(dy.shape, dy.dtype)
-        launch(elementwise.dropout_backward, dy.reshape(-1), cache.reshape(-1), self._scale(dy), dx.reshape(-1))
+        dispatch(elementwise.dropout_backward, dy.reshape(-1), cache.reshape(-1), self._scale(dy), dx.reshape(-1))
         return dx
 
     def _scale(self, x: Array) -> np.floating:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from engine.context import Context
-from layers.layer import Array, Layer, Shape
+from engine.typing import Array, Shape
+from layers.layer import Layer
 
 
 class Flatten(Layer):

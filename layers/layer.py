@@ -17,9 +17,7 @@ import numpy as np
 from engine.context import Context
 from engine.errors import UserError
 from engine.parameters import Parameter
-
-Array = np.ndarray
-Shape = tuple[int, ...]
+from engine.typing import Array, Shape
 
 
 class Layer:

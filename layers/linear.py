@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
-from engine import affine
-from engine.affine import PIXEL, Maps
 from engine.context import Context
-from engine.device import alike, contiguous, launch
-from engine.parameters import Initialiser, Parameter, constant, he
-from layers.layer import Array, Layer, Shape, expect_channels, expect_rank
+from engine.device import check_device_and_dtype, contiguous, dispatch
+from engine.initialisers import Initialiser, constant, he
+from engine.ops import fused_linear as affine
+from engine.ops.fused_linear import PIXEL, Maps
+from engine.parameters import Parameter
+from engine.typing import Array, Shape
+from layers.layer import Layer, expect_channels, expect_rank
 
 
 class Linear(Layer):
@@ -38,16 +40,16 @@ class Linear(Layer):
         *,
         weight: Initialiser = he,
         bias: Initialiser | None = None,
-        rate: float = 1.0,
+        lr_mult: float = 1.0,
         max_norm: float = math.inf,
     ) -> None:
-        self.weight = Parameter((inputs, outputs), weight, rate=rate, max_norm=max_norm, name="weight")
-        self.bias = Parameter((outputs,), bias or constant(0), rate=rate, decay=0, name="bias")
+        self.weight = Parameter((inputs, outputs), weight, lr_mult=lr_mult, max_norm=max_norm, name="weight")
+        self.bias = Parameter((outputs,), bias or constant(0), lr_mult=lr_mult, decay_mult=0, name="bias")
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Array]:
-        alike(x, self.weight.value)
+        check_device_and_dtype(x, self.weight.value)
         y = ctx.empty((len(x), self.bias.shape[0]), x.dtype)  # (N, D)
-        launch(affine.forward, _pixels(contiguous(x)), PIXEL, self._map, y, ctx)
+        dispatch(affine.forward, _pixels(contiguous(x)), PIXEL, self._map, y, ctx)
         return y, x
 
     def backward(self, dy: Array, cache: Array, ctx: Context, need_dx: bool = True) -> Array | None:
@@ -55,7 +57,7 @@ class Linear(Layer):
         dx = ctx.empty(x.shape, x.dtype) if need_dx else None  # (N, C)
         into = Maps((ctx.gradient(self.weight),), (ctx.gradient(self.bias),))
         below = None if dx is None else _pixels(dx)
-        launch(affine.backward, _pixels(x), PIXEL, self._map, (dy,), dy, below, into, ctx)
+        dispatch(affine.backward, _pixels(x), PIXEL, self._map, (dy,), dy, below, into, ctx)
         return dx
 
     @property

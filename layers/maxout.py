@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from engine.context import Context
-from engine.device import contiguous, launch
+from engine.device import contiguous, dispatch
 from engine.errors import UserError
-from engine.kernels import maxout
-from layers.layer import Array, Layer, Shape
+from engine.kernels.cpu import maxout
+from engine.typing import Array, Shape
+from layers.layer import Layer
 
 
 class Maxout(Layer):
@@ -36,14 +37,14 @@ class Maxout(Layer):
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         shape = (len(x), *self.output_shape(x.shape[1:]))  # (N, ..., C)
         y, place = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
-        launch(maxout.forward, self._grouped(contiguous(x)), *(a.reshape(-1, shape[-1]) for a in (y, place)))
+        dispatch(maxout.forward, self._grouped(contiguous(x)), *(a.reshape(-1, shape[-1]) for a in (y, place)))
         return y, (x.shape, place)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
         shape, place = cache
         dx = ctx.empty(shape, dy.dtype)  # (N, ..., C k)
         rows = (-1, dy.shape[-1])
-        launch(maxout.backward, contiguous(dy).reshape(rows), place.reshape(rows), self._grouped(dx))
+        dispatch(maxout.backward, contiguous(dy).reshape(rows), place.reshape(rows), self._grouped(dx))
         return dx
 
     def output_shape(self, shape: Shape) -> Shape:

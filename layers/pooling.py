@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from engine.context import Context
-from engine.device import contiguous, launch
+from engine.device import contiguous, dispatch
 from engine.errors import UserError
-from engine.kernels import pooling
-from layers.layer import Array, Layer, Shape, expect_rank
+from engine.kernels.cpu import pooling
+from engine.typing import Array, Shape
+from layers.layer import Layer, expect_rank
 from layers.window import check_window, windows
 
 
@@ -54,13 +55,13 @@ class MaxPool2d(_Pool2d):
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         shape = (len(x), *self.output_shape(x.shape[1:]))  # (N, Ho, Wo, C)
         y, place = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
-        launch(pooling.max_forward, contiguous(x), y, place, *self._window)
+        dispatch(pooling.max_forward, contiguous(x), y, place, *self._window)
         return y, (x.shape, place)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
         shape, place = cache
         dx = ctx.empty(shape, dy.dtype)  # (N, H, W, C)
-        launch(pooling.max_backward, contiguous(dy), place, dx, *self._window)
+        dispatch(pooling.max_backward, contiguous(dy), place, dx, *self._window)
         return dx
 
     def kink_distance(self, x: Array, ctx: Context) -> float:
@@ -98,12 +99,12 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:
         y = ctx.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)  # (N, Ho, Wo, C)
-        launch(pooling.average_forward, contiguous(x), y, *self._window)
+        dispatch(pooling.average_forward, contiguous(x), y, *self._window)
         return y, x.shape
 
     def backward(self, dy: Array, cache: Shape, ctx: Context, need_dx: bool = True) -> Array:
         dx = ctx.empty(cache, dy.dtype)  # (N, H, W, C)
-        launch(pooling.average_backward, contiguous(dy), dx, *self._window)
+        dispatch(pooling.average_backward, contiguous(dy), dx, *self._window)
         return dx
 
 
@@ -124,13 +125,13 @@ class GlobalAvgPool(Layer):
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:
         N, H, W, C = x.shape
         y = ctx.empty((N, C), x.dtype)
-        launch(pooling.mean_forward, x.reshape(N, H * W, C), y)
+        dispatch(pooling.mean_forward, x.reshape(N, H * W, C), y)
         return y, x.shape
 
     def backward(self, dy: Array, cache: Shape, ctx: Context, need_dx: bool = True) -> Array:
         N, H, W, C = cache
         dx = ctx.empty(cache, dy.dtype)
-        launch(pooling.mean_backward, dy, dx.reshape(N, H * W, C))
+        dispatch(pooling.mean_backward, dy, dx.reshape(N, H * W, C))
         return dx
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from engine.context import Context
-from engine.device import launch
-from engine.kernels import elementwise
-from layers.layer import Array, Layer
+from engine.device import dispatch
+from engine.kernels.cpu import elementwise
+from engine.typing import Array
+from layers.layer import Layer
 
 
 class ReLU(Layer):
@@ -28,13 +29,13 @@ class ReLU(Layer):
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Array]:
         y = ctx.empty(x.shape, x.dtype)
-        launch(elementwise.relu_forward, x.reshape(-1), y.reshape(-1))
+        dispatch(elementwise.relu_forward, x.reshape(-1), y.reshape(-1))
         return y, y
 
     def backward(self, dy: Array, cache: Array, ctx: Context, need_dx: bool = True) -> Array:
         y = cache
         dx = ctx.empty(dy.shape, dy.dtype)
-        launch(elementwise.relu_backward, y.reshape(-1), dy.reshape(-1), dx.reshape(-1))
+        dispatch(elementwise.relu_backward, y.reshape(-1), dy.reshape(-1), dx.reshape(-1))
         return dx
 
     def kink_distance(self, x: Array, ctx: Context) -> float:

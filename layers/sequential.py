@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from engine.affine import PIXEL
+from engine.codegen.simd import LANES
 from engine.context import Context
 from engine.errors import UserError
+from engine.ops.fused_linear import PIXEL
 from engine.parameters import Parameter
-from engine.simd import LANES
+from engine.typing import Array, Shape
 from layers import conv2d
 from layers.conv2d import Conv2d
-from layers.layer import Array, Layer, Shape
+from layers.layer import Layer
 from layers.relu import ReLU
 
 
@@ -91,7 +92,7 @@ class Mlpconv(Sequential):
     """A multilayer perceptron slid over the image: a convolution, 1x1 convolutions, and a ReLU behind each or not.
 
     Forward, backward: those of its layers, one after the other. A block of pixels passes through all of them while it is in
-               the cache (see engine.affine); nobody can tell but by the clock.
+               the cache (see engine.ops.fused_linear); nobody can tell but by the clock.
     Shapes:    x (N, H, W, C), y (N, Ho, Wo, D).
     Source:    Lin, Chen and Yan, "Network in network", ICLR 2014, section 3.1, eq. 2.
     Raises:    UserError for other layers.

@@ -5,7 +5,8 @@ They are oracles for the real ones, and what the broken versions are made from: 
 
 import numpy as np
 
-from engine.parameters import Parameter, normal
+from engine.initialisers import normal
+from engine.parameters import Parameter
 
 
 class PlainLayer:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from cldl.gradcheck_cases import LAYERS, Case
+from cldl.verification.cases import LAYERS, Case
 from engine.gradcheck import grid
-from engine.key import Key
+from engine.random import Key
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cldl.recipe import Recipe
 from cldl.recipes import dsn, maxout, nin
+from cldl.recipes.recipe import Recipe
 from engine.errors import UserError
 
 RECIPES = {recipe.name: recipe for family in (nin, dsn, maxout) for recipe in family.RECIPES}

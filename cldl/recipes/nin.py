@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cldl.recipe import Recipe
+from cldl.recipes.recipe import Recipe
 from cldl.recipes.sources import (
     ADAMW,
     AS_MNIST,

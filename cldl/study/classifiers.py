@@ -12,11 +12,12 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cldl import poster, train
-from cldl.recipe import settings
-from cldl.runs import Run
+from cldl import train
+from cldl.recipes.recipe import settings
+from cldl.reporting import poster
+from cldl.training.run import Run
 from engine.errors import UserError
-from engine.files import atomic_write, make_folder
+from engine.io.files import atomic_write, make_folder
 
 COUNTS = (1, 2, 3, 4, 5)  # M
 SERIES = {  # recipe: what it is called, its colour (Okabe and Ito, 2008), its marker

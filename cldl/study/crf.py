@@ -18,7 +18,7 @@ from itertools import product
 
 import numpy as np
 
-from cldl.loss import Array
+from engine.typing import Array
 
 
 def energy(C: Array, weights: Array, h: Array) -> Array:

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from cldl.loss import Array
 from cldl.study import forms, oracles
 from cldl.study.terms import EXAMPLE, TARGET, scores, terms
+from engine.typing import Array
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.45"  # Okabe and Ito, 2008
 GRID = np.linspace(0.01, 0.99, 99)  # of p_1 and of p_2

@@ -13,8 +13,8 @@ from math import prod
 
 import numpy as np
 
-from cldl.loss import Array
 from cldl.study.terms import margins, wrong_shares
+from engine.typing import Array
 
 
 def naive(z: Array, target: int, weights: Array, g: float) -> Array:

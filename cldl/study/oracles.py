@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cldl.loss import Array
+from engine.typing import Array
 
 
 def definition(z: Array, target: int, weights: Array, g: float):

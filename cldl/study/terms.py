@@ -16,7 +16,8 @@ from functools import reduce
 
 import numpy as np
 
-from cldl.loss import Array, default_exponent
+from cldl.loss import default_exponent
+from engine.typing import Array
 
 # The worked example: three classifiers, three classes, and the target is class 0.
 EXAMPLE = np.array([[0.36, 0.48, 0.16], [0.75, 0.15, 0.10], [0.96, 0.03, 0.01]])  # P (M, K)

@@ -9,11 +9,12 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from cldl.loss import Array, cldl_loss
+from cldl.loss import cldl_loss
 from cldl.study import figures, oracles
 from cldl.study.terms import EXAMPLE, TARGET, Terms, terms
 from engine.errors import UserError
 from engine.gradcheck import GradientReport, check_gradients
+from engine.typing import Array
 
 
 def gradient(out: Path, console: Console | None = None) -> None:

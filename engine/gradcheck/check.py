@@ -10,7 +10,7 @@ import numpy as np
 from engine.errors import UserError
 from engine.gradcheck.differences import TOLERANCES, Line, Slope, central, slope, taylor_order
 from engine.gradcheck.report import Entry, GradientError, GradientReport
-from engine.key import Key
+from engine.random import Key
 
 DIRECTIONS = 4  # random directions for each array, where not every element is checked
 Index = tuple[int, ...]

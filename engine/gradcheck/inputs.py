@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.context import Context
 from engine.errors import UserError
-from engine.key import Key
+from engine.random import Key
 
 MARGIN = 1e-3  # from the nearest kink: far more than any step, and than float32 rounds
 ATTEMPTS = 200

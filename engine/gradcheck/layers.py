@@ -18,8 +18,7 @@ from engine.errors import UserError
 from engine.gradcheck.promises import PROMISES
 from engine.gradcheck.report import GradientError
 from engine.gradcheck.subject import Subject
-
-Shape = tuple[int, ...]
+from engine.typing import Shape
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ import numpy as np
 
 from engine.context import Context
 from engine.gradcheck.inputs import clear_input
-from engine.key import Key
 from engine.parameters import cast
-
-Array = np.ndarray
+from engine.random import Key
+from engine.typing import Array
 
 
 class Pass(NamedTuple):

@@ -1,1 +1,1 @@
-"""The loops: one jitted scalar function for the mathematics of an operation, and the loop over elements that calls it."""
+"""Loops over elements, for the CPU and for CUDA: the same files in both folders."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import roofline
-from cldl.explain import Cost
+from cldl.reporting.explain import Cost
 
 COSTS = [
     Cost("block1.0", "Conv2d", algorithm="patches", flops=8 * 10**9, bytes=10**8, forward=0.05, backward=0.05),

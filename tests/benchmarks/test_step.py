@@ -11,10 +11,10 @@ from benchmarks.duel import ROOT, Worker, pinned, python_has, ratio
 from benchmarks.job import describe, write_job
 from benchmarks.networks import RECIPES, recipe
 from benchmarks.row import Engine, Row
-from cldl.explain import step_flops
-from cldl.network import Network
+from cldl.reporting.explain import step_flops
 from engine.errors import UserError
-from engine.workers import available_threads
+from engine.runtime.cpu import available_threads
+from layers.network import Network
 from layers.pooling import AvgPool2d, GlobalAvgPool
 from layers.sequential import Sequential
 

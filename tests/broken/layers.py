@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.key import Key
 from engine.parameters import initialise
+from engine.random import Key
 from layers.conv2d import Conv2d as RealConv2d
 from layers.layer import Layer
 from layers.relu import ReLU as RealReLU

@@ -7,7 +7,7 @@ tests/broken.
 import numpy as np
 
 from engine.gradcheck import check_gradients, grid
-from engine.key import Key
+from engine.random import Key
 
 LABELS = np.array([2, 0, 3])
 WEIGHTS = np.array([0.5, 2.0])

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cldl import commands, evaluate, figures, page, predict, recipes, train
-from cldl.network import Network
+from cldl import commands, evaluate, predict, recipes, train
 from cldl.recipes import find
-from cldl.runs import Run
-from cldl.training import Trainer
-from data.preprocessing import Scale
+from cldl.reporting import figures
+from cldl.reporting import run_report as page
+from cldl.training.run import Run
+from cldl.training.trainer import Trainer
+from data.transforms.preprocessing import Scale
 from engine.context import Context
-from engine.parameters import he
+from engine.initialisers import he
 from layers import Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU, Sequential
+from layers.network import Network
 from tests.cldl import synthetic
 
 COLOURS = ("red apple", "green leaf", "blue sky")
@@ -165,14 +167,14 @@ def test_a_colour_picture_of_any_size_is_answered_by_the_name_of_its_class(world
 
 def trainer(threads=2, chunk=None, **values):
     t = Trainer(find("mnist_nin").changed(**{**VALUES, **values}), photographs(), seed=0, threads=threads)
-    t.workers.chunk = chunk or t.workers.chunk
+    t.backend.chunk = chunk or t.backend.chunk
     return t
 
 
 def gradients(**options):
     t = trainer(**options)
     next(t.steps())
-    return t.workers.gradients.buffer.copy()
+    return t.backend.gradients.buffer.copy()
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from cldl import commands, figures, page
+from cldl import commands
 from cldl.evaluate import main
-from cldl.runs import Run
-from cldl.trained import load_network
+from cldl.reporting import figures
+from cldl.reporting import run_report as page
+from cldl.training.run import Run
+from cldl.training.trained import load_network
 from data.dataset import Dataset
 from engine.errors import UserError
 from tests.cldl import tiny

@@ -5,9 +5,11 @@ import json
 
 import pytest
 
-from cldl import gradcheck_cases, gradcheck_wholes, hinge, loss
+from cldl import hinge, loss
 from cldl.gradcheck import check_all, chooser, main
-from engine.key import Key
+from cldl.verification import cases as gradcheck_cases
+from cldl.verification import end_to_end as gradcheck_wholes
+from engine.random import Key
 from tests.broken.layers import SetsInsteadOfAdds
 
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldl.inference import class_losses, deciders, margins, predict, softmax
+from cldl.inference import class_losses, deciding_exits, margins, predict, softmax
 from cldl.loss import cldl_loss
 from engine.errors import UserError
 from engine.gradcheck import grid
-from engine.key import Key
+from engine.random import Key
 from tests.strategies import loss_cases, seeds
 
 
@@ -75,7 +75,7 @@ def test_softmax_sums_to_one_and_does_not_overflow(seed):
 
 def test_the_decider_is_the_classifier_surest_of_the_answer():
     z = [np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 3.0]])]
-    assert deciders(z, np.array([0, 1])).tolist() == [0, 1]
+    assert deciding_exits(z, np.array([0, 1])).tolist() == [0, 1]
 
 
 def test_scores_are_untouched_and_unknown_rules_refused():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cldl.loss import cldl_loss, default_exponent
 from engine.errors import UserError
 from engine.gradcheck import grid
-from engine.key import Key
+from engine.random import Key
 from tests import reference
 from tests.cldl.laws import LAWS, agrees_with_60_digits, by_definition
 from tests.strategies import LossCase, loss_cases, seeds

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from cldl.hinge import hinge_loss
-from cldl.inference import deciders, predict
+from cldl.inference import deciding_exits, predict
 from cldl.loss import cldl_loss
 from cldl.objective import Objective
 from engine.gradcheck import grid
-from engine.key import Key
+from engine.random import Key
 
 WEIGHTS = (0.5, 1.0, 2.0)
 LOGITS = [grid((6, 4), Key(m), 3.0) for m in range(3)]
@@ -18,11 +18,11 @@ LABELS = np.array([0, 1, 2, 3, 0, 1])
 def test_cldl_is_cldl_loss_and_its_answers_are_made_from_all():
     objective = Objective(WEIGHTS, 2.0)
     assert objective(LOGITS, LABELS).value == cldl_loss(LOGITS, LABELS, WEIGHTS, 2.0).value
-    answers = objective.answers(LOGITS)
-    assert np.array_equal(answers, predict(LOGITS, WEIGHTS, 2.0))
-    assert np.array_equal(objective.deciders(LOGITS, answers), deciders(LOGITS, answers))
-    assert objective.fuses
-    assert not Objective((1.0,)).fuses
+    predictions = objective.predictions(LOGITS)
+    assert np.array_equal(predictions, predict(LOGITS, WEIGHTS, 2.0))
+    assert np.array_equal(objective.deciding_exits(LOGITS, predictions), deciding_exits(LOGITS, predictions))
+    assert objective.is_ensemble
+    assert not Objective((1.0,)).is_ensemble
 
 
 def test_softmax_is_the_weighted_sum_of_cross_entropies():
@@ -41,10 +41,10 @@ def test_hinge_is_hinge_loss():
 @pytest.mark.parametrize("loss", ["softmax", "hinge"])
 def test_under_deep_supervision_the_top_classifier_answers(loss):
     objective = Objective(WEIGHTS, loss=loss)
-    answers = objective.answers(LOGITS)
-    assert np.array_equal(answers, LOGITS[-1].argmax(axis=1))
-    assert (objective.deciders(LOGITS, answers) == 2).all()
-    assert not objective.fuses
+    predictions = objective.predictions(LOGITS)
+    assert np.array_equal(predictions, LOGITS[-1].argmax(axis=1))
+    assert (objective.deciding_exits(LOGITS, predictions) == 2).all()
+    assert not objective.is_ensemble
 
 
 @pytest.mark.parametrize("loss", ["softmax", "hinge"])

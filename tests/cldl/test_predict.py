@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cldl.digits import FIT, SIZE, _centred, _fitted, read_digit
 from cldl.predict import explained, main
+from data.pictures.digits import FIT, SIZE, _centred, _fitted, read_digit
 from engine.errors import UserError
 from tests.cldl import tiny
 

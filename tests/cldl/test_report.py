@@ -7,13 +7,13 @@ import pytest
 
 from cldl.recipes import find
 from cldl.report import HEAD, main
-from cldl.runs import Run
+from cldl.training.run import Run
 from tests.cldl import tiny
 
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
-    monkeypatch.setattr("cldl.runs.processor", lambda: "an abacus")
+    monkeypatch.setattr("cldl.training.run.processor", lambda: "an abacus")
 
 
 def finished(folder, name="mnist_nin", error=0.5, seed=0, done=2, limit=None, **values):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cldl import train
-from cldl.runs import Run
+from cldl.training.run import Run
 from engine.errors import UserError
 from tests.cldl import synthetic
 
@@ -234,7 +234,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(whole, tmp_path, monkeyp
         fsync(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr("engine.files.os.fsync", full)
+        patch.setattr("engine.io.files.os.fsync", full)
         assert command(*SHORT, "--run", folder) == 2
     error = capsys.readouterr().err
     assert "free some space" in error

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from cldl.network import Network
 from cldl.recipes.nin import MNIST_NIN
-from cldl.runs import Run
+from cldl.training.run import Run
 from layers.dropout import Dropout
 from layers.flatten import Flatten
 from layers.linear import Linear
+from layers.network import Network
 from layers.sequential import Sequential
 
 RECIPE = MNIST_NIN.changed(classifiers=2, weights=(1.0, 1.0), epochs=2)
@@ -34,7 +34,7 @@ def bright(k: int) -> np.ndarray:
 
 def run(folder, monkeypatch) -> Run:
     """A finished run of this network."""
-    monkeypatch.setattr("cldl.recipe.Recipe.build", lambda recipe: network())
+    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build", lambda recipe: network())
     made = Run.create(folder, RECIPE, seed=0, threads=1, limit_train=None, limit_test=None)
     made.record(metrics(2, M=2))
     made.save({f"weights/{p.name}": p.value for p in network().parameters()}, {"epoch": 2, "step": 0})

@@ -8,8 +8,8 @@ import numpy as np
 
 from cldl.hinge import batch_hinge
 from cldl.loss import batch_loss
-from engine.kernels import elementwise, images, maxout, patches, pooling, updates
-from engine.key import Key
+from engine.kernels.cpu import elementwise, images, maxout, patches, pooling, updates
+from engine.random import Key
 
 KEY = Key(5).fold(3)
 WINDOWS = {"2, 2, 0": (2, 2, 0), "3, 2, 1": (3, 2, 1), "3, 1, 1": (3, 1, 1), "4, 3, 2": (4, 3, 2)}
@@ -155,10 +155,10 @@ def on_cpu_arguments(case: Case) -> tuple:
 
 def difference(case: Case, asarray: Callable[[np.ndarray], Any], asnumpy: Callable[[Any], np.ndarray]) -> float:
     """Run a kernel on both devices; how far its arrays are apart at the end, in ULPs."""
-    from engine.device import launch
+    from engine.device import dispatch
 
     mine, theirs = on_cpu_arguments(case), on_gpu_arguments(case, asarray)
-    launch(case.kernel, *mine)
-    launch(case.kernel, *theirs)
+    dispatch(case.kernel, *mine)
+    dispatch(case.kernel, *theirs)
     here = arrays(mine)
     return max(apart(a, asnumpy(b)) for a, b in zip(here, arrays(theirs)[: len(here)], strict=True))

@@ -22,8 +22,8 @@ from tests.cuda import stand_in
 
 cupy = stand_in.install()
 
-from engine.cuda import elementwise  # after the stand-in
-from engine.device import launch
+from engine.device import dispatch
+from engine.kernels.cuda import elementwise  # after the stand-in
 from tests.cuda.cases import cases, on_gpu_arguments
 
 dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=ARCHITECTURE)
@@ -63,7 +63,7 @@ def main() -> None:
     dispatcher.CUDADispatcher.__getitem__ = record
     found = {}
     for case in cases():
-        found[case.name] = ptx(lambda case=case: launch(case.kernel, *on_gpu_arguments(case, cupy.asarray)))
+        found[case.name] = ptx(lambda case=case: dispatch(case.kernel, *on_gpu_arguments(case, cupy.asarray)))
     for name, run in beside().items():
         found[name] = ptx(run)
     json.dump(found, sys.stdout)
@@ -71,9 +71,9 @@ def main() -> None:
 
 def beside() -> dict:
     """What has no namesake on the CPU, or is called by others on the GPU alone."""
-    from cldl.cuda.inference import answers
-    from cldl.cuda.loss import stop_unless_finite
-    from engine.cuda.images import gather
+    from cldl.training.cuda.inference import predictions
+    from cldl.training.cuda.loss import stop_unless_finite
+    from engine.kernels.cuda.images import gather
 
     y, dy, b = (cupy.zeros(shape, np.float32) for shape in ((5, 3), (5, 3), (3,)))
     bytes_, index = cupy.zeros((4, 6), np.uint8), cupy.zeros(3, np.int64)
@@ -85,7 +85,7 @@ def beside() -> dict:
         "bias_relu_forward": lambda: elementwise.bias_relu_forward(y, b),
         "bias_backward": lambda: elementwise.bias_backward(dy, b, empty),
         "bias_relu_backward": lambda: elementwise.bias_relu_backward(y, dy, cupy.zeros((5, 3), np.float32), b, empty),
-        "answers": lambda: answers(logits, cupy.zeros(3), 0.5, True, *scratch, cupy.zeros((5, 4), np.int64)),
+        "answers": lambda: predictions(logits, cupy.zeros(3), 0.5, True, *scratch, cupy.zeros((5, 4), np.int64)),
         "gather": lambda: gather(bytes_, index, cupy.zeros((3, 6), np.uint8)),
         "stop_unless_finite": lambda: stop_unless_finite(cupy.zeros((5, 3)), cupy.zeros(3), cupy.zeros(4)),
     }

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import cupy
 import numpy as np
 
-from engine.cuda.context import CudaContext
-from engine.cuda.products import choose_products, multiplying
+from engine.kernels.cuda.gemm import choose_products, multiplying
+from engine.runtime.cuda_context import CudaContext
 from layers.layer import Layer
 
 

@@ -13,12 +13,12 @@ from tests.cuda import stand_in
 
 cupy = stand_in.install()
 
-from cldl.recipe import Recipe  # after the stand-in
-from cldl.training import DivergedError, Trainer
+from cldl.recipes.recipe import Recipe  # after the stand-in
+from cldl.training.trainer import DivergedError, Trainer
 from engine.context import Context
-from engine.cuda.copies import Ahead
-from engine.cuda.graph import Replayed
 from engine.errors import UserError
+from engine.runtime.graph import CapturedGraph
+from engine.runtime.prefetch import Prefetcher
 from layers import Linear
 from tests.cuda.trainings import BASE, dataset, network
 
@@ -57,9 +57,9 @@ def arrays_on_two_devices_do_not_meet() -> None:
 
 def a_graph_is_captured_at_the_second_call_and_replayed_from_then_on() -> None:
     heard: list[str] = []
-    graph = SimpleNamespace(launch=lambda stream: heard.append("replay"))
+    graph = SimpleNamespace(dispatch=lambda stream: heard.append("replay"))
     stream = SimpleNamespace(begin_capture=lambda: heard.append("begin"), end_capture=lambda: graph)
-    work = Replayed(lambda: heard.append("work"), stream)
+    work = CapturedGraph(lambda: heard.append("work"), stream)
     for _ in range(3):
         work()
     assert heard == ["work", "begin", "work", "replay", "replay"], heard
@@ -73,7 +73,7 @@ def a_run_goes_on_on_the_other_device() -> None:
         next(first.steps())
         second.restore(*first.state())
         list(second.steps())
-        lines.append([second.tally.loss, *second.tally.wrong])
+        lines.append([second.metrics.loss, *second.metrics.wrong])
     assert np.allclose(lines[0], lines[1:], rtol=1e-6), lines
 
 
@@ -84,23 +84,23 @@ def images_that_do_not_fit_are_copied_batch_by_batch() -> None:
         t = trainer()
         cupy.cuda.runtime.memGetInfo = lambda: (2**30, 2**30)
         list(t.steps())
-        losses.append((t.tally.loss, t.take.ahead is not None))
+        losses.append((t.metrics.loss, t.take.ahead is not None))
     assert losses == [(losses[0][0], False), (losses[0][0], True)], losses
 
 
 def a_batch_is_copied_while_the_gpu_works_on_the_one_before() -> None:
     source = np.arange(24, dtype=np.uint8).reshape(8, 3)
-    rows, stream, to = Ahead(source, 4), cupy.cuda.Stream(), cupy.empty((4, 3), np.uint8)
+    rows, stream, to = Prefetcher(source, 4), cupy.cuda.Stream(), cupy.empty((4, 3), np.uint8)
     batches = [np.array(batch) for batch in ([3, 0, 5, 2], [7, 1, 4, 6], [2, 3], [0, 0, 1, 7])]
     rows.start(batches[0])
     for batch, then in zip(batches, [*batches[1:], batches[0]], strict=True):
         copied = rows._turn
-        rows.bring(batch, to[: len(batch)], stream)
+        rows.to_device(batch, to[: len(batch)], stream)
         assert rows._turn == copied, "copied twice"
         rows.start(then)
         assert np.array_equal(cupy.asnumpy(to[: len(batch)]), source[batch])
     unforeseen = np.array([6, 5])
-    rows.bring(unforeseen, to[:2], stream)
+    rows.to_device(unforeseen, to[:2], stream)
     assert np.array_equal(cupy.asnumpy(to[:2]), source[unforeseen])
 
 

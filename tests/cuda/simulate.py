@@ -9,7 +9,7 @@ from tests.cuda import stand_in
 
 cupy = stand_in.install()
 
-from engine.cuda import elementwise  # after the stand-in
+from engine.kernels.cuda import elementwise  # after the stand-in
 from tests.cuda.cases import apart, cases, difference, reals
 
 
@@ -26,8 +26,8 @@ def main() -> None:
 
 def beside() -> dict[str, float]:
     """What has no namesake on the CPU, or is called by others on the GPU alone, against NumPy."""
-    from cldl.cuda.loss import stop_unless_finite
-    from engine.cuda.images import gather
+    from cldl.training.cuda.loss import stop_unless_finite
+    from engine.kernels.cuda.images import gather
 
     rng = np.random.default_rng(3)
     rows = 150  # two sums of 64 rows, and one of fewer
@@ -70,8 +70,8 @@ def beside() -> dict[str, float]:
 
 def of_answers(rng: np.random.Generator) -> float:
     """The classes' losses in ULPs; infinity where an answer is another one."""
-    from cldl.cuda.inference import answers
     from cldl.inference import class_losses, predict
+    from cldl.training.cuda.inference import predictions
 
     N, K, M = 6, 4, 3
     logits = [2 * reals(rng, N, K) for _ in range(M)]
@@ -80,7 +80,7 @@ def of_answers(rng: np.random.Generator) -> float:
     )  # every loss but one underflows to 0
     weights, scratch = np.array([1.0, 0.5, 2.0]), [cupy.empty(shape) for shape in ((N, K, M), (N, K), (N, K))]
     to = cupy.empty((N, M + 1), np.int64)
-    answers(tuple(map(cupy.asarray, logits)), cupy.asarray(weights), 0.5, True, *scratch, to)
+    predictions(tuple(map(cupy.asarray, logits)), cupy.asarray(weights), 0.5, True, *scratch, to)
     expected = np.stack([*(z.argmax(axis=1) for z in logits), predict(logits, weights, 0.5)], axis=1)
     same = np.array_equal(expected, cupy.asnumpy(to))
     return apart(class_losses(logits, weights, 0.5), cupy.asnumpy(scratch[1])) if same else np.inf

@@ -44,7 +44,7 @@ def test_a_kernel_compiles_for_a_real_gpu_and_adds_to_nothing_from_two_threads(n
 def test_every_kernel_of_the_gpu_is_among_the_cases():
     tried = {case.kernel.__name__ for case in CASES.values()} | set(BESIDE)
     for name in LAUNCHES:
-        module = import_module(f"engine.cuda.{name}")
+        module = import_module(f"engine.kernels.cuda.{name}")
         own = {n for n, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == module.__name__}
         assert {n for n in own if not n.startswith("_")} <= tried
 
@@ -53,7 +53,7 @@ def test_everything_that_is_launched_has_a_namesake_on_the_gpu():
     rooms = ("engine", "layers", "data", "cldl")
     text = "\n".join(p.read_text() for room in rooms for p in (ROOT / room).rglob("*.py") if "cuda" not in p.parts)
     names = set(re.findall(r"launch\(\s*([\w.]+),", text)) - {"kernel"}
-    modules = {"kernels": "engine.kernels.images", "affine": "engine.affine"}
+    modules = {"kernels": "engine.kernels.cpu.images", "affine": "engine.ops.fused_linear"}
     assert len(names) > 15
     for name in names:
         module, _, function = name.rpartition(".")

@@ -9,14 +9,14 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from cldl.gradcheck_cases import LAYERS
-from cldl.training import Trainer
+from cldl.training.trainer import Trainer
+from cldl.verification.cases import LAYERS
 from engine.context import Context
-from engine.device import choose, on_cpu
+from engine.device import choose, to_host
 from engine.errors import UserError
 from engine.gradcheck import check_layer
-from engine.key import Key
 from engine.parameters import cast
+from engine.random import Key
 from tests.cuda.cases import cases, difference
 from tests.cuda.trainings import BASE, TRAININGS, dataset, network
 
@@ -42,7 +42,7 @@ ROUNDING = {"float32": 2e-6, "tf32": 2e-3, "bf16": 2e-2}  # of a product, relati
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr("cldl.recipe.Recipe.build", lambda recipe: network())
+    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build", lambda recipe: network())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -79,9 +79,9 @@ def through(layer, x, dy, *, on_gpu):
         return [y.copy(), dx.copy(), *(ctx.gradients()[p] for p in layer.parameters())]
     import cupy
 
-    from engine.cuda.workers import CudaWorkers
+    from engine.runtime.cuda import CudaBackend
 
-    workers = CudaWorkers(layer.parameters())
+    backend = CudaBackend(layer.parameters())
     found = []
 
     def work(ctx, start, stop):
@@ -89,8 +89,8 @@ def through(layer, x, dy, *, on_gpu):
         dx = layer.backward(cupy.asarray(dy), cache, ctx)
         found.extend(map(cupy.asnumpy, (y, dx)))
 
-    workers.run(len(x), work, training=True, key=key)
-    gradients = [cupy.asnumpy(workers.gradients.views[p]) for p in layer.parameters()]
+    backend.run(len(x), work, training=True, key=key)
+    gradients = [cupy.asnumpy(backend.gradients.views[p]) for p in layer.parameters()]
     for p, value in values.items():
         p.value = value
     return [*found, *gradients]
@@ -111,7 +111,7 @@ def test_a_layer_keeps_every_promise(name, seed):
 def test_a_product_is_that_of_float64_to_its_precision(precision, form, shape):
     import cupy
 
-    from engine.cuda.products import choose_products
+    from engine.kernels.cuda.gemm import choose_products
 
     n, K, D = shape
     rng = np.random.default_rng(0)
@@ -165,7 +165,7 @@ def test_an_evaluation_between_two_steps_changes_nothing():
 
 def test_images_that_stay_on_the_cpu_give_the_same_bits(monkeypatch):
     resident = trained("AdamW", "cuda")
-    monkeypatch.setattr("cldl.cuda.step.SHARE", 0.0)
+    monkeypatch.setattr("cldl.training.cuda.step.SHARE", 0.0)
     copied = trained("AdamW", "cuda")
     assert resident.take.ahead is None
     assert copied.take.ahead is not None
@@ -179,7 +179,7 @@ def test_a_step_is_replayed_as_a_graph_with_the_bits_of_plain_launches(monkeypat
     form = next(f for (n, _), f in replayed.take.forms.items() if n == 4).replayed
     assert form.reason == ""
     assert form.graph is not None
-    monkeypatch.setattr("engine.cuda.graph.Replayed._capture", lambda self: None)
+    monkeypatch.setattr("engine.runtime.graph.Replayed._capture", lambda self: None)
     assert same(replayed, trained("AdamW", "cuda"))
 
 
@@ -193,10 +193,12 @@ def trained(name: str, device: str) -> Trainer:
 
 def same(a: Trainer, b: Trainer) -> bool:
     pairs = zip(a.network.parameters(), b.network.parameters(), strict=True)
-    return a.tally.loss == b.tally.loss and all(np.array_equal(on_cpu(p.value), on_cpu(q.value)) for p, q in pairs)
+    return a.metrics.loss == b.metrics.loss and all(
+        np.array_equal(to_host(p.value), to_host(q.value)) for p, q in pairs
+    )
 
 
 def assert_close(here: Trainer, there: Trainer) -> None:
-    assert np.allclose(here.tally.loss, there.tally.loss, rtol=1e-4)
+    assert np.allclose(here.metrics.loss, there.metrics.loss, rtol=1e-4)
     for p, q in zip(here.network.parameters(), there.network.parameters(), strict=True):
-        assert np.allclose(p.value, on_cpu(q.value), atol=1e-3)
+        assert np.allclose(p.value, to_host(q.value), atol=1e-3)

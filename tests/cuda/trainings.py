@@ -5,10 +5,10 @@ import sys
 
 import numpy as np
 
-from cldl.network import Network
-from cldl.recipe import Recipe
+from cldl.recipes.recipe import Recipe
 from data.dataset import Dataset
 from layers import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU, Sequential
+from layers.network import Network
 
 BASE = Recipe("tiny", "two classifiers", classifiers=2, weights=(1.0, 0.5), epochs=1, batch_size=4, warmup=0.0)
 TRAININGS = {
@@ -36,7 +36,7 @@ def dataset() -> Dataset:
 
 def train(recipe: Recipe, device: str) -> dict:
     """Epochs of two steps, the second smaller; then the state, the test, and what it is called."""
-    from cldl.training import Trainer
+    from cldl.training.trainer import Trainer
 
     trainer = Trainer(recipe, dataset(), seed=3, threads=1, device=device)
     steps = []
@@ -50,7 +50,7 @@ def train(recipe: Recipe, device: str) -> dict:
     found = {"steps": steps, "test": [line["test_loss"], *line["test_error"].values()], "weights": weights}
     forms = getattr(trainer.take, "forms", {})
     reasons = {str(size[0]): [form.replayed.reason, form.replayed.graph is not None] for size, form in forms.items()}
-    return found | {"place": trainer.workers.place, "dead": line["dead_units"], "graphs": reasons}
+    return found | {"place": trainer.backend.place, "dead": line["dead_units"], "graphs": reasons}
 
 
 def main(device: str) -> None:

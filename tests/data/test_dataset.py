@@ -6,7 +6,7 @@ import pytest
 
 from data.dataset import Dataset
 from engine.errors import UserError
-from engine.files import cache_folder
+from engine.io.files import cache_folder
 
 GOOD = {
     "name": "tiny",

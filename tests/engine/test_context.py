@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from engine.context import Context, Images
-from engine.key import Key
-from engine.parameters import Parameter, constant
+from engine.context import Context, WeightTransformCache
+from engine.initialisers import constant
+from engine.parameters import Parameter
+from engine.random import Key
 
 
 def test_a_pass_forgets_what_it_was_lent_since_but_not_what_it_keeps():
@@ -59,17 +60,17 @@ class Doubled:
     def empty(self):
         return np.empty(self.parameter.shape)
 
-    def push(self, value, image):
+    def transform(self, value, image):
         self.pushes += 1
         image[...] = 2 * value
 
-    def pull(self, dimage, dvalue):
+    def adjoint(self, dimage, dvalue):
         dvalue += 2 * dimage
 
 
 def test_an_image_is_made_once_until_it_is_renewed_even_by_many_threads():
     p = Parameter((2,), constant(3))
-    doubled, images = Doubled(p), Images()
+    doubled, images = Doubled(p), WeightTransformCache()
     contexts = [Context(images=images) for _ in range(8)]
     threads = [threading.Thread(target=ctx.image, args=(doubled,)) for ctx in contexts]
     for thread in threads:

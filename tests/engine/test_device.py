@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from engine.context import Context
-from engine.device import choose, contiguous, launch, on_gpu, together
+from engine.device import check_same_device, choose, contiguous, dispatch, on_gpu
 from engine.errors import UserError
-from engine.kernels.elementwise import relu_forward
+from engine.kernels.cpu.elementwise import relu_forward
 from layers import Conv2d, Linear
 
 needs_no_cupy = pytest.mark.skipif(find_spec("cupy") is not None, reason="CuPy is installed here")
@@ -30,7 +30,7 @@ def test_the_device_follows_the_arrays():
 def test_a_kernel_of_arrays_on_the_cpu_runs_on_the_cpu():
     x = np.array([-1, 2], np.float32)
     y = np.empty_like(x)
-    launch(relu_forward, x, y)
+    dispatch(relu_forward, x, y)
     assert y.tolist() == [0, 2]
 
 
@@ -39,9 +39,9 @@ def test_arrays_on_two_devices_are_refused_with_the_remedy(there):
     arrays = [np.zeros(3, np.float32), np.zeros(3, np.float32)]
     arrays[there] = arrays[there].view(Elsewhere)
     with pytest.raises(UserError, match=r"some arrays are on the CPU and others on the GPU.*cupy\.asnumpy"):
-        together(*arrays)
+        check_same_device(*arrays)
     with pytest.raises(UserError, match="some arrays are on the CPU and others on the GPU"):
-        together((arrays[0], arrays[1]), 1.0, None)
+        check_same_device((arrays[0], arrays[1]), 1.0, None)
 
 
 @pytest.mark.parametrize(("layer", "shape"), [(Linear(3, 2), (1, 3)), (Conv2d(3, 2, 1), (1, 2, 2, 3))])

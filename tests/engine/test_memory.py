@@ -4,10 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.affine import Window
-from engine.convolution import Fourier, Spectrum, choose
+from engine.initialisers import normal
 from engine.memory import LINE, Memory, aligned
-from engine.parameters import Flat, Parameter, normal
+from engine.ops.convolution import Fourier, Spectrum, choose
+from engine.ops.fused_linear import Window
+from engine.parameters import FlatBuffer, Parameter
 
 
 def begins_at_a_line(array):
@@ -57,7 +58,7 @@ def test_an_aligned_array_is_like_any_other_and_begins_at_a_line(shape, dtype):
 @given(sizes=st.lists(st.integers(1, 99), min_size=1, max_size=4))
 def test_every_weight_and_its_gradient_begin_at_a_line(sizes):
     parameters = [Parameter((size,), normal(1.0)) for size in sizes]
-    values, gradients = Flat.holding(parameters), Flat(parameters)
+    values, gradients = FlatBuffer.holding(parameters), FlatBuffer(parameters)
     for p in parameters:
         assert p.value is values.views[p]
         assert begins_at_a_line(p.value)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from engine.context import Context
 from engine.gradcheck import grid
-from engine.key import Key
+from engine.random import Key
 from layers import AvgPool2d, Maxout, MaxPool2d, ReLU, Sequential
 from tests import reference
 from tests.strategies import seeds

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 import layers
-from cldl.gradcheck_cases import LAYERS
+from cldl.verification.cases import LAYERS
 from engine.gradcheck import check_layer
 from engine.gradcheck.promises import PROMISES
 from layers.layer import Layer

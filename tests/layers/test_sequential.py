@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from engine.context import Context
-from engine.key import Key
 from engine.parameters import initialise
+from engine.random import Key
 from layers import Conv2d, Dropout, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
 
 

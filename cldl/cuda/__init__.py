@@ -1,1 +1,0 @@
-"""CLDL on an NVIDIA GPU: the loss in one launch, and a training step as a CUDA graph; see engine.cuda."""

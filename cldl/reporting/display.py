@@ -1,0 +1,178 @@
+"""What a person sees while a network trains.
+
+On a terminal: the plan, a live view of the epoch at hand, and a row for every finished one. Piped or in CI: the same as
+plain lines, without colours and never broken, so that they can be searched.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cldl.reporting.explain import SIDE, Cost
+from cldl.reporting.poster import ERRORS, beside
+from cldl.reporting.summary import COSTS, costs, layers, summary
+from cldl.training.run import Run
+from cldl.training.throughput import Pace, duration
+from cldl.training.trainer import Trainer
+
+REFRESH = 0.2  # seconds between two pictures
+
+
+class Display:
+    """The view of one run; leave its `with` block to give the terminal back."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(force_terminal=sys.stdout.isatty(), highlight=False)
+        terminal = self.console.is_terminal and not self.console.is_dumb_terminal and not os.environ.get("CI")
+        self._live = Live(console=self.console, auto_refresh=False, transient=True) if terminal else None
+        self._pace = Pace()
+        self._drawn = -REFRESH  # when the last picture was drawn
+        self._estimated = False  # whether the estimate was printed
+        self._headed = False  # whether the epochs' table has its head
+        self._epochs = 0
+        self._units: dict[str, int] = {}  # by layer
+        self._dead: dict[str, int] = {}  # those that were last told of
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, line: str, style: str = "") -> None:
+        """One line, as it is; a terminal may break it, but a path in it can still be copied."""
+        if self._live:
+            self.console.print(Text(line, style), soft_wrap=True)
+        else:
+            print(line, file=self.console.file, flush=True)
+
+    def plan(self, trainer: Trainer, run: Run) -> None:
+        """What will be done."""
+        self._epochs = trainer.recipe.epochs
+        self._units = {name: layer.output_shape(shape)[-1] for name, layer, shape in trainer.network.layers()}
+        lines = summary(trainer, run)
+        if not self._live:
+            for label, text in lines.items():
+                self.say(f"{label:10}{text}")
+            return
+        self._table(("<layer", ">output", ">parameters", ">multiply-adds"), layers(trainer.network))
+        grid = Table.grid(padding=(0, 2))
+        for label, text in lines.items():
+            grid.add_row(Text(label, "bold"), Text(text))
+        self.console.print(grid)
+
+    def step(self, trainer: Trainer) -> None:
+        """A step is done: draw it, five times a second at most."""
+        self._pace.step(trainer)
+        left = self._pace.left(trainer)
+        if not self._live:
+            if left and not self._estimated:
+                self._estimated = True
+                self.say(
+                    f"estimate {duration(left[1])} to the end of the run, {self._pace.images_per_second:,.0f} images/s"
+                )
+            return
+        now = time.monotonic()
+        if now - self._drawn >= REFRESH or trainer.step == trainer.steps_per_epoch:
+            self._drawn = now
+            self._live.start()
+            self._live.update(self._picture(trainer, left), refresh=True)
+
+    def epoch(self, line: dict) -> None:
+        """A row for a finished epoch, and a warning if more of the network has died."""
+        self._pace.epoch()
+        cells = _cells(line, self._epochs)
+        if self._live:
+            if not self._headed:
+                self._headed = True
+                self.say("\ntest errors; T: how much the others leave to each classifier, on average")
+                self.say(" ".join(f"{heading:>{width}}" for heading, _, width in cells), "bold")
+            self.say(" ".join(f"{text:>{width}}" for _, text, width in cells))
+        else:
+            self.say("  ".join(f"{heading} {text}" for heading, text, _ in cells))
+        dead = {name: count for name, count in line["dead_units"].items() if count}
+        if dead and dead != self._dead:
+            told = ", ".join(f"{name} {count} of {self._units[name]}" for name, count in dead.items())
+            self.say(f"warning: dead units: {told}", "yellow")
+        self._dead = dead
+
+    def statistics(self, rows: Iterable[tuple[str, float, float, int]]) -> None:
+        """The weights and gradients of a run that has diverged."""
+        head = ("<parameter", ">largest |weight|", ">largest |gradient|", ">not finite")
+        self._table(head, [(name, f"{w:.3g}", f"{g:.3g}", f"{bad:,}") for name, w, g, bad in rows])
+
+    def costs(self, rows: Sequence[Cost], peak: float, samples: int) -> None:
+        """Where the time of a training step goes."""
+        self._table(COSTS, costs(rows, peak))
+        self.say(
+            f"a training step of {samples} images on one thread; FLOPs of the direct convolution; the peak is that of a "
+            f"{SIDE}x{SIDE} matrix product of NumPy's, {peak / 1e9:.1f} GFLOP/s"
+        )
+
+    def result(self, line: dict, poster: dict[str, float] = ERRORS["MNIST"], is_ensemble: bool = True) -> None:
+        """The test errors of a line of metrics beside the poster's; `fuses` as in `poster.beside`."""
+        head = ("<this run", ">test error in %", "<the poster", ">test error in %")
+        self._table(head if poster else head[:2], beside(line["test_error"], poster, is_ensemble))
+
+    def _picture(self, trainer: Trainer, left: tuple[float, float] | None) -> Group:
+        """The epoch at hand."""
+        done, steps, means = trainer.step, trainer.steps_per_epoch, trainer.metrics.means()
+        bar = Table.grid(expand=True, padding=(0, 1))
+        for ratio in (None, 1, None):
+            bar.add_column(ratio=ratio, no_wrap=True)
+        bar.add_row(
+            f"epoch {trainer.epoch + 1}/{trainer.recipe.epochs}",
+            ProgressBar(total=steps, completed=done),
+            f"step {done:,}/{steps:,}",
+        )
+        errors = ", ".join(f"{name} {error:.2f}%" for name, error in means["train_error"].items())
+        lines = [f"training: loss {means['train_loss']:.4f}, error {errors}"]
+        if done == steps:
+            lines.append(f"testing on {len(trainer.dataset.test_labels):,} images")
+        elif left:
+            speed = f"{self._pace.images_per_second:,.0f} images/s"
+            lines.append(f"{speed}, {duration(left[0])} left of the epoch, {duration(left[1])} of the run")
+        return Group("", bar, *map(Text, lines))
+
+    def _table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table; each heading begins with < or >, the side that its column keeps to."""
+        if self._live:
+            table = Table(box=box.SIMPLE_HEAD)
+            for heading in head:
+                table.add_column(heading[1:], justify="left" if heading[0] == "<" else "right", overflow="fold")
+            for row in rows:
+                table.add_row(*map(Text, row))
+            self.console.print(table)
+            return
+        every = [[heading[1:] for heading in head], *rows]
+        widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+        for row in every:
+            cells = (f"{text:{h[0]}{w}}" for text, h, w in zip(row, head, widths, strict=True))
+            self.say("  ".join(cells).rstrip())
+
+
+def _cells(line: dict, epochs: int) -> list[tuple[str, str, int]]:
+    """The numbers of an epoch, each with its heading and the width of its column."""
+    errors = line["test_error"]
+    names = {name: name if name == "fused" else f"error {name}" for name in errors}
+    companions = line["test_companions"]
+    told = companions if any(T != 1 for T in companions.values()) else {}  # nobody has companions, or nobody minds them
+    return [
+        ("epoch", f"{line['epoch']}/{epochs}", max(5, 2 * len(str(epochs)) + 1)),
+        ("loss", f"{line['train_loss']:.4f}", 6),
+        *((names[name], f"{error:.2f}%", max(6, len(names[name]))) for name, error in errors.items()),
+        *((f"T {name}", f"{T:.4f}", 6) for name, T in told.items()),
+        ("images/s", f"{line['images_per_second']:,.0f}", 8),
+        ("time", f"{line['seconds']:.0f}s", 5),
+    ]

@@ -1,0 +1,114 @@
+"""What a run will do, in words and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cldl.recipes.recipe import Recipe
+from cldl.reporting.explain import Cost
+from cldl.training.run import Run
+from cldl.training.trainer import Trainer
+from engine.parameters import Parameter
+from layers.network import Network
+
+COSTS = (
+    "<part",
+    "<layer",
+    "<output",
+    "<algorithm",
+    ">GFLOP",
+    ">MB",
+    ">fwd ms",
+    ">bwd ms",
+    ">of time",
+    ">GFLOP/s",
+    ">of peak",
+)
+
+
+def summary(trainer: Trainer, run: Run) -> dict[str, str]:
+    """The run in a few lines, each under its name."""
+    recipe, data, network = trainer.recipe, trainer.dataset, trainer.network
+    return {
+        "recipe": f"{recipe.name}: {recipe.summary}",
+        "data": f"{data.name}, {len(data.train_labels):,} images to train on and {len(data.test_labels):,} to test on, "
+        f"{_shape(network.input_shape)}, {len(data.class_names)} classes; preprocessing {recipe.preprocessing}"
+        f"{', augmented' if recipe.augment else ''}",
+        "network": f"{_number(len(network.classifiers), 'classifier')}, {_count(network.parameters())} parameters, "
+        f"{network.multiply_adds():,} multiply-adds an image",
+        "loss": _loss(recipe),
+        "training": f"{_optimiser(recipe)}; {_number(recipe.epochs, 'epoch')} of "
+        f"{_number(trainer.steps_per_epoch, 'step')} of {_number(recipe.batch_size, 'image')}",
+        "device": trainer.backend.place,
+        "run": f"{run.folder}, seed {run.config['seed']}",
+    }
+
+
+def layers(network: Network) -> list[tuple[str, str, str, str]]:
+    """The network as a table: layer, shape of its output, parameters, multiply-adds for one image; the sums last."""
+    rows = [
+        (
+            f"{name:13} {type(layer).__name__}",
+            _shape(layer.output_shape(shape)),
+            _count(layer.parameters()),
+            f"{layer.multiply_adds(shape):,}",
+        )
+        for name, layer, shape in network.layers()
+    ]
+    return [*rows, ("in all", "", _count(network.parameters()), f"{network.multiply_adds():,}")]
+
+
+def costs(rows: Sequence[Cost], peak: float) -> list[tuple[str, ...]]:
+    """The parts of a training step as a table, in the order of COSTS; the sums last."""
+    total = Cost(
+        "in all",
+        "",
+        flops=sum(c.flops for c in rows),
+        bytes=sum(c.bytes for c in rows),
+        forward=sum(c.forward for c in rows),
+        backward=sum(c.backward for c in rows),
+    )
+    return [_cost(cost, total.seconds, peak) for cost in (*rows, total)]
+
+
+def _cost(c: Cost, seconds: float, peak: float) -> tuple[str, ...]:
+    sizes = (f"{c.flops / 1e9:.2f}" if c.flops else "", f"{c.bytes / 1e6:.1f}" if c.bytes else "")
+    times = (f"{1000 * c.forward:.1f}", f"{1000 * c.backward:.1f}" if c.backward else "", f"{c.seconds / seconds:.0%}")
+    speed = (f"{c.rate / 1e9:.1f}", f"{c.rate / peak:.0%}") if c.flops else ("", "")
+    return c.name, c.kind, "x".join(map(str, c.output)), c.algorithm, *sizes, *times, *speed
+
+
+def _loss(recipe: Recipe) -> str:
+    M = recipe.classifiers
+    if M == 1:
+        return "softmax cross-entropy (M = 1)"
+    weights = f"lambda = {', '.join(f'{w:g}' for w in recipe.weights)}"
+    if recipe.loss != "cldl":
+        until = (
+            "" if recipe.lower_epochs is None else f"; the lower {M - 1} for {_number(recipe.lower_epochs, 'epoch')}"
+        )
+        return f"deep supervision, {recipe.loss} on each of {M} classifiers, {weights}{until}"
+    g = 1 / (M - 1) if recipe.exponent is None else recipe.exponent
+    held = "" if recipe.through_companions else ", T held constant in the gradient"
+    return f"CLDL, M = {M}, {weights}, g = {g:g}{held}"
+
+
+def _optimiser(recipe: Recipe) -> str:
+    parts = [recipe.optimiser, f"learning rate {recipe.learning_rate:g}", f"{recipe.schedule} schedule"]
+    if recipe.warmup:
+        parts.append(f"warm-up of {_number(recipe.warmup, 'epoch')}")
+    if recipe.weight_decay:
+        parts.append(f"weight decay {recipe.weight_decay:g}")
+    return ", ".join(parts)
+
+
+def _number(count: float, what: str) -> str:
+    return f"{count:,g} {what}{'' if count == 1 else 's'}"
+
+
+def _count(parameters: Iterable[Parameter]) -> str:
+    return f"{sum(p.value.size for p in parameters):,}"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

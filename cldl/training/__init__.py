@@ -1,0 +1,1 @@
+"""From parts to a trained network: the step, the trainer, evaluation, runs."""

@@ -1,0 +1,66 @@
+"""The CLDL loss of a batch, and its gradient, in one launch: a thread for every sample and classifier; see cldl.loss."""
+
+import math
+
+from numba import cuda, float64
+
+from cldl import loss
+from cldl.loss import companion_weight, margin, slope, softplus, wrong_share
+from engine.device import cuda_version_of
+from engine.kernels.cuda.launch import THREADS, add_up, launch_blocks
+
+
+@cuda_version_of(loss.batch_loss)
+def batch_loss(logits, labels, weights, g, through, loss, companion, dlogits, scale):
+    """M at most THREADS; the classifiers of a sample stand side by side in one block."""
+    samples = THREADS // len(logits)  # of a block
+    launch_blocks(
+        _batch_loss,
+        -(-len(labels) // samples),
+        tuple(logits),
+        labels,
+        weights,
+        g,
+        through,
+        loss,
+        companion,
+        tuple(dlogits),
+        scale,
+    )
+
+
+def stop_unless_finite(loss, weights, numbers):
+    """numbers[0], the learning rate, becomes NaN, and so the step is none, unless the batch's loss (N, M) is finite."""
+    launch_blocks(_stop_unless_finite, 1, loss, weights, numbers)
+
+
+@cuda.jit
+def _batch_loss(z, labels, weights, g, through, loss, companion, dz, scale):
+    margins = cuda.shared.array(THREADS, float64)
+    M, t = len(z), cuda.threadIdx.x
+    samples, own = THREADS // M, t // M
+    m, n = t % M, cuda.blockIdx.x * samples + own
+    busy = own < samples and n < len(labels)
+    if busy:
+        margins[t] = margin(z[m][n], labels[n])
+    cuda.syncthreads()
+    if busy:
+        companion[n, m] = companion_weight(margins[own * M : (own + 1) * M], m, g)
+        loss[n, m] = softplus(-margins[t]) * companion[n, m]
+    cuda.syncthreads()
+    if busy:
+        factor = scale * slope(m, margins[t], companion[n, m], weights, loss[n], g, through)
+        wrong_share(z[m][n], labels[n], factor, dz[m][n])
+
+
+@cuda.jit
+def _stop_unless_finite(loss, weights, numbers):
+    sums = cuda.shared.array(THREADS, float64)
+    t, M = cuda.threadIdx.x, len(weights)
+    total = 0.0
+    for e in range(t, loss.size, THREADS):
+        total += weights[e % M] * loss[e // M, e % M]
+    sums[t] = total
+    add_up(sums, t)
+    if t == 0 and not math.isfinite(sums[0]):
+        numbers[0] = math.nan

@@ -1,0 +1,104 @@
+"""What a network answers on a set of images, and how well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cldl.inference import softmax
+from cldl.loss import CldlResult
+from cldl.objective import Objective
+from data.transforms.preprocessing import Preprocessing
+from engine.context import Context
+from engine.runtime.cpu import Backend
+from engine.typing import Array
+from layers.network import Network
+from layers.relu import ReLU
+
+ALIVE_SAMPLES = 512  # images on which a unit must be 0 everywhere to count as dead
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of M classifiers on N labelled images, and what follows from them.
+
+    logits    -- M arrays (N, K)
+    labels    -- (N,)
+    objective -- what the loss and the answers are made with
+    """
+
+    logits: list[Array]
+    labels: Array
+    objective: Objective
+
+    @cached_property
+    def loss(self) -> CldlResult:
+        """The loss of these images."""
+        return self.objective(self.logits, self.labels)
+
+    @cached_property
+    def predictions(self) -> Array:
+        """The network's answers, (N,)."""
+        return self.objective.predictions(self.logits)
+
+    @cached_property
+    def deciding_exits(self) -> Array:
+        """Which classifier decided each answer, (N,) in 0..M-1."""
+        return self.objective.deciding_exits(self.logits, self.predictions)
+
+    @property
+    def probabilities(self) -> list[Array]:
+        """P^(m), M arrays (N, K)."""
+        return [softmax(z) for z in self.logits]
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """The error in % of each classifier by itself, "1" to "M" from bottom to top, and of the answers, "fused"."""
+        errors = {str(m): _error(z.argmax(axis=1), self.labels) for m, z in enumerate(self.logits, 1)}
+        return {**errors, "fused": _error(self.predictions, self.labels)}
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share in % of the samples that each classifier decides."""
+        M = len(self.logits)
+        return {str(m + 1): float(100 * np.mean(self.deciding_exits == m)) for m in range(M)}
+
+    @property
+    def companions(self) -> dict[str, float]:
+        """The mean of T^(m) over the samples: how much is left for classifier m to do."""
+        return {str(m): float(T.mean()) for m, T in enumerate(self.loss.companions, 1)}
+
+
+def _error(predictions: Array, labels: Array) -> float:
+    return float(100 * np.mean(predictions != labels))
+
+
+def score(network: Network, images: Array, preprocessing: Preprocessing, backend: Backend) -> list[Array]:
+    """The scores of the M classifiers on uint8 images (N, H, W, C): M arrays (N, K) float32."""
+    logits = [np.empty((len(images), network.classes), np.float32) for _ in network.classifiers]
+
+    def work(ctx: Context, start: int, stop: int) -> None:
+        ctx.keeping = False
+        scores, _ = network.forward(preprocessing(ctx.to_device(images[start:stop]), ctx), ctx)
+        for whole, part in zip(logits, scores, strict=True):
+            whole[start:stop] = ctx.to_host(part)
+
+    backend.run(len(images), work)
+    return logits
+
+
+def dead_units(network: Network, images: Array, preprocessing: Preprocessing, backend: Backend) -> dict[str, int]:
+    """For each ReLU, how many of its channels are 0 on all of the first 512 images: they no longer learn."""
+    images = images[:ALIVE_SAMPLES]
+    alive: dict[str, list[Array]] = {}
+
+    def work(ctx: Context, start: int, stop: int) -> None:
+        _, caches = network.forward(preprocessing(ctx.to_device(images[start:stop]), ctx), ctx)
+        for name, layer, cache in network.caches(caches):
+            if isinstance(layer, ReLU):  # its cache is its output
+                alive.setdefault(name, []).append(ctx.to_host((cache.reshape(-1, cache.shape[-1]) > 0).any(axis=0)))
+
+    backend.run(len(images), work)
+    return {name: int(np.sum(~np.any(parts, axis=0))) for name, parts in alive.items()}

@@ -1,0 +1,144 @@
+"""A run is a folder: what was asked for, what came out epoch by epoch, and from where it goes on.
+
+config.json      the recipe's values, the seed, the limits, the threads, the versions: all that is needed to repeat it
+metrics.jsonl    an object a line, an epoch a line
+checkpoint.h5    weights, optimiser and position of the last finished epoch, or of the step at which it was stopped
+report/          figures and a page
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from cldl.recipes import find
+from cldl.recipes.recipe import Recipe, settings
+from engine.errors import UserError
+from engine.io.files import atomic_write, make_folder, write_json
+from engine.io.storage import read_arrays, write_arrays
+
+FORMAT = 1
+ROOT = Path("runs")
+PACKAGES = ("cldl", "numpy", "numba", "llvmlite", "h5py")
+
+
+class Run:
+    """A run's folder, opened."""
+
+    def __init__(self, folder: Path, config: dict) -> None:
+        self.folder, self.config = folder, config
+
+    @classmethod
+    def create(cls, folder: Path, recipe: Recipe, **choices) -> Run:
+        """A new run; raises UserError if the folder holds one already."""
+        if (folder / "config.json").exists():
+            raise UserError(
+                f"{folder} holds a run already: go on with it by --resume, or choose another folder by --run."
+            )
+        config = {
+            "format": FORMAT,
+            "recipe": settings(recipe),
+            "sources": dict(recipe.sources),
+            **choices,
+            "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+            "machine": processor(),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+        write_json(make_folder(folder) / "config.json", config)
+        return cls(folder, config)
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """The run in a folder; raises UserError if there is none, or one of another version."""
+        path = folder / "config.json"
+        try:
+            config = dict(json.loads(path.read_text(encoding="utf-8")))
+            dict(config["recipe"])
+        except FileNotFoundError:
+            raise UserError(f"{folder} holds no run (no config.json): name the folder that --run was given.") from None
+        except (OSError, ValueError, TypeError, KeyError):
+            raise UserError(
+                f"{path} cannot be read as a run's configuration: restore it from a copy or start anew."
+            ) from None
+        if config.get("format") != FORMAT:
+            raise UserError(
+                f"{path} has format {config.get('format')}; this version reads {FORMAT}: use the version that wrote it."
+            )
+        return cls(folder, config)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe with the values of this run; raises UserError if they are not a recipe's."""
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in self.config["recipe"].items()}
+        base = find(str(values.pop("name", "")))
+        values.pop("summary", None)
+        try:
+            recipe = base.changed(**values)
+        except TypeError as error:
+            raise UserError(
+                f"{self.folder / 'config.json'} is not of this version ({error}): use the version that wrote it."
+            ) from None
+        return recipe
+
+    def metrics(self) -> list[dict]:
+        """The lines of metrics.jsonl, of the finished epochs."""
+        path = self.folder / "metrics.jsonl"
+        if not path.exists():
+            return []
+        try:
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except ValueError:
+            raise UserError(f"{path} has a line that is not JSON: delete that line and the ones after it.") from None
+
+    def record(self, lines: list[dict]) -> None:
+        """Write the lines of all finished epochs."""
+        with atomic_write(self.folder / "metrics.jsonl", "w") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+
+    def save(self, arrays: dict, numbers: dict) -> None:
+        """Replace the checkpoint, in one move."""
+        write_arrays(self.folder / "checkpoint.h5", arrays, numbers, kind="checkpoint", version=FORMAT)
+
+    def load(self) -> tuple[dict, dict]:
+        """The checkpoint; raises UserError if there is none, or it is damaged."""
+        remedy = "start the run anew with --run and another folder"
+        return read_arrays(self.folder / "checkpoint.h5", kind="checkpoint", version=FORMAT, remedy=remedy)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        return (self.folder / "checkpoint.h5").exists()
+
+
+def new_folder(recipe: str) -> Path:
+    """runs/RECIPE-DATE-TIME, a name that is not taken."""
+    stem = f"{recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = (stem, *(f"{stem}-{i}" for i in range(2, 1000)))
+    return next(ROOT / name for name in names if not (ROOT / name).exists())
+
+
+def newest_folder(recipe: str) -> Path:
+    """The newest of the runs of a recipe in runs/; raises UserError if there is none."""
+    found = sorted(path.parent for path in ROOT.glob(f"{recipe}-[0-9]*/config.json"))
+    if not found:
+        raise UserError(f"there is no run of {recipe} in {ROOT}/ to go on with: name its folder with --run.")
+    return found[-1]
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,179 @@
+"""What `python -m cldl.gradcheck` and the property tests check: a way to draw each layer, and small networks.
+
+A case takes `choose(low, high)`, which gives an integer of that range: drawn from a key by the command, by Hypothesis in
+the tests, which so shrinks a failure to the smallest layer that shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.codegen.simd import LANES
+from engine.context import Context
+from engine.device import contiguous
+from engine.gradcheck import grid
+from engine.ops.convolution import ALGORITHMS
+from engine.parameters import initialise
+from engine.random import Key
+from engine.typing import Array, Shape
+from layers.conv2d import Conv2d
+from layers.dropout import Dropout
+from layers.flatten import Flatten
+from layers.layer import Layer
+from layers.linear import Linear
+from layers.maxout import Maxout
+from layers.network import Network
+from layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
+from layers.relu import ReLU
+from layers.sequential import Mlpconv, Sequential
+
+Choose = Callable[[int, int], int]
+
+
+def clear_bias(key: Key, shape: Shape) -> Array:
+    """A bias of 0 would hide what a bias does, and one near 0 is a kink wherever a ReLU's input is the bias alone."""
+    return grid(shape, key, 0.5)
+
+
+class Case(NamedTuple):
+    """A layer, the shape of one sample of its input, and the number of samples."""
+
+    layer: Layer
+    shape: Shape
+    samples: int
+
+
+class Scores(Layer):
+    """A network as a layer: the M classifiers' scores side by side, x -> y (N, M K)."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, list]:
+        logits, cache = self.network.forward(x, ctx)
+        return np.concatenate(logits, axis=1), cache
+
+    def backward(self, dy: Array, cache: list, ctx: Context, need_dx: bool = True) -> Array | None:
+        parts = np.split(dy, len(self.network.classifiers), axis=1)
+        return self.network.backward([contiguous(part) for part in parts], cache, ctx, need_dx)
+
+    def parameters(self) -> list:
+        return self.network.parameters()
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (len(self.network.classifiers) * self.network.classes,)
+
+    def kink_distance(self, x: Array, ctx: Context) -> float:
+        nearest = np.inf
+        for block, classifier in zip(self.network.blocks, self.network.classifiers, strict=True):
+            nearest = min(nearest, block.kink_distance(x, ctx))
+            x, _ = block.forward(x, ctx)
+            nearest = min(nearest, classifier.kink_distance(x, ctx))
+        return nearest
+
+    def __repr__(self) -> str:
+        return f"Scores({self.network.blocks}, {self.network.classifiers})"
+
+
+def _image(choose: Choose, least: int = 1, channels: int | None = None) -> Shape:
+    return choose(least, least + 4), choose(least, least + 4), channels or choose(1, 4)
+
+
+def _linear(choose: Choose) -> Case:
+    inputs = choose(1, 5)
+    return Case(Linear(inputs, choose(1, 5), bias=clear_bias), (inputs,), choose(1, 4))
+
+
+def _conv2d(choose: Choose) -> Case:
+    algorithm = ALGORITHMS[choose(0, len(ALGORITHMS) - 1)]
+    most = 1 if algorithm == "fourier" else 3  # only without stride and groups
+    groups, stride, kernel = choose(1, most), choose(1, most), choose(1, 5)
+    padding = choose(0, kernel - 1)
+    inputs, outputs = groups * choose(1, 2), groups * choose(1, 2)
+    layer = Conv2d(
+        inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=clear_bias, algorithm=algorithm
+    )
+    return Case(layer, _image(choose, max(1, kernel - 2 * padding), inputs), choose(1, 3))
+
+
+def _pool(kind: type[MaxPool2d] | type[AvgPool2d]) -> Callable[[Choose], Case]:
+    def case(choose: Choose) -> Case:
+        kernel = choose(1, 4)
+        padding = choose(0, kernel // 2)
+        layer = kind(kernel, choose(1, 4), padding, ceil=bool(choose(0, 1)))
+        return Case(layer, _image(choose, max(1, kernel - 2 * padding)), choose(1, 3))
+
+    return case
+
+
+def _dropout(choose: Choose) -> Case:
+    return Case(Dropout(choose(0, 9) / 10, [None, 1.0][choose(0, 1)]), _image(choose), choose(1, 4))
+
+
+def _maxout(choose: Choose) -> Case:
+    pieces = choose(1, 4)
+    channels = pieces * choose(1, 3)
+    shape = _image(choose, channels=channels) if choose(0, 1) else (channels,)
+    return Case(Maxout(pieces), shape, choose(1, 4))
+
+
+def _mlpconv(choose: Choose) -> Case:
+    """A convolution and up to two 1x1 convolutions, widths that fill a vector or not, some ReLUs left out."""
+    inputs, kernel = choose(1, 2), choose(1, 3)
+    widths = [[2, LANES][choose(0, 1)] for _ in range(choose(1, 3))]
+    layers: list[Layer] = []
+    for below, width in zip([inputs, *widths], widths, strict=False):
+        algorithm = "auto" if layers else ALGORITHMS[choose(0, len(ALGORITHMS) - 1)]
+        layers.append(Conv2d(below, width, 1 if layers else kernel, bias=clear_bias, algorithm=algorithm))
+        layers += [ReLU()] * choose(0, 1)
+    return Case(Mlpconv(*layers), _image(choose, kernel, inputs), choose(1, 3))
+
+
+def _sequential(choose: Choose) -> Case:
+    channels, middle = choose(1, 3), choose(1, 4)
+    pool = MaxPool2d(choose(2, 3), 2, ceil=True) if choose(0, 1) else AvgPool2d(2)
+    tops: list[list[Layer]] = [[], [GlobalAvgPool()], [Flatten(), Linear(4 * 3, 2, bias=clear_bias)]]
+    bottom = [Conv2d(channels, middle, 3, padding=1, bias=clear_bias), ReLU(), pool, Dropout(0.5)]
+    layers: list[Layer] = [*bottom, Conv2d(middle, 3, 1, bias=clear_bias), ReLU(), *tops[choose(0, 2)]]
+    return Case(Sequential(*layers), (4, 4, channels), choose(1, 3))
+
+
+def _network(choose: Choose) -> Case:
+    """A network of 1 to 3 blocks in the manner of Network in Network, with a classifier on each."""
+    M, K, width = choose(1, 3), choose(2, 4), choose(1, 3)
+    blocks: list[Layer] = [Sequential(Conv2d(2, width, 3, padding=1, bias=clear_bias), ReLU(), MaxPool2d(2, ceil=True))]
+    blocks += [Sequential(Dropout(0.5), Conv2d(width, width, 1, bias=clear_bias), ReLU()) for _ in range(1, M)]
+    classifiers = [Sequential(GlobalAvgPool(), Linear(width, K, bias=clear_bias)) for _ in range(M)]
+    shape = (choose(2, 5), choose(2, 5), 2)
+    return Case(Scores(Network(blocks, classifiers, shape)), shape, choose(1, 3))
+
+
+def _drawn(case: Callable[[Choose], Case]) -> Callable[[Choose], Case]:
+    """The case with every parameter drawn from a key of its own: two alike would hide an exchange."""
+
+    def drawn(choose: Choose) -> Case:
+        found = case(choose)
+        initialise(found.layer.parameters(), Key(choose(0, 9999)))
+        return found
+
+    return drawn
+
+
+_LAYERS: dict[str, Callable[[Choose], Case]] = {
+    "Linear": _linear,
+    "Conv2d": _conv2d,
+    "MaxPool2d": _pool(MaxPool2d),
+    "AvgPool2d": _pool(AvgPool2d),
+    "GlobalAvgPool": lambda choose: Case(GlobalAvgPool(), _image(choose), choose(1, 4)),
+    "ReLU": lambda choose: Case(ReLU(), _image(choose), choose(1, 4)),
+    "Dropout": _dropout,
+    "Maxout": _maxout,
+    "Flatten": lambda choose: Case(Flatten(), _image(choose), choose(1, 4)),
+    "Mlpconv": _mlpconv,
+    "Sequential": _sequential,
+    "Network": _network,
+}
+LAYERS = {name: _drawn(case) for name, case in _LAYERS.items()}

@@ -1,0 +1,1 @@
+"""How a data set's files are had: downloads, archives, the cache."""

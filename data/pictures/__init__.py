@@ -1,0 +1,1 @@
+"""Image files of the user's, decoded to arrays."""

@@ -1,0 +1,85 @@
+"""From a picture of a digit to the image that a network trained on MNIST knows how to read.
+
+MNIST's digits are white on black, fitted into 20 x 20 pixels with their proportions kept, and placed in 28 x 28 pixels with
+their centre of mass in the middle.
+
+Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 86 (1998),
+section III.A.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data.pictures.files import open_picture
+from engine.errors import UserError
+from engine.typing import Array
+
+SIZE, FIT = 28, 20  # pixels: of the image, and of the digit in it
+LARGEST = 1024  # pixels; larger pictures are made smaller first
+FAINTEST = 24  # of 255: how far a digit must stand out from its ground
+EDGE = 0.25  # the share of the digit's greatest brightness from which on a pixel is a part of it
+
+
+def read_digit(path: Path) -> Array:
+    """The picture in a PNG or JPEG file as an image (28, 28, 1) uint8.
+
+    Dark digits on a light ground (by the mean of the outermost pixels) are inverted. A picture of 28 x 28 pixels is taken
+    as it is; of any other size, the digit is cut out, fitted and centred.
+
+    Raises:    UserError for a file that cannot be read as a picture, and for a picture without a digit.
+    """
+    grey = _grey(open_picture(path)).astype(np.float64)  # (H, W) in 0 .. 255
+    if _border(grey).mean() > 127.5:
+        grey = 255 - grey
+    if grey.shape != (SIZE, SIZE):
+        digit = np.clip(grey - np.median(_border(grey)), 0, None)
+        if digit.max() < FAINTEST:
+            raise UserError(f"{path} shows no digit: nothing stands out from its edge; give a picture of one digit.")
+        grey = _centred(_fitted(digit / digit.max()))
+    return np.rint(grey).astype(np.uint8)[..., None]
+
+
+def _grey(picture: Image.Image) -> Array:
+    """Its brightness (H, W); where it is transparent, a ground that what is drawn stands out from."""
+    if picture.mode.startswith("I"):  # 16 bits
+        picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
+    transparent = picture.has_transparency_data
+    picture = picture.convert("RGBA" if transparent else "L")
+    picture.thumbnail((LARGEST, LARGEST))
+    if not transparent:
+        return np.asarray(picture)
+    drawn, opaque = np.asarray(picture.convert("L")), np.asarray(picture)[..., 3] / 255  # (H, W)
+    dark = (drawn * opaque).sum() < 127.5 * opaque.sum()
+    return drawn * opaque + (255 if dark else 0) * (1 - opaque)
+
+
+def _border(grey: Array) -> Array:
+    """The outermost pixels."""
+    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+
+
+def _fitted(digit: Array) -> Array:
+    """The digit, of brightness up to 1, cut out and resized so that its longer side has 20 pixels; brightness to 255."""
+    inside = digit >= EDGE
+    (top, bottom), (left, right) = (np.flatnonzero(inside.any(axis=axis))[[0, -1]] for axis in (1, 0))
+    cut = digit[top : bottom + 1, left : right + 1]
+    height, width = (max(1, round(side * FIT / max(cut.shape))) for side in cut.shape)
+    resized = np.asarray(Image.fromarray(cut.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR))
+    return 255.0 * resized / resized.max()
+
+
+def _centred(digit: Array) -> Array:
+    """The digit in 28 x 28 pixels, its centre of mass in the middle as far as it fits."""
+    image = np.zeros((SIZE, SIZE))
+    place = []
+    for axis, side in enumerate(digit.shape):
+        mass = digit.sum(axis=1 - axis)
+        centre = (np.arange(side) * mass).sum() / mass.sum()
+        start = int(np.clip(round(SIZE / 2 - centre), 0, SIZE - side))
+        place.append(slice(start, start + side))
+    image[tuple(place)] = digit
+    return image

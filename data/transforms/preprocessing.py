@@ -1,0 +1,177 @@
+r"""Preprocessing: from the bytes of images to what a network sees.
+
+    "scale"     x = (p / 255 - mean) / deviation, with a mean and a deviation that a recipe names
+    "standard"  the same for each channel, with the mean and the deviation of all training pixels of that channel
+    "gcn"       global contrast normalisation: each image's own mean is taken off, and its norm becomes 55
+    "gcn_zca"   the same, then ZCA whitening
+
+with p the pixels of an image, 0 to 255. What is fitted is fitted on the training images alone, on all of them whatever a
+run's limits are, and always to the same bits on one machine. It is kept in the cache folder under the SHA-256 of what it was
+fitted on; the SHA-256 of the fit itself goes to the run's config.json, for whitening has been seen to differ in its last
+bits from platform to platform.
+
+Whitening is applied chunk by chunk, as the chunk enters the network, rather than once to the whole data set: a matrix
+product of 2 D^2 = 19 million operations an image of CIFAR, beside more than a thousand million of the network's step.
+For that the images stay bytes (184 MB, not 737), a start does not wait for it, `predict` does the same as `train`,
+and threads share the work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from data.dataset import Dataset
+from data.fetch.cache import Arrays, load_or_make
+from data.fetch.download import Say, quiet
+from engine.context import Context
+from engine.device import dispatch
+from engine.errors import UserError
+from engine.io.storage import Attributes, fingerprint
+from engine.kernels.cpu import images as kernels
+from engine.ops import fused_linear as affine
+from engine.typing import Array
+
+NORM = 55.0  # of an image after contrast normalisation
+BIAS = 0.1  # is added to the covariance's eigenvalues
+ROWS = 5000  # images that are fitted at a time
+
+
+class Preprocessing(Protocol):
+    """From uint8 images (n, H, W, C) to float32 (n, H, W, C), in the pass's memory."""
+
+    @property
+    def sha256(self) -> str | None:
+        """Of what was fitted, if anything."""
+
+    def __call__(self, images: Array, ctx: Context) -> Array: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """x = (p / 255 - mean) / deviation; one number for all pixels, or (C,): one for each channel."""
+
+    mean: Array | float = 0.0
+    deviation: Array | float = 1.0
+    sha256: str | None = None
+
+    def __call__(self, images: Array, ctx: Context) -> Array:
+        x, rows = ctx.empty(images.shape, np.float32), (-1, self._factor.size)
+        factor, shift = ctx.to_device_cached(self._factor), ctx.to_device_cached(self._shift)
+        dispatch(kernels.scale, images.reshape(rows), x.reshape(rows), factor, shift)
+        return x
+
+    @cached_property
+    def _factor(self) -> Array:
+        return np.atleast_1d(np.float32(1 / (255 * self.deviation)))
+
+    @cached_property
+    def _shift(self) -> Array:
+        return np.atleast_1d(np.float32(self.mean / self.deviation))
+
+    @classmethod
+    def fit(cls, images: Array) -> Arrays:
+        """The mean and the deviation of each channel, (C,), in units of 255; a channel of one value has deviation 1."""
+        channels = np.moveaxis(images, -1, 0)
+        counts = np.array([np.bincount(channel.ravel(), minlength=256) for channel in channels])  # (C, 256)
+        values, n = np.arange(256) / 255, channels[0].size
+        mean = (counts * values).sum(axis=1) / n
+        variance = (counts * (values - mean[:, None]) ** 2).sum(axis=1) / n
+        return {"mean": mean, "deviation": np.where((counts > 0).sum(axis=1) > 1, np.sqrt(variance), 1.0)}
+
+
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """Global contrast normalisation alone: x = 55 (p - mean p) / ||p - mean p||_2, the g of `Whitening`."""
+
+    sha256: str | None = None
+
+    def __call__(self, images: Array, ctx: Context) -> Array:
+        pixels = images.reshape(len(images), -1)  # (n, D)
+        g = ctx.empty(pixels.shape, np.float32)
+        dispatch(kernels.contrast, pixels, g, NORM)
+        return g.reshape(images.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """Global contrast normalisation, then ZCA whitening; D = H W C.
+
+    Forward:   g = 55 (p - mean p) / ||p - mean p||_2 for each image p (D,); 0 for an image of one value
+               x = (g - mean) P,  P = V diag(lambda + 0.1)^(-1/2) V^T
+    Fit:       mean (D,) and covariance V diag(lambda) V^T (D, D), divided by N, of g over the training images
+    Source:    lisa-lab/pylearn2, datasets/cifar100.py (gcn=55.) and datasets/preprocessing.py (ZCA, filter_bias 0.1);
+               Coates, Lee and Ng, AISTATS 2011.
+    Numerics:  fitted in float64 by one thread, so that their number changes nothing; kept and applied in float32.
+    """
+
+    mean: Array
+    matrix: Array
+    sha256: str | None = None
+
+    def __call__(self, images: Array, ctx: Context) -> Array:
+        pixels = images.reshape(len(images), -1)  # (n, D)
+        x = ctx.empty(pixels.shape, np.float32)
+        with ctx.scratch() as empty:
+            g = empty(pixels.shape, np.float32)
+            dispatch(kernels.contrast, pixels, g, NORM)
+            dispatch(kernels.centre, g, ctx.to_device_cached(self.mean))
+            dispatch(affine.multiply, g, ctx.to_device_cached(self.matrix), x)
+        return x.reshape(images.shape)
+
+    @classmethod
+    def fit(cls, images: Array) -> Arrays:
+        """The mean (D,) and P (D, D), float32."""
+        pixels = images.reshape(len(images), -1)  # (N, D)
+        N, D = pixels.shape
+        g = np.empty((min(N, ROWS), D))
+
+        def parts():
+            for start in range(0, N, ROWS):
+                rows = g[: min(ROWS, N - start)]
+                kernels.contrast(pixels[start : start + ROWS], rows, NORM)
+                yield rows
+
+        with threadpool_limits(1, user_api="blas"):
+            mean = sum(rows.sum(axis=0) for rows in parts()) / N
+            covariance = np.zeros((D, D))
+            for rows in parts():
+                rows -= mean
+                covariance += rows.T @ rows
+            values, V = np.linalg.eigh(covariance / N + BIAS * np.eye(D))
+            P = (V / np.sqrt(values)) @ V.T
+        return {"mean": mean.astype(np.float32), "matrix": P.astype(np.float32)}
+
+
+KINDS: dict[str, type[Scale] | type[Whitening]] = {"standard": Scale, "gcn_zca": Whitening}
+
+
+def fitted(kind: str, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
+    """The preprocessing "standard" or "gcn_zca", fitted on the training images of `dataset`.
+
+    folder -- where it is kept: it is looked up there first; None fits it and keeps nothing
+
+    Raises:    UserError when what is kept is damaged, or the folder cannot be written to.
+    """
+    cls = KINDS[kind]
+    attributes: Attributes = {"fitted_on": dataset.training_sha256}
+
+    def make():
+        say(f"{dataset.name}: fitting {kind} on {len(dataset.train_images):,} images, once")
+        return cls.fit(dataset.train_images), attributes
+
+    def check(arrays, found):
+        if found != attributes or set(arrays) != {f.name for f in fields(cls)} - {"sha256"}:
+            raise UserError(f"was not fitted on these images of {dataset.name}")
+
+    if folder is None:
+        arrays = cls.fit(dataset.train_images)
+    else:
+        path = folder / f"{kind}-{dataset.training_sha256[:16]}.h5"
+        arrays, _ = load_or_make(path, kind, make, check, made="fitted")
+    return cls(**arrays, sha256=fingerprint(arrays, attributes, kind=kind, version=1))

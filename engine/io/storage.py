@@ -1,0 +1,180 @@
+"""Named arrays in one HDF5 file that is written whole, and believed only after it was checked.
+
+Every array is a dataset of plain numbers, stored in one piece; the root attribute `header` is a JSON text with the kind
+of the file, its version, the attributes and a SHA-256 over all of it. `read_arrays` takes nothing else: no links to
+other places, no data kept in other files, no filters, no objects. So a file can claim no more bytes than it has, no
+other file is opened, and nothing is ever unpickled.
+"""
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from engine.errors import UserError
+from engine.io.files import atomic_write
+
+Attributes = dict[str, str | int | float]
+
+MAX_BYTES = 16 << 30  # the arrays of a file
+MAX_HEADER = 16 << 20
+REMEDY = "delete it or put an intact copy in its place"
+
+
+def write_arrays(
+    path: str | Path, arrays: dict[str, np.ndarray], attributes: Attributes, *, kind: str, version: int
+) -> None:
+    """Write arrays and attributes to `path` as one HDF5 file, atomically; a name with "/" lies in a group.
+
+    Raises:    UserError when the file cannot be written; TypeError for an array that is not of booleans, integers or
+               floats of at most 64 bits.
+    """
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if not _plain(array.dtype):
+            raise TypeError(f"array {name!r} has dtype {array.dtype}, expected booleans, integers or floats")
+    header = {"kind": kind, "version": version, "attributes": attributes}
+    header["sha256"] = _digest(header, arrays)
+    text = json.dumps(header).encode()
+
+    # Made in memory: HDF5 cannot close a file cleanly on a full disk. From v110 on its metadata have checksums.
+    image = io.BytesIO()
+    with h5py.File(image, "w", libver=("v110", "v110")) as file:
+        file.attrs.create("header", np.bytes_(text))
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array)
+    with atomic_write(path) as output:
+        output.write(image.getbuffer())
+
+
+def read_arrays(
+    path: str | Path, *, kind: str, version: int, remedy: str = REMEDY
+) -> tuple[dict[str, np.ndarray], Attributes]:
+    """Return the arrays and the attributes of a file of `write_arrays`; `remedy` ends the sentence of every refusal.
+
+    Raises:    UserError when the file is missing, not HDF5, cut short, altered, of another kind or version, or holds
+               anything but plain arrays in one piece (links, external or virtual data, filters, text, objects).
+    """
+    path = Path(path)
+    if not os.path.isfile(path):  # unlike Path.is_file it never raises
+        raise UserError(f"{path} is not there, or is not a file: check the path")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            header = _header(file)
+            _check_header(header, kind, version)
+            arrays = _arrays(file, path.stat().st_size)
+        if _digest(header, arrays) != header["sha256"]:
+            raise _RefusedError("was altered after it was written")
+        return arrays, header["attributes"]
+    except _RefusedError as refused:
+        raise UserError(f"{path} {refused}: {remedy}") from None
+    except MemoryError:
+        raise UserError(f"{path} does not fit into memory: close other programs") from None
+    except Exception as error:  # HDF5 reports damage with nearly any exception
+        raise UserError(f"{path} {_damage(path, error)}: {remedy}") from error
+
+
+class _RefusedError(Exception):
+    """The middle of the sentence: what is wrong with the file."""
+
+
+def _damage(path: Path, error: Exception) -> str:
+    """Say why HDF5 could not read the file."""
+    if isinstance(error, PermissionError):
+        return "may not be read"
+    if not h5py.is_hdf5(path):
+        return "is not an HDF5 file"
+    if "truncated" in str(error):
+        return "is cut short"
+    return "is damaged"
+
+
+def fingerprint(arrays: dict[str, np.ndarray], attributes: Attributes, *, kind: str, version: int) -> str:
+    """Return the SHA-256 that a file of these arrays and attributes carries."""
+    return _digest({"kind": kind, "version": version, "attributes": attributes}, arrays)
+
+
+def _plain(dtype: np.dtype) -> bool:
+    return dtype.kind in "biuf" and dtype.itemsize <= 8 and not dtype.metadata
+
+
+def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+    """Return the SHA-256 over kind, version, attributes, and name, dtype, shape and bytes of every array."""
+    described = [[name, arrays[name].dtype.str, arrays[name].shape] for name in sorted(arrays)]
+    head = [header["kind"], header["version"], header["attributes"], described]
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(arrays[name].reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _header(file: h5py.File) -> dict[str, Any]:
+    """Return the header; only its form is checked."""
+    if "header" not in file.attrs:
+        raise _RefusedError("was not written by this program")
+    attribute = file.attrs.get_id("header")
+    if attribute.dtype.kind != "S" or attribute.shape != () or attribute.dtype.itemsize > MAX_HEADER:
+        raise _RefusedError("has a header that is not a text")
+    text = np.empty((), attribute.dtype)
+    attribute.read(text)
+    header = json.loads(text.tobytes())
+    if set(header) != {"kind", "version", "attributes", "sha256"} or not isinstance(header["attributes"], dict):
+        raise _RefusedError("has a header with other fields")
+    return header
+
+
+def _check_header(header: dict[str, Any], kind: str, version: int) -> None:
+    if header["kind"] != kind:
+        raise _RefusedError(f"is a file of kind {header['kind']!r}, expected {kind!r}")
+    if header["version"] != version:
+        raise _RefusedError(f"has version {header['version']} of the format {kind!r}, expected {version}")
+
+
+def _arrays(file: h5py.File, size: int) -> dict[str, np.ndarray]:
+    """Return the arrays of all groups; every link is looked at before it is followed, every claim before it is read."""
+    found: dict[str, h5py.Dataset] = {}
+    groups: list[tuple[str, Any]] = [("", file["/"])]
+    seen = {file["/"]}
+    while groups:
+        prefix, group = groups.pop()
+        for name in group:
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                raise _RefusedError(f"has an external link {prefix + name!r}")
+            if not isinstance(link, h5py.HardLink):
+                raise _RefusedError(f"has a soft link {prefix + name!r}")
+            item = group[name]
+            if item in seen:
+                raise _RefusedError(f"has a second link {prefix + name!r} to one object")
+            seen.add(item)
+            if isinstance(item, h5py.Group):
+                groups.append((f"{prefix}{name}/", item))
+            elif isinstance(item, h5py.Dataset):
+                _check_dataset(prefix + name, item)
+                found[prefix + name] = item
+            else:
+                raise _RefusedError(f"has an object {prefix + name!r} that is no array")
+    claimed = sum(dataset.nbytes for dataset in found.values())
+    if claimed > min(size, MAX_BYTES):
+        raise _RefusedError(f"claims {claimed} bytes of arrays, more than it can hold")
+    return {name: dataset[...] for name, dataset in found.items()}
+
+
+def _check_dataset(name: str, dataset: h5py.Dataset) -> None:
+    """Refuse everything but plain numbers in one piece inside the file."""
+    creation = dataset.id.get_create_plist()
+    if creation.get_external_count():
+        raise _RefusedError(f"keeps the array {name!r} in another file")
+    if creation.get_layout() == h5py.h5d.VIRTUAL:
+        raise _RefusedError(f"has a virtual array {name!r}")
+    if creation.get_layout() != h5py.h5d.CONTIGUOUS or creation.get_nfilters():
+        raise _RefusedError(f"has an array {name!r} in chunks or with filters")
+    if not _plain(dataset.dtype):
+        raise _RefusedError(f"has an array {name!r} that is not of numbers")
+    if dataset.shape is None or dataset.id.get_storage_size() != dataset.nbytes:
+        raise _RefusedError(f"claims more bytes for the array {name!r} than it has")

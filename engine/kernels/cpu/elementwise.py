@@ -1,0 +1,127 @@
+"""Element by element: ReLU, dropout, and the bias that a matrix product is given."""
+
+import numpy as np
+
+from engine.codegen.jit import jit
+from engine.codegen.simd import LANES, keep_alive, load, pointer, select_gt, store, zeros_like
+from engine.random import philox_in_lanes
+
+SUMMED = 64
+_HALF, _SHIFT = np.uint64(0xFFFF), np.uint64(16)
+
+
+@jit
+def relu(x):
+    """max(x, 0); a NaN stays a NaN, so that it is noticed downstream."""
+    return x if not x <= 0 else type(x)(0)
+
+
+@jit
+def relu_gradient(y, dy):
+    """dy where y > 0, else 0: the derivative at the kink is taken as 0."""
+    return dy if y > 0 else type(dy)(0)
+
+
+@jit
+def relu_forward(x, y):
+    """y = max(x, 0), all (n,)."""
+    for i in range(x.size):
+        y[i] = relu(x[i])
+
+
+@jit
+def relu_backward(y, dy, dx):
+    """dx = dy [y > 0], all (n,)."""
+    for i in range(y.size):
+        dx[i] = relu_gradient(y[i], dy[i])
+
+
+@jit
+def bias_forward(y, b):
+    """y (rows, C) += b (C,)."""
+    for r in range(y.shape[0]):
+        for c in range(y.shape[1]):
+            y[r, c] += b[c]
+
+
+@jit
+def bias_relu_forward(y, b):
+    """y (rows, C) = max(y + b, 0), b (C,): `bias_forward` and `relu_forward` in one pass over memory."""
+    for r in range(y.shape[0]):
+        for c in range(y.shape[1]):
+            y[r, c] = relu(y[r, c] + b[c])
+
+
+@jit
+def bias_backward(dy, db):
+    """db (C,) += the column sums of dy (rows, C), as sums of SUMMED rows each: a shorter chain of roundings."""
+    rows, C = dy.shape
+    whole, sums = C - C % LANES, np.empty(C, db.dtype)
+    dy_at, sums_at = pointer(dy), pointer(sums)
+    for first in range(0, rows, SUMMED):
+        sums.fill(0)
+        for r in range(first, min(first + SUMMED, rows)):
+            for c in range(0, whole, LANES):
+                store(sums_at, c, load(sums_at, c) + load(dy_at, r * C + c))
+            for c in range(whole, C):
+                sums[c] += dy[r, c]
+        db += sums
+
+
+@jit
+def bias_relu_backward(y, dy, dx, db):
+    """dx = dy [y > 0] and db += its column sums, all (rows, C): `relu_backward` and `bias_backward` in one pass.
+
+    Memory is read from one end to the other, the sums stay in the nearest cache.
+    """
+    rows, C = dy.shape
+    whole, sums = C - C % LANES, np.empty(C, db.dtype)
+    y_at, dy_at, dx_at, sums_at = pointer(y), pointer(dy), pointer(dx), pointer(sums)
+    for first in range(0, rows, SUMMED):
+        sums.fill(0)
+        for r in range(first, min(first + SUMMED, rows)):
+            for c in range(0, whole, LANES):
+                at, total = r * C + c, load(sums_at, c)
+                zero = zeros_like(total)
+                d = select_gt(load(y_at, at), zero, load(dy_at, at), zero)
+                store(dx_at, at, d)
+                store(sums_at, c, total + d)
+            for c in range(whole, C):
+                dx[r, c] = relu_gradient(y[r, c], dy[r, c])
+                sums[c] += dx[r, c]
+        db += sums
+
+
+@jit
+def half_word(words, e):
+    """16 of 128 random bits: the low half of word e, or from e = 4 on the high half of word e - 4."""
+    return words[e] & _HALF if e < 4 else words[e - 4] >> _SHIFT
+
+
+@jit
+def dropout_forward(x, y, mask, threshold, scale, first, k0, k1):
+    """y = x * scale where the element's random number reaches `threshold` (of 2^16), else 0; x, y, mask (N, n).
+
+    Element e of the batch's sample s uses 16 bits of philox at counter (e // 8, s), the half word e % 8. So chunks do not
+    matter.
+    """
+    samples, n = x.shape
+    words, kept = np.empty((4, LANES), np.uint64), np.empty(8 * LANES, np.uint8)
+    for s in range(samples):
+        for start in range(0, n, len(kept)):
+            philox_in_lanes(pointer(words), np.uint64(start // 8), np.uint64(first + s), k0, k1)
+            for lane in range(LANES):
+                for e in range(8):
+                    kept[8 * lane + e] = half_word(words[:, lane], e) >= threshold
+            for e in range(start, min(start + len(kept), n)):
+                mask[s, e] = kept[e - start]
+        for e in range(n):
+            y[s, e] = x[s, e] * (scale * mask[s, e])
+    keep_alive(words)
+
+
+@jit
+def dropout_backward(dy, mask, scale, dx):
+    """dx = dy * scale * mask, all (n,)."""
+    for i in range(dy.size):
+        dx[i] = dy[i] * (scale * mask[i])

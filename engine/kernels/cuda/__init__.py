@@ -1,0 +1,9 @@
+"""The CUDA kernels. Importing this package registers each as the CUDA version of its CPU function (see engine.device).
+
+The scalar mathematics is not written twice: the kernels call the scalar functions of `engine.kernels.cpu`. No two threads add to
+one place: every sum has a fixed order, so results repeat bit for bit. Imported only where CUDA is asked for.
+"""
+
+from engine.kernels.cuda import elementwise, fused_linear, images, maxout, patches, pooling, updates
+
+__all__ = ["elementwise", "fused_linear", "images", "maxout", "patches", "pooling", "updates"]

@@ -1,0 +1,73 @@
+"""How a kernel of numba.cuda is sent to the GPU: on CuPy's stream, with CuPy's arrays.
+
+A kernel walks over its elements in strides of the whole grid, so any grid is right, and how many threads there are is decided
+here alone. Under `NUMBA_ENABLE_CUDASIM=1` kernels run in Python on NumPy's arrays, a thread a thread: then there are few.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import config, cuda
+
+warnings.filterwarnings("ignore", message="Grid size")  # Numba's, of small batches
+SIMULATED = bool(config.ENABLE_CUDASIM)
+THREADS = 4 if SIMULATED else 256  # in a block
+BLOCKS = 2 if SIMULATED else 4096  # at most, where threads walk in strides
+
+
+def launch_1d(kernel: Any, n: int, *arguments: Any) -> None:
+    """Run a kernel that walks over n elements."""
+    if n:
+        launch_blocks(kernel, min(-(-n // THREADS), BLOCKS), *arguments)
+
+
+def launch_blocks(kernel: Any, blocks: int, *arguments: Any) -> None:
+    """Run a kernel in so many blocks of THREADS threads."""
+    if blocks:
+        kernel[blocks, THREADS, _stream()](*map(as_kernel_argument, arguments))
+
+
+@cuda.jit(device=True)
+def add_up(sums, t):
+    """sums[0] becomes the sum of a block's THREADS numbers in shared memory, added in pairs; t is the thread."""
+    half = THREADS // 2
+    while half > 0:
+        cuda.syncthreads()
+        if t < half:
+            sums[t] += sums[t + half]
+        half //= 2
+    cuda.syncthreads()
+
+
+@cuda.jit(device=True)
+def unravel(e, H, W, C):
+    """(n, i, j, c) of element e of an array (N, H, W, C)."""
+    pixel = e // C
+    return pixel // (H * W), pixel // W % H, pixel % W, e % C
+
+
+def as_kernel_argument(argument: Any) -> Any:
+    """An argument as numba.cuda takes it: an array of CuPy's in place, without waiting for its stream."""
+    if isinstance(argument, tuple):
+        return tuple(map(as_kernel_argument, argument))
+    if SIMULATED:
+        from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+
+        return FakeCUDAArray(np.asarray(argument)) if isinstance(argument, np.ndarray) else argument
+    return cuda.as_cuda_array(argument, sync=False) if hasattr(argument, "__cuda_array_interface__") else argument
+
+
+def _stream() -> Any:
+    """CuPy's present stream."""
+    import cupy
+
+    return _external(cupy.cuda.get_current_stream().ptr)
+
+
+@cache
+def _external(pointer: int) -> Any:
+    return cuda.external_stream(pointer) if pointer and not SIMULATED else 0

@@ -1,0 +1,117 @@
+"""Pooling windows, a thread a number, both ways gathered; see engine.kernels.cpu.pooling."""
+
+from numba import cuda
+
+from engine.device import cuda_version_of
+from engine.kernels.cpu import pooling as cpu
+from engine.kernels.cpu.pooling import first_window, window_size
+from engine.kernels.cuda.launch import launch_1d, unravel
+
+
+@cuda_version_of(cpu.max_forward)
+def max_forward(x, y, place, kernel, stride, padding):
+    launch_1d(_max_forward, y.size, x, y, place, kernel, stride, padding)
+
+
+@cuda_version_of(cpu.max_backward)
+def max_backward(dy, place, dx, kernel, stride, padding):
+    launch_1d(_max_backward, dx.size, dy, place, dx, kernel, stride, padding)
+
+
+@cuda_version_of(cpu.average_forward)
+def average_forward(x, y, kernel, stride, padding):
+    launch_1d(_average_forward, y.size, x, y, kernel, stride, padding)
+
+
+@cuda_version_of(cpu.average_backward)
+def average_backward(dy, dx, kernel, stride, padding):
+    launch_1d(_average_backward, dx.size, dy, dx, kernel, stride, padding)
+
+
+@cuda_version_of(cpu.mean_forward)
+def mean_forward(x, y):
+    launch_1d(_mean_forward, y.size, x, y)
+
+
+@cuda_version_of(cpu.mean_backward)
+def mean_backward(dy, dx):
+    launch_1d(_mean_backward, dx.size, dy, dx)
+
+
+@cuda.jit
+def _max_forward(x, y, place, kernel, stride, padding):
+    _, H, W, C = x.shape
+    _, Ho, Wo, _ = y.shape
+    for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        n, i, j, c = unravel(e, Ho, Wo, C)
+        top, left = i * stride - padding, j * stride - padding
+        first_h, first_w = max(0, top), max(0, left)
+        largest, where = x[n, first_h, first_w, c], (first_h - top) * kernel + (first_w - left)
+        for h in range(first_h, min(H, top + kernel)):
+            for w in range(first_w, min(W, left + kernel)):
+                if x[n, h, w, c] > largest:
+                    largest, where = x[n, h, w, c], (h - top) * kernel + (w - left)
+        y[n, i, j, c] = largest
+        place[n, i, j, c] = where
+
+
+@cuda.jit
+def _max_backward(dy, place, dx, kernel, stride, padding):
+    _, H, W, C = dx.shape
+    _, Ho, Wo, _ = dy.shape
+    for e in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
+        n, h, w, c = unravel(e, H, W, C)
+        total = dx.dtype.type(0)
+        for i in range(first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)):
+            for j in range(first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)):
+                if place[n, i, j, c] == (h + padding - i * stride) * kernel + (w + padding - j * stride):
+                    total += dy[n, i, j, c]
+        dx[n, h, w, c] = total
+
+
+@cuda.jit
+def _average_forward(x, y, kernel, stride, padding):
+    _, H, W, C = x.shape
+    _, Ho, Wo, _ = y.shape
+    for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        n, i, j, c = unravel(e, Ho, Wo, C)
+        top, left = i * stride - padding, j * stride - padding
+        total = y.dtype.type(0)
+        for h in range(max(0, top), min(H, top + kernel)):
+            for w in range(max(0, left), min(W, left + kernel)):
+                total += x[n, h, w, c]
+        area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
+        y[n, i, j, c] = total / y.dtype.type(area)
+
+
+@cuda.jit
+def _average_backward(dy, dx, kernel, stride, padding):
+    _, H, W, C = dx.shape
+    _, Ho, Wo, _ = dy.shape
+    for e in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
+        n, h, w, c = unravel(e, H, W, C)
+        total = dx.dtype.type(0)
+        for i in range(first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)):
+            for j in range(first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)):
+                area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
+                total += dy[n, i, j, c] / dy.dtype.type(area)
+        dx[n, h, w, c] = total
+
+
+@cuda.jit
+def _mean_forward(x, y):
+    _, P, C = x.shape
+    for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        n, c = e // C, e % C
+        total = y.dtype.type(0)
+        for p in range(P):
+            total += x[n, p, c]
+        y[n, c] = total / y.dtype.type(P)
+
+
+@cuda.jit
+def _mean_backward(dy, dx):
+    _, P, C = dx.shape
+    for e in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
+        c, pixel = e % C, e // C
+        dx[pixel // P, pixel % P, c] = dy[pixel // P, c] / dy.dtype.type(P)

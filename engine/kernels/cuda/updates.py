@@ -1,0 +1,100 @@
+"""One step of an optimiser for all parameters in one launch; see engine.kernels.cpu.updates."""
+
+import math
+
+from numba import cuda, float64
+
+from engine.device import cuda_version_of
+from engine.kernels.cpu import updates as cpu
+from engine.kernels.cpu.updates import adamw_element, column_scale, sgd_element
+from engine.kernels.cuda.launch import THREADS, add_up, launch_1d, launch_blocks
+
+
+@cuda_version_of(cpu.sgd)
+def sgd(w, g, v, starts, rates, decays, numbers, nesterov):
+    launch_1d(_sgd, w.size, w, g, v, starts, rates, decays, numbers, nesterov)
+
+
+@cuda_version_of(cpu.adamw)
+def adamw(w, g, m, s, starts, rates, decays, numbers, beta2, epsilon):
+    launch_1d(_adamw, w.size, w, g, m, s, starts, rates, decays, numbers, beta2, epsilon)
+
+
+@cuda_version_of(cpu.divide_by_norm)
+def divide_by_norm(w, starts, decays, numbers):
+    launch_blocks(_divide_by_norm, 1, w, starts, decays, numbers)
+
+
+@cuda_version_of(cpu.limit_columns)
+def limit_columns(w, limit, numbers):
+    launch_blocks(_limit_columns, w.shape[1], w, limit, numbers)
+
+
+@cuda.jit(device=True)
+def _owner(starts, i):
+    """The parameter that element i of the flat buffer belongs to: the last one that starts at i or before."""
+    low, high = 0, len(starts) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if starts[middle] <= i:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@cuda.jit
+def _sgd(w, g, v, starts, rates, decays, numbers, nesterov):
+    real = w.dtype.type
+    if math.isnan(numbers[0]):
+        return
+    momentum = real(numbers[2])
+    for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
+        p = _owner(starts, i)
+        rate, decay = real(numbers[0] * rates[p]), real(numbers[1] * decays[p])
+        w[i], v[i] = sgd_element(w[i], g[i], v[i], rate, momentum, nesterov, decay)
+
+
+@cuda.jit
+def _adamw(w, g, m, s, starts, rates, decays, numbers, beta2, epsilon):
+    real = w.dtype.type
+    if math.isnan(numbers[0]):
+        return
+    beta1, correction1, correction2 = real(numbers[2]), real(numbers[3]), real(numbers[4])
+    for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
+        p = _owner(starts, i)
+        rate, decay = real(numbers[0] * rates[p]), real(numbers[1] * decays[p])
+        w[i], m[i], s[i] = adamw_element(
+            w[i], g[i], m[i], s[i], rate, beta1, beta2, correction1, correction2, epsilon, decay
+        )
+
+
+@cuda.jit
+def _divide_by_norm(w, starts, decays, numbers):
+    sums = cuda.shared.array(THREADS, float64)
+    t = cuda.threadIdx.x
+    total = 0.0
+    for p in range(len(decays)):
+        if decays[p] > 0:
+            for i in range(starts[p] + t, starts[p + 1], THREADS):
+                total += float(w[i]) * float(w[i])
+    sums[t] = total
+    add_up(sums, t)
+    if t == 0:
+        numbers[1] /= max(math.sqrt(sums[0]), 1e-30)
+
+
+@cuda.jit
+def _limit_columns(w, limit, numbers):
+    """A block a column."""
+    sums = cuda.shared.array(THREADS, float64)
+    t, d = cuda.threadIdx.x, cuda.blockIdx.x
+    total = 0.0
+    for i in range(t, w.shape[0], THREADS):
+        total += float(w[i, d]) * float(w[i, d])
+    sums[t] = total
+    add_up(sums, t)
+    if not math.isnan(numbers[0]):
+        scale = column_scale(sums[0], limit)
+        for i in range(t, w.shape[0], THREADS):
+            w[i, d] *= scale

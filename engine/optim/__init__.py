@@ -1,0 +1,1 @@
+"""Optimisers, and the schedules of what changes in the course of a run."""

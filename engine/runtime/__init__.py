@@ -1,0 +1,1 @@
+"""Where a batch runs: threads on the CPU, or an NVIDIA GPU."""

@@ -1,0 +1,11 @@
+"""Names for types that every package uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray  # of NumPy's; on a GPU the same text works on CuPy's
+CudaArray = Any  # of CuPy's, which is not installed everywhere
+Shape = tuple[int, ...]  # of one sample, without N: an image is (H, W, C), a vector (C,)

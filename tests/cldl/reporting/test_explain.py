@@ -1,0 +1,105 @@
+"""What a training step costs, part by part."""
+
+import numpy as np
+import pytest
+
+from cldl import train
+from cldl.models import nin
+from cldl.recipes import find
+from cldl.reporting.explain import Cost, endless, explain, made_up, matmul_peak, step_flops, watch
+from cldl.reporting.summary import COSTS, costs
+from cldl.training.trainer import Trainer
+
+RECIPE = find("mnist_nin").changed(batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def explained():
+    return explain(RECIPE, steps=2)
+
+
+def test_flops_are_two_a_multiply_add_three_times_but_for_the_gradient_of_the_pixels():
+    first = 28 * 28 * 96 * 25
+    forward = 50_699_712 + (48 * 14 * 14 + 1) * 10 + (48 * 7 * 7 + 1) * 10 - 20
+    assert step_flops(nin("mnist", 3), 1) == 2 * (3 * forward - first)
+    assert step_flops(nin("mnist", 3), 128) == 128 * step_flops(nin("mnist", 3), 1)
+
+
+def test_the_parts_are_all_of_the_step(explained):
+    parts, peak = explained
+    assert sum(part.flops for part in parts) == step_flops(nin("mnist", 3), 4)
+    assert peak > 1e6
+    assert parts[-1].name == "rest"
+    assert all(part.forward > 0 for part in parts)
+    assert all(part.backward > 0 for part in parts[:-1])
+
+
+def test_convolutions_that_run_as_one_are_one_part_and_tell_the_algorithm_of_the_first(explained):
+    parts, _ = explained
+    first, *_ = parts
+    assert (first.name, first.kind, first.output) == ("block1.0", "Conv2d 5x5, 1x1, 1x1", (28, 28, 48))
+    convolutions = [part for part in parts if part.kind.startswith("Conv2d")]
+    assert [part.name for part in convolutions] == ["block1.0", "block2.1", "block3.1", "block3.5"]
+    assert {part.algorithm for part in parts if part not in convolutions} == {""}
+    assert {"patches", "fourier"} <= {part.algorithm for part in convolutions}
+
+
+def test_bytes_are_those_of_every_array_once(explained):
+    parts, _ = explained
+    pixels, outputs, weights = 28 * 28, 28 * 28 * (96 + 64 + 48), 26 * 96 + 97 * 64 + 65 * 48
+    assert parts[0].bytes == 4 * (4 * (2 * pixels + 2 * outputs) + 3 * weights)  # nobody needs the pixels' gradient
+    flatten, linear = parts[2:4]
+    assert linear.bytes == 4 * (4 * (3 * 14 * 14 * 48 + 2 * 10) + 3 * (14 * 14 * 48 + 1) * 10)
+    assert flatten.bytes == 4 * 4 * 5 * 14 * 14 * 48
+
+
+def test_a_watched_network_computes_the_same():
+    data = made_up(nin("mnist", 3), 4)
+    weights = []
+    for watched in (False, True):
+        trainer = Trainer(RECIPE.changed(warmup=0.0), data, threads=1)
+        if watched:
+            watch(trainer.network, 4)
+        stream = endless(trainer)
+        for _ in range(3):
+            next(stream)
+        weights.append([p.value for p in trainer.network.parameters()])
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_made_up_data_are_the_same_every_time_and_differ_from_sample_to_sample():
+    a, b = (made_up(nin("mnist", 3), 3, batches=2) for _ in range(2))
+    assert a.train_images.shape == (6, 28, 28, 1)
+    assert len(a.test_labels) == 3
+    assert np.array_equal(a.train_images, b.train_images)
+    assert not np.array_equal(a.train_images[0], a.train_images[1])
+    assert 100 < a.train_images.mean() < 155
+
+
+def test_the_peak_is_more_than_nothing_and_no_more_than_a_processor_has():
+    assert 1e6 < matmul_peak(1, tries=1) < 1e13
+
+
+def test_the_table_has_shares_of_the_time_and_of_the_peak():
+    rows = costs(
+        [Cost("a", "Linear", (10,), "", 3_000_000_000, 2_000_000, 0.1, 0.2), Cost("b", "rest", forward=0.1)], 2e10
+    )
+    assert all(len(row) == len(COSTS) for row in rows)
+    assert rows[0] == ("a", "Linear", "10", "", "3.00", "2.0", "100.0", "200.0", "75%", "10.0", "50%")
+    assert rows[1] == ("b", "rest", "", "", "", "", "100.0", "", "25%", "", "")
+    assert rows[2][6:] == ("200.0", "200.0", "100%", "7.5", "38%")
+
+
+def test_the_command_prints_the_table_and_makes_no_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert train.main(["mnist_nin", "--batch-size", "2", "--explain"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0].split()[:4] == ["part", "layer", "output", "algorithm"]
+    assert "block2.1" in printed
+    assert "a training step of 2 images on one thread" in printed
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_needs_a_recipe(capsys):
+    assert train.main(["--explain"]) == 2
+    assert "no recipe was named" in capsys.readouterr().err

@@ -1,0 +1,171 @@
+import math
+
+import numpy as np
+import pytest
+
+from cldl.recipes import find
+from cldl.training.trainer import DivergedError, Trainer
+from data.dataset import Dataset
+from engine.errors import UserError
+from tests.cldl.synthetic import digits
+
+SMALL = {"epochs": 2, "batch_size": 16, "warmup": 0.0}
+
+
+def trainer(seed=0, threads=2, **values):
+    return Trainer(find("mnist_nin").changed(**SMALL, **values), digits(), seed=seed, threads=threads)
+
+
+def weights(t):
+    return np.concatenate([p.value.ravel() for p in t.network.parameters()])
+
+
+def run(t, epochs=2):
+    lines = []
+    for _ in range(epochs):
+        for _ in t.steps():
+            pass
+        lines.append(t.end_epoch()[0])
+    return lines
+
+
+def timeless(line):
+    return {k: v for k, v in line.items() if k not in ("seconds", "images_per_second")}
+
+
+def test_two_runs_of_one_seed_have_the_same_bits():
+    a, b = trainer(), trainer()
+    assert list(map(timeless, run(a))) == list(map(timeless, run(b)))
+    assert np.array_equal(weights(a), weights(b))
+
+
+def test_another_seed_gives_another_run():
+    a, b = trainer(seed=0), trainer(seed=1)
+    assert not np.array_equal(weights(a), weights(b))
+
+
+def test_training_lowers_the_loss():
+    t = trainer(dropout=0.0, schedule="constant", learning_rate=0.001)
+    lines = run(t, 20)
+    assert lines[-1]["train_loss"] < 0.5 * lines[0]["train_loss"]
+
+
+@pytest.mark.parametrize("stop", [(0, 1), (0, 3), (1, 0), (1, 2)])
+def test_a_run_restored_at_any_step_ends_with_the_bits_of_the_run_that_never_stopped(stop):
+    whole = trainer()
+    lines = run(whole)
+
+    part = trainer()
+    epoch, step = stop
+    kept = run(part, epoch)
+    steps = part.steps()
+    for _ in range(step):
+        next(steps)
+    arrays, numbers = part.state()
+    arrays = {k: v.copy() for k, v in arrays.items()}
+
+    again = trainer()
+    again.restore(arrays, numbers)
+    kept += run(again, 2 - epoch)
+    assert list(map(timeless, kept)) == list(map(timeless, lines))
+    assert np.array_equal(weights(again), weights(whole))
+
+
+def test_dropout_does_not_depend_on_the_chunks():
+    a, b, without = trainer(threads=1), trainer(threads=2), trainer(dropout=0.0)
+    b.backend.chunk = 3
+    for t in (a, b, without):
+        next(t.steps())
+    first, second, third = (t.backend.gradients.buffer for t in (a, b, without))
+    size = np.abs(first).max()
+    assert np.abs(first - second).max() < 1e-4 * size
+    assert np.abs(first - third).max() > 1e-2 * size
+
+
+def test_every_sample_is_seen_once_an_epoch():
+    t = trainer()
+    for _ in t.steps():
+        pass
+    assert t.metrics.samples == len(t.dataset.train_labels)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_change():
+    t = trainer()
+    t.network.parameters()[0].value[0, 0, 0, 0] = np.nan
+    before = weights(t)
+    with pytest.raises(DivergedError, match="epoch 1, step 1"):
+        next(t.steps())
+    assert np.array_equal(weights(t), before, equal_nan=True)
+    name, _, _, bad = t.statistics()[0]
+    assert name == "block1.0.weight"
+    assert bad > 0
+
+
+def test_a_state_of_another_network_is_refused():
+    arrays, numbers = trainer().state()
+    other = Trainer(find("mnist_nin_softmax").changed(**SMALL), digits())
+    with pytest.raises(UserError, match="another network"):
+        other.restore(arrays, numbers)
+
+
+def test_images_of_another_size_are_refused():
+    d = digits()
+    small = Dataset(
+        "small", d.train_images[:, :20], d.train_labels, d.test_images[:, :20], d.test_labels, d.class_names
+    )
+    with pytest.raises(UserError, match="choose another recipe"):
+        Trainer(find("mnist_nin"), small)
+
+
+def test_the_metrics_line_has_what_others_rely_on():
+    line = run(trainer(), 1)[0]
+    assert line["epoch"] == 1
+    assert set(line["test_error"]) == {"1", "2", "3", "fused"}
+    assert all(0 <= e <= 100 for e in line["test_error"].values())
+    assert math.isclose(sum(line["test_share"].values()), 100)
+    assert line["images_per_second"] > 0
+
+
+def test_dead_units_are_counted():
+    t = trainer()
+    bias = next(p for p in t.network.parameters() if p.name == "block2.1.bias")
+    bias.value[:5] = -1e6
+    line, _ = t.end_epoch()
+    assert line["dead_units"]["block2.2"] >= 5
+
+
+def test_companions_that_are_left_out_no_longer_learn():
+    plain = {"optimiser": "sgd", "learning_rate": 1e-5, "momentum": 0.0, "weight_decay": 0.0}
+    recipe = find("mnist_dsn").changed(**SMALL, **plain, lower_epochs=1.0, lower_rate=1.0)
+    t = Trainer(recipe, digits(), threads=2)
+    moved = []
+    for _ in range(2):
+        before = {p.name: p.value.copy() for p in t.network.parameters()}
+        run(t, 1)
+        moved.append({p.name for p in t.network.parameters() if not np.array_equal(p.value, before[p.name])})
+    companions = {p.name for p in t.network.parameters() if p.name.startswith("classifier")}
+    assert len(companions) == 6
+    assert moved[0] >= companions
+    assert moved[1]
+    assert not moved[1] & companions
+
+
+def test_the_momentum_rises_and_no_column_outgrows_its_bound():
+    recipe = find("mnist_maxout_published").changed(**SMALL, momentum_epochs=1.0, initialisation="he")
+    t = Trainer(recipe, digits(), threads=2)
+    seen = []
+    for _ in t.steps():
+        seen.append(t.optimiser.momentum)
+        bounded = [p for p in t.network.parameters() if p.max_norm < math.inf]
+        norms = [np.linalg.norm(p.value.reshape(-1, p.shape[-1]), axis=0).max() / p.max_norm for p in bounded]
+        assert max(norms) <= 1 + 1e-6
+    assert max(norms) > 0.99
+    assert seen == pytest.approx([0.5, 0.5 + 0.2 / 3, 0.5 + 0.4 / 3])
+
+
+@pytest.mark.parametrize("name", ["mnist_dsn", "mnist_maxout"])
+def test_the_other_methods_learn_too(name):
+    values = {"dropout": 0.0, "input_dropout": 0.0, "schedule": "constant", "learning_rate": 0.001}
+    t = Trainer(find(name).changed(**SMALL | {"epochs": 20}, **values, lower_epochs=None), digits(), threads=2)
+    lines = run(t, 20)
+    assert lines[-1]["train_loss"] < 0.5 * lines[0]["train_loss"]

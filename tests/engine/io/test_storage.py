@@ -1,0 +1,244 @@
+import os
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from engine.errors import UserError
+from engine.io import storage
+from engine.io.storage import read_arrays, write_arrays
+
+ARRAYS = {
+    "conv/weights": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "conv/block/bias": np.array([-0.0, np.nan, np.inf]),
+    "labels": np.array([3, -1], dtype=">i8"),
+    "mask": np.array([True, False]),
+    "step": np.array(7),
+    "empty": np.zeros((0, 3), np.uint8),
+}
+ATTRIBUTES = {"epoch": 3, "rate": 0.1, "recipe": "é", "key": 2**64 - 1, "best": float("inf")}
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "a.h5"
+    write_arrays(path, ARRAYS, ATTRIBUTES, kind="test", version=1)
+    return path
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.h5"
+    write_arrays(path, {"g/a": np.arange(3)}, {"epoch": 3}, kind="test", version=1)
+    return path
+
+
+def read(path):
+    return read_arrays(path, kind="test", version=1)
+
+
+def same(found, expected):
+    return set(found) == set(expected) and all(
+        found[name].dtype == expected[name].dtype
+        and found[name].shape == expected[name].shape
+        and found[name].tobytes() == expected[name].tobytes()
+        for name in expected
+    )
+
+
+def test_arrays_and_attributes_come_back_bit_for_bit(path):
+    arrays, attributes = read(path)
+    assert same(arrays, ARRAYS)
+    assert attributes == ATTRIBUTES
+    assert {name: type(value) for name, value in attributes.items()} == {k: type(v) for k, v in ATTRIBUTES.items()}
+
+
+DTYPES = (
+    hnp.boolean_dtypes() | hnp.integer_dtypes(endianness="?") | hnp.floating_dtypes(endianness="?", sizes=(16, 32, 64))
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    arrays=st.dictionaries(
+        st.text("abc", min_size=1, max_size=3),
+        hnp.arrays(DTYPES, hnp.array_shapes(min_dims=0, min_side=0, max_side=3)),
+        max_size=4,
+    ),
+    attributes=st.dictionaries(st.text(max_size=5), st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)),
+)
+def test_any_shape_and_dtype_of_numbers_comes_back(tmp_path_factory, arrays, attributes):
+    path = tmp_path_factory.mktemp("any") / "a.h5"
+    write_arrays(path, arrays, attributes, kind="test", version=1)
+    found, found_attributes = read(path)
+    assert same(found, arrays)
+    assert found_attributes == attributes
+
+
+def test_other_programs_read_the_file_with_plain_hdf5(path):
+    with h5py.File(path, "r") as file:
+        np.testing.assert_array_equal(file["conv/weights"][:], ARRAYS["conv/weights"])
+
+
+def test_an_array_that_is_not_contiguous_comes_back(tmp_path):
+    array = np.arange(24).reshape(4, 6)[::2, ::-3].T
+    write_arrays(tmp_path / "a.h5", {"a": array}, {}, kind="test", version=1)
+    np.testing.assert_array_equal(read(tmp_path / "a.h5")[0]["a"], array)
+
+
+def test_a_long_text_comes_back(tmp_path):
+    write_arrays(tmp_path / "a.h5", {}, {"config": "x" * 300_000}, kind="test", version=1)
+    assert read(tmp_path / "a.h5")[1] == {"config": "x" * 300_000}
+
+
+@pytest.mark.parametrize("array", [np.array([None]), np.array(["a"]), np.array([1j]), np.zeros(2, "f4,i4")])
+def test_only_numbers_are_written(path, array):
+    with pytest.raises(TypeError, match="expected booleans, integers or floats"):
+        write_arrays(path, {"a": array}, {}, kind="test", version=1)
+    assert same(read(path)[0], ARRAYS)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypatch):
+    def replace(*paths):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(UserError, match="free some space"):
+        write_arrays(path, {}, {}, kind="test", version=1)
+    assert same(read(path)[0], ARRAYS)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_every_cut_is_refused(small):
+    whole = small.read_bytes()
+    for size in range(len(whole)):
+        small.write_bytes(whole[:size])
+        with pytest.raises(UserError, match=r"is not an HDF5 file|is cut short|is damaged"):
+            read(small)
+
+
+def test_a_file_without_its_last_byte_is_said_to_be_cut_short(path):
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"a\.h5 is cut short: delete it or put an intact copy in its place$"):
+        read(path)
+
+
+def test_every_changed_byte_is_refused(small):
+    whole = small.read_bytes()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        small.write_bytes(changed)
+        with pytest.raises(
+            UserError, match=r"is not an HDF5 file|is cut short|is damaged|was altered|is a file of kind"
+        ):
+            read(small)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"none\.h5 is not there"):
+        read(tmp_path / "none.h5")
+    with pytest.raises(UserError, match="is not a file"):
+        read(tmp_path)
+
+
+def test_a_file_that_is_not_hdf5_is_refused(tmp_path):
+    (tmp_path / "a.h5").write_text("hello")
+    with pytest.raises(UserError, match=r"a\.h5 is not an HDF5 file: delete it"):
+        read(tmp_path / "a.h5")
+
+
+def test_another_kind_is_refused(path):
+    with pytest.raises(UserError, match="is a file of kind 'test', expected 'mnist'"):
+        read_arrays(path, kind="mnist", version=1)
+
+
+def test_another_version_is_refused(path):
+    with pytest.raises(UserError, match="has version 1 of the format 'test', expected 2"):
+        read_arrays(path, kind="test", version=2)
+
+
+def test_the_caller_can_name_the_remedy(path):
+    with pytest.raises(UserError, match=r"expected 2: train again$"):
+        read_arrays(path, kind="test", version=2, remedy="train again")
+
+
+def test_claims_above_the_limit_are_refused_before_memory_is_taken(path, monkeypatch):
+    monkeypatch.setattr(storage, "MAX_BYTES", 50)
+    with pytest.raises(UserError, match="claims 98 bytes of arrays, more than it can hold"):
+        read(path)
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((2,), "f8")
+    layout[:] = h5py.VirtualSource("other.h5", "a", (2,))
+    file.create_virtual_dataset("odd", layout)
+
+
+def changed_value(file):
+    file["conv/weights"][0, 0] = 1
+
+
+def renamed(file):
+    file.move("labels", "tables")
+
+
+def reshaped(file):
+    del file["conv/weights"]
+    file["conv/weights"] = ARRAYS["conv/weights"].reshape(4, 3)
+
+
+def changed_attribute(file):
+    header = file.attrs["header"]
+    file.attrs.modify("header", np.bytes_(header.replace(b'"epoch": 3', b'"epoch": 4')))
+
+
+ODD = {
+    "has an external link 'odd'": lambda file: file.update(odd=h5py.ExternalLink("other.h5", "/a")),
+    "has an external link 'conv/odd'": lambda file: file["conv"].update(odd=h5py.ExternalLink("other.h5", "/a")),
+    "has a soft link 'odd'": lambda file: file.update(odd=h5py.SoftLink("/labels")),
+    "has a second link 'zoo' to one object": lambda file: file.update(zoo=file["labels"]),
+    "has a second link 'conv/up' to one object": lambda file: file["conv"].update(up=file["/"]),
+    "keeps the array 'odd' in another file": lambda file: file.create_dataset("odd", (2,), "f8", external="other.raw"),
+    "has a virtual array 'odd'": virtual,
+    "'odd' in chunks or with filters": lambda file: file.create_dataset("odd", data=np.ones(4), chunks=(2,)),
+    "'bomb' in chunks or with filters": lambda file: file.create_dataset("bomb", (1 << 40,), "f8", compression="gzip"),
+    "claims more bytes for the array 'odd' than it has": lambda file: file.create_dataset("odd", (1 << 50,), "f8"),
+    "claims more bytes for the array 'none' than it has": lambda file: file.update(none=h5py.Empty("f8")),
+    "'text' that is not of numbers": lambda file: file.update(text="hello"),
+    "'opaque' that is not of numbers": lambda file: file.update(opaque=np.array([b"ab"], "V2")),
+    "'pair' that is not of numbers": lambda file: file.update(pair=np.zeros(2, "f4,i4")),
+    "'vlen' that is not of numbers": lambda file: file.create_dataset("vlen", (2,), h5py.vlen_dtype("i4")),
+    "'ref' that is not of numbers": lambda file: file.create_dataset("ref", (2,), h5py.ref_dtype),
+    "has an object 'type' that is no array": lambda file: file.update(type=np.dtype("f8")),
+    "was not written by this program": lambda file: file.attrs.clear(),
+    "has a header that is not a text": lambda file: file.attrs.create("header", h5py.Empty("f8")),
+    "has a header with other fields": lambda file: file.attrs.create("header", np.bytes_(b"{}")),
+    "is damaged": lambda file: file.attrs.create("header", np.bytes_(b"{")),
+}
+
+
+@pytest.mark.parametrize("sentence", ODD)
+def test_whatever_is_not_a_plain_array_is_refused_with_its_own_sentence(path, sentence):
+    with h5py.File(path, "r+") as file:
+        ODD[sentence](file)
+    with pytest.raises(UserError) as refused:
+        read(path)
+    text = str(refused.value)
+    assert text.startswith(str(path))
+    assert sentence in text
+    assert text.endswith("delete it or put an intact copy in its place")
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [changed_value, renamed, reshaped, changed_attribute, lambda f: f.update(more=1.0), lambda f: f.pop("mask")],
+)
+def test_an_altered_file_is_refused(path, alter):
+    with h5py.File(path, "r+") as file:
+        alter(file)
+    with pytest.raises(UserError, match="was altered after it was written"):
+        read(path)

@@ -1,0 +1,176 @@
+"""Threads and chunks: the same gradients whatever the cut, and the same bits every time."""
+
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+
+from cldl.loss import cldl_loss
+from engine.gradcheck import grid
+from engine.initialisers import normal
+from engine.parameters import cast, initialise
+from engine.random import Key
+from engine.runtime.cpu import CpuBackend, available_threads
+from layers.conv2d import Conv2d
+from layers.dropout import Dropout
+from layers.linear import Linear
+from layers.network import Network
+from layers.pooling import GlobalAvgPool, MaxPool2d
+from layers.relu import ReLU
+from layers.sequential import Sequential
+
+N = 7
+X = grid((N, 6, 6, 2), Key(1))
+LABELS = np.arange(N) % 3
+
+
+def network(dtype=np.float64):
+    bias = normal(0.5)
+    first = Conv2d(2, 3, 3, padding=1, bias=bias, algorithm="fourier")
+    blocks = [Sequential(first, ReLU(), MaxPool2d(2), Dropout(0.5)), Sequential(Conv2d(3, 3, 1, bias=bias), ReLU())]
+    made = Network(blocks, [Sequential(GlobalAvgPool(), Linear(3, 3)), GlobalAvgPool()], (6, 6, 2))
+    initialise(made.parameters(), Key(3))
+    cast(made.parameters(), dtype)
+    return made
+
+
+def gradients(net, backend, x, key=None):
+    def work(ctx, start, stop):
+        logits, cache = net.forward(x[start:stop], ctx)
+        result = cldl_loss(logits, LABELS[start:stop], samples=N)
+        net.backward(result.gradients, cache, ctx, need_dx=False)
+
+    backend.run(N, work, training=True, key=key or Key(9))
+    return backend.gradients.buffer.copy()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 16])
+def test_any_number_of_threads_and_chunks_gives_the_same_gradients(threads, chunk):
+    net = network()
+    whole = gradients(net, CpuBackend(net.parameters(), threads=1, chunk=N), X)
+    cut = gradients(net, CpuBackend(net.parameters(), threads=threads, chunk=chunk), X)
+    assert np.abs(whole).max() > 1e-3
+    np.testing.assert_allclose(cut, whole, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_run_gives_the_same_bits_in_old_memory_and_in_new(threads):
+    net = network(np.float32)
+    x = X.astype(np.float32)
+    backend = CpuBackend(net.parameters(), threads=threads, chunk=2)
+    first = gradients(net, backend, x)
+    held = backend.nbytes
+    assert np.array_equal(gradients(net, backend, x), first)
+    assert backend.nbytes == held > 0
+    assert np.array_equal(gradients(net, CpuBackend(net.parameters(), threads=threads, chunk=2), x), first)
+
+
+def test_another_key_drops_other_units():
+    net = network()
+    backend = CpuBackend(net.parameters(), threads=2, chunk=2)
+    assert not np.array_equal(gradients(net, backend, X), gradients(net, backend, X, Key(10)))
+
+
+def test_every_sample_is_worked_on_once_and_evaluation_leaves_the_gradients():
+    net = network()
+    backend = CpuBackend(net.parameters(), threads=3, chunk=2)
+    before = gradients(net, backend, X)
+    seen = np.zeros(N, int)
+
+    def work(ctx, start, stop):
+        assert not ctx.training
+        assert ctx.first == start
+        seen[start:stop] += 1
+
+    backend.run(N, work)
+    assert (seen == 1).all()
+    assert np.abs(before).max() > 0
+
+
+def test_changed_weights_are_noticed_by_the_images_made_of_them():
+    net = network()
+    backend = CpuBackend(net.parameters(), threads=2, chunk=2)
+    gradients(net, backend, X)
+    net.parameters()[0].value *= 1.5
+    fresh = gradients(net, CpuBackend(net.parameters(), threads=2, chunk=2), X)
+    assert np.array_equal(gradients(net, backend, X), fresh)
+
+
+def test_an_exception_in_a_thread_is_raised_again_and_leaves_no_gradient_behind():
+    net = network()
+    backend = CpuBackend(net.parameters(), threads=2, chunk=2)
+    right = gradients(net, backend, X)
+
+    def fails(ctx, start, stop):
+        logits, cache = net.forward(X[start:stop], ctx)
+        net.backward(logits, cache, ctx)
+        raise ZeroDivisionError("chunk")
+
+    with pytest.raises(ZeroDivisionError, match="chunk"):
+        backend.run(N, fails, training=True)
+    assert np.array_equal(gradients(net, backend, X), right)
+
+
+def test_a_thread_that_is_done_helps_another_with_its_jobs():
+    helped, missed = threading.Event(), []
+
+    def waits():
+        missed.append(not helped.wait(60))  # so that another thread has to do the other job
+
+    def work(ctx, start, stop):
+        if start == 0:
+            ctx.parallel_for([waits, helped.set])
+
+    CpuBackend([], threads=2, chunk=1).run(2, work, training=True)
+    assert missed == [False]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_all_jobs_are_done_once_when_together_returns(threads):
+    done = []
+
+    def work(ctx, start, stop):
+        ctx.parallel_for([partial(done.append, (start, job)) for job in range(5)])
+        assert sorted(job for chunk, job in done if chunk == start) == list(range(5))
+
+    CpuBackend([], threads=threads, chunk=1).run(4, work, training=True)
+    assert len(done) == 20
+
+
+def test_an_exception_in_a_job_is_raised_again():
+    def work(ctx, start, stop):
+        ctx.parallel_for([partial(int, "7"), partial(int, "seven")])
+
+    with pytest.raises(ValueError, match="seven"):
+        CpuBackend([], threads=2, chunk=1).run(2, work, training=True)
+
+
+def test_an_evaluation_goes_on_while_one_thread_is_held_up():
+    others_done, missed, seen = threading.Event(), [], []
+
+    def work(ctx, start, stop):
+        if start == 0:
+            missed.append(not others_done.wait(60))
+        else:
+            seen.append(start)
+            if len(seen) == 5:
+                others_done.set()
+
+    CpuBackend([], threads=2, chunk=1).run(6, work)
+    assert missed == [False]
+    assert sorted(seen) == [1, 2, 3, 4, 5]
+
+
+def test_as_many_threads_as_processors_by_default():
+    assert CpuBackend(network().parameters()).threads == available_threads() >= 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "threads", "chunks"), [(7, 2, [(0, 4), (4, 7)]), (7, 1, [(0, 5), (5, 7)]), (1, 3, [(0, 1)])]
+)
+def test_a_batch_smaller_than_a_chunk_is_shared_by_all_threads(samples, threads, chunks):
+    done = []
+    CpuBackend([], threads=threads, chunk=5).run(samples, lambda ctx, start, stop: done.append((start, stop)))
+    assert sorted(done) == chunks

@@ -1,0 +1,318 @@
+"""Every real layer gives the numbers of its blackboard version, whatever its windows and groups, and refuses nonsense."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.context import Context
+from engine.errors import UserError
+from engine.gradcheck import grid
+from engine.initialisers import normal
+from engine.ops.convolution import Fourier, Patches
+from engine.parameters import cast, initialise
+from engine.random import Key
+from layers import (
+    AvgPool2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Linear,
+    Maxout,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+)
+from layers.window import check_window, windows
+from tests import reference
+from tests.strategies import seeds
+
+
+def both_ways(layer, x, dy=None, training=False):
+    """y, dx and the parameters' gradients of one pass."""
+    cast(layer.parameters(), np.float64)
+    ctx = Context(training=training, key=Key(3))
+    y, cache = layer.forward(x, ctx)
+    y = np.array(y)
+    dy = grid(y.shape, Key(8)) if dy is None else dy
+    dx = layer.backward(dy, cache, ctx)
+    return [y, np.array(dx), *(ctx.gradients()[p] for p in layer.parameters())]
+
+
+def assert_same(real, plain, x):
+    for p, q in zip(real.parameters(), plain.parameters(), strict=True):
+        q.value[...] = p.value
+    for a, b in zip(both_ways(real, x), both_ways(plain, x), strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+
+
+@given(
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 4),
+    groups=st.integers(1, 3),
+    size=st.tuples(st.integers(1, 8), st.integers(1, 8)),
+    algorithm=st.sampled_from(["auto", "patches", "fourier"]),
+    seed=seeds,
+)
+def test_convolution(kernel, stride, padding, groups, size, algorithm, seed):
+    padding = min(padding, kernel - 1)
+    H, W = (max(n, kernel - 2 * padding) for n in size)
+    options = {"stride": stride, "padding": padding, "groups": groups}
+    real = Conv2d(2 * groups, groups, kernel, **options, bias=normal(1.0), algorithm=algorithm)
+    initialise(real.parameters(), Key(seed))
+    assert_same(real, reference.Conv2d(2 * groups, groups, kernel, **options), grid((2, H, W, 2 * groups), Key(seed)))
+
+
+@pytest.mark.parametrize(("real", "plain"), [(MaxPool2d, reference.MaxPool2d), (AvgPool2d, reference.AvgPool2d)])
+@given(
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 5),
+    padding=st.integers(0, 2),
+    ceil=st.booleans(),
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    seed=seeds,
+)
+def test_pooling(real, plain, kernel, stride, padding, ceil, size, seed):
+    padding = min(padding, kernel // 2)
+    H, W = (max(n, kernel - 2 * padding) for n in size)
+    x = grid((2, H, W, 2), Key(seed))
+    assert_same(real(kernel, stride, padding, ceil=ceil), plain(kernel, stride, padding, ceil), x)
+
+
+@pytest.mark.parametrize(
+    ("real", "plain", "shape"),
+    [
+        (Linear(3, 4), reference.Linear(3, 4), (3,)),
+        (ReLU(), reference.ReLU(), (3, 2, 2)),
+        (GlobalAvgPool(), reference.GlobalAvgPool(), (3, 2, 2)),
+        (Flatten(), reference.Flatten(), (3, 2, 2)),
+        (Dropout(0.4), reference.Dropout(), (3, 2, 2)),
+        (Maxout(1), reference.Maxout(1), (3,)),
+        (Maxout(3), reference.Maxout(3), (3, 2, 6)),
+        (Maxout(2), reference.Maxout(2), (2, 3, 2, 4)),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_the_other_layers(real, plain, shape):
+    assert_same(real, plain, grid((5, *shape), Key(1)))
+
+
+def test_the_algorithm_named_is_the_one_that_computes():
+    """Patches and FFT round differently, which tells them apart; left to itself the layer takes one of them."""
+    x = Key(1).normal((1, 9, 9, 3)).astype(np.float32)
+    y = {}
+    for algorithm in ("auto", "patches", "fourier"):
+        conv = Conv2d(3, 4, 5, algorithm=algorithm)
+        initialise(conv.parameters(), Key(2))
+        y[algorithm] = conv.forward(x, Context())[0]
+    np.testing.assert_allclose(y["fourier"], y["patches"], atol=1e-5)
+    assert not np.array_equal(y["fourier"], y["patches"])
+    assert any(np.array_equal(y["auto"], y[algorithm]) for algorithm in ("patches", "fourier"))
+
+
+def test_a_pass_without_transforms_takes_patches_whatever_is_named():
+    """With transforms "auto" would take the FFT here."""
+    ctx, x = Context(), Key(1).normal((1, 12, 12, 64)).astype(np.float32)
+    ctx.transforms = False
+    y = []
+    for algorithm in ("patches", "auto", "fourier"):
+        conv = Conv2d(64, 64, 5, padding=2, algorithm=algorithm)
+        initialise(conv.parameters(), Key(2))
+        y.append(conv.forward(x, ctx)[0])
+        assert isinstance(conv.way(x.shape[1:], False), Patches)
+        assert isinstance(conv.way(x.shape[1:], True), Patches if algorithm == "patches" else Fourier)
+    assert np.array_equal(y[0], y[1])
+    assert np.array_equal(y[0], y[2])
+
+
+def test_a_convolution_worked_by_hand():
+    """A 2 x 2 window over a 3 x 3 image: the corner sees 1, 2, 4, 5."""
+    conv = Conv2d(1, 1, 2)
+    conv.weight.value = np.array([1.0, 10.0, 100.0, 1000.0]).reshape(2, 2, 1, 1)
+    conv.bias.value = np.array([0.5])
+    x = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)
+    y, dx, dW, db = both_ways(conv, x, np.array([1.0, 0, 0, 0]).reshape(1, 2, 2, 1))
+    assert y.ravel().tolist() == [5421.5, 6532.5, 8754.5, 9865.5]
+    assert dx.ravel().tolist() == [1, 10, 0, 100, 1000, 0, 0, 0, 0]
+    assert dW.ravel().tolist() == [1, 2, 4, 5]
+    assert db.tolist() == [1]
+
+
+@given(extent=st.integers(1, 20), kernel=st.integers(1, 6), stride=st.integers(1, 7), ceil=st.booleans())
+def test_windows_are_counted_as_they_lie(extent, kernel, stride, ceil):
+    for padding in range(kernel // 2 + 1):
+        if extent + 2 * padding >= kernel:
+            counted = reference.windows(extent, kernel, stride, padding, ceil)
+            assert windows(extent, kernel, stride, padding, ceil) == len(counted)
+
+
+@given(rate=st.floats(0.0, 0.9), seed=seeds)
+def test_dropout_drops_at_its_rate_and_keeps_the_mean(rate, seed):
+    ctx = Context(training=True, key=Key(seed))
+    x = np.ones((10, 1000))
+    y, _ = Dropout(rate).forward(x, ctx)
+    kept = y != 0
+    assert abs(kept.mean() - (1 - rate)) < 6 * np.sqrt(rate * (1 - rate) / 1e4) + 2**-16
+    np.testing.assert_allclose(y[kept], 1 / (1 - rate))
+    other, _ = Dropout(rate).forward(x, ctx)
+    assert rate < 0.01 or not np.array_equal(other, y)
+
+
+def test_dropout_with_a_scale_of_its_own_keeps_to_it_both_ways():
+    ctx = Context(training=True, key=Key(1))
+    layer, x = Dropout(0.2, scale=1.0), grid((10, 100), Key(2))
+    y, cache = layer.forward(x, ctx)
+    assert set(np.unique(y / x)) == {0.0, 1.0}
+    assert np.array_equal(layer.backward(x, cache, ctx), y)
+
+
+def test_maxout_keeps_a_byte_for_each_group_even_where_it_has_256_pieces():
+    x, ctx = np.arange(256.0)[None], Context()
+    y, cache = Maxout(256).forward(x, ctx)
+    assert cache[1].dtype == np.uint8
+    assert np.flatnonzero(Maxout(256).backward(np.ones_like(y), cache, ctx)).tolist() == [255]
+
+
+def test_nothing_is_hidden_by_relu_and_pooling():
+    """A NaN stays one, so that a run that has gone wrong is noticed."""
+    x = np.array([np.nan, 1.0, -1.0, 2.0]).reshape(1, 2, 2, 1)
+    assert np.isnan(ReLU().forward(x, Context())[0]).sum() == 1
+    assert np.isnan(AvgPool2d(2).forward(x, Context())[0]).all()
+    for place in range(3):
+        pieces = np.array([[1.0, 2.0, 3.0]])
+        pieces[0, place] = np.nan
+        y, cache = Maxout(3).forward(pieces, Context())
+        assert np.isnan(y).all()
+        assert cache[1].item() == place
+
+
+def test_multiply_adds_are_those_of_the_products():
+    conv = Conv2d(4, 6, 3, padding=1, groups=2)
+    assert conv.multiply_adds((5, 7, 4)) == 5 * 7 * 3 * 3 * 2 * 6
+    assert Linear(3, 4).multiply_adds((3,)) == 12
+    assert Sequential(conv, ReLU(), Flatten(), Linear(210, 2)).multiply_adds((5, 7, 4)) == 5 * 7 * 108 + 420
+    assert MaxPool2d(2).multiply_adds((4, 4, 1)) == 0
+
+
+def test_layers_say_what_they_are():
+    assert repr(Conv2d(4, 6, 3, stride=2, groups=2)) == "Conv2d(4 to 6, 3x3, stride 2, padding 0, groups 2)"
+    assert repr(Conv2d(1, 2, 5, padding=2)) == "Conv2d(1 to 2, 5x5, stride 1, padding 2)"
+    assert repr(MaxPool2d(3, 2, ceil=True)) == "MaxPool2d(3, stride 2, padding 0, ceil)"
+    assert repr(AvgPool2d(2, padding=1)) == "AvgPool2d(2, stride 2, padding 1)"
+    assert repr(Dropout()) == "Dropout(0.5)"
+    assert repr(Dropout(0.2, scale=1)) == "Dropout(0.2, scale 1)"
+    assert repr(Maxout(2)) == "Maxout(2)"
+    assert repr(Linear(3, 4)) == "Linear(3, 4)"
+    assert repr(Sequential(ReLU(), Flatten())) == "Sequential(ReLU(), Flatten())"
+
+
+def test_pooling_counts_whole_windows_unless_told_to_count_begun_ones():
+    assert MaxPool2d(2).output_shape((5, 4, 3)) == (2, 2, 3)
+    assert MaxPool2d(2, ceil=True).output_shape((5, 4, 3)) == (3, 2, 3)
+
+
+def test_the_largest_window_of_max_pooling_has_a_byte_for_each_of_its_pixels():
+    x, ctx = np.arange(256.0).reshape(1, 16, 16, 1), Context()
+    y, cache = MaxPool2d(16).forward(x, ctx)
+    assert cache[1].dtype == np.uint8
+    dx = MaxPool2d(16).backward(np.ones_like(y), cache, ctx)
+    assert np.flatnonzero(dx).tolist() == [255]
+
+
+def test_the_contract_itself_computes_nothing():
+    layer = Layer()
+    assert layer.parameters() == []
+    assert layer.output_shape((2, 3)) == (2, 3)
+    assert layer.kink_distance(np.zeros(3), Context()) == np.inf
+    with pytest.raises(NotImplementedError):
+        layer.forward(np.zeros(3), Context())
+    with pytest.raises(NotImplementedError):
+        layer.backward(np.zeros(3), None, Context())
+
+
+def no_window(kernel, stride, padding, most):
+    return (
+        f"kernel {kernel}, stride {stride}, padding {padding} make no window: "
+        f"kernel and stride must be 1 or more, and the padding from 0 to {most}."
+    )
+
+
+def samples(layer, shape, expected):
+    return f"{layer} was given samples of shape {shape}; {expected}: check the layer before it."
+
+
+CONV, MAX, IMAGES = Conv2d(3, 4, 1), MaxPool2d(2), "it takes images (H, W, C)"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: Conv2d(3, 4, 3, groups=2),
+            "2 groups do not divide 3 input and 4 output channels: choose a common divisor.",
+        ),
+        (
+            lambda: Conv2d(4, 3, 3, groups=2),
+            "2 groups do not divide 4 input and 3 output channels: choose a common divisor.",
+        ),
+        (
+            lambda: Conv2d(4, 4, 3, groups=0),
+            "0 groups do not divide 4 input and 4 output channels: choose a common divisor.",
+        ),
+        (
+            lambda: Conv2d(1, 1, 3, algorithm="winograd"),
+            "the algorithm 'winograd' is unknown: choose one of auto, patches, fourier.",
+        ),
+        (lambda: Conv2d(1, 1, 0), no_window(0, 1, 0, 0)),
+        (lambda: Conv2d(1, 1, 3, stride=0), no_window(3, 0, 0, 2)),
+        (lambda: Conv2d(1, 1, 3, padding=3), no_window(3, 1, 3, 2)),
+        (lambda: Conv2d(1, 1, 3, padding=-1), no_window(3, 1, -1, 2)),
+        (lambda: Conv2d(1, 1, 1, padding=1), no_window(1, 1, 1, 0)),
+        (lambda: MaxPool2d(3, padding=2), no_window(3, 3, 2, 1)),
+        (lambda: check_window(3, 1, 3), no_window(3, 1, 3, 2)),
+        (lambda: AvgPool2d(17), "the pooling kernel is 17; the largest is 16: use GlobalAvgPool for a whole image."),
+        (lambda: Maxout(0), "Maxout was given 0 pieces; choose from 1 to 256."),
+        (lambda: Maxout(257), "Maxout was given 257 pieces; choose from 1 to 256."),
+        (
+            lambda: Maxout(2).output_shape((4, 4, 3)),
+            samples("Maxout(2)", (4, 4, 3), "its pieces must divide the last axis"),
+        ),
+        (lambda: Dropout(1.0), "the dropout rate is 1.0; it must be at least 0 and less than 1."),
+        (lambda: Dropout(-0.1), "the dropout rate is -0.1; it must be at least 0 and less than 1."),
+        (
+            lambda: windows(2, 5, 1, 1),
+            "a window of 5 pixels does not fit an image of 2 with padding 1: use a smaller kernel or more padding.",
+        ),
+        (
+            lambda: Conv2d(3, 4, 3).forward(np.zeros((1, 2, 2, 3)), Context()),
+            "a window of 3 pixels does not fit an image of 2 with padding 0: use a smaller kernel or more padding.",
+        ),
+        (lambda: CONV.output_shape((5, 5, 2)), samples(CONV, (5, 5, 2), "its last axis must be 3")),
+        (lambda: CONV.output_shape((3,)), samples(CONV, (3,), IMAGES)),
+        (lambda: MAX.output_shape((4, 4)), samples(MAX, (4, 4), IMAGES)),
+        (lambda: GlobalAvgPool().output_shape((4,)), samples(GlobalAvgPool(), (4,), IMAGES)),
+        (lambda: Linear(3, 4).output_shape((2, 2, 3)), samples("Linear(3, 4)", (2, 2, 3), "it takes vectors (C,)")),
+        (lambda: Linear(3, 4).output_shape((4,)), samples("Linear(3, 4)", (4,), "its last axis must be 3")),
+        (
+            lambda: Sequential(Flatten(), Linear(3, 4)).output_shape((2, 2, 1)),
+            samples("Linear(3, 4)", (4,), "its last axis must be 3"),
+        ),
+    ],
+)
+def test_nonsense_is_refused_in_one_sentence_that_says_what_to_do(make, message):
+    with pytest.raises(UserError) as refusal:
+        make()
+    assert str(refusal.value) == message
+
+
+def test_dropout_keeps_a_byte_an_element_and_in_evaluation_or_at_rate_zero_does_nothing():
+    x = np.ones((2, 3))
+    assert Dropout(0.5).forward(x, Context(training=True))[1].dtype == np.uint8
+    for layer, ctx in ((Dropout(0.5), Context()), (Dropout(0.0), Context(training=True))):
+        y, cache = layer.forward(x, ctx)
+        assert y is x
+        assert layer.backward(y, cache, ctx) is y

@@ -1,0 +1,47 @@
+"""What a layer owes the rest of the house: parameters that the optimiser knows, and outputs in the pass's memory."""
+
+import numpy as np
+import pytest
+
+from engine.context import Context
+from engine.initialisers import constant
+from layers import AvgPool2d, Conv2d, Dropout, GlobalAvgPool, Linear, Maxout, MaxPool2d, ReLU
+
+
+@pytest.mark.parametrize(
+    "make", [lambda **options: Linear(3, 4, **options), lambda **options: Conv2d(3, 4, 1, **options)]
+)
+def test_a_bias_begins_at_zero_and_does_not_decay_and_both_learn_at_the_rate_given(make):
+    weight, bias = make().parameters()
+    assert (weight.name, weight.lr_mult, weight.decay_mult) == ("weight", 1, 1)
+    assert (bias.name, bias.lr_mult, bias.decay_mult) == ("bias", 1, 0)
+    assert (bias.value == 0).all()
+    assert weight.value.std() > 0
+    assert [p.lr_mult for p in make(lr_mult=0.25).parameters()] == [0.25, 0.25]
+    assert [p.max_norm for p in make().parameters()] == [np.inf, np.inf]
+    assert [p.max_norm for p in make(max_norm=0.9).parameters()] == [0.9, np.inf]
+    assert [p.value.flat[0] for p in make(weight=constant(2), bias=constant(3)).parameters()] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Linear(3, 4), (2, 3)),
+        (ReLU(), (2, 3)),
+        (Maxout(3), (2, 6)),
+        (Dropout(0.5), (2, 3)),
+        (MaxPool2d(2), (2, 4, 4, 3)),
+        (AvgPool2d(2), (2, 4, 4, 3)),
+        (GlobalAvgPool(), (2, 4, 4, 3)),
+        (Conv2d(3, 4, 3), (2, 4, 4, 3)),
+    ],
+    ids=str,
+)
+def test_what_a_layer_gives_lies_in_the_memory_of_the_pass(layer, shape):
+    """So that the next step uses it again: after it is released, the next array of its size is the same memory."""
+    ctx = Context(training=True)
+    y, cache = layer.forward(np.ones(shape, np.float32), ctx)
+    dx = layer.backward(np.ones_like(y), cache, ctx)
+    for array in (y, dx):
+        ctx.release(array)
+        assert np.may_share_memory(array, ctx.empty(array.shape, array.dtype))

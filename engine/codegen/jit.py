@@ -4,7 +4,7 @@ A kernel is a function of arrays and numbers that loops over elements. `NUMBA_DI
 Python: slow, and the way to step through a kernel in a debugger or to measure the coverage of its lines.
 
 Numba compiles a kernel again when its own file has changed, but a kernel holds the code of those that it calls, in other
-files. So compiled kernels are kept in a folder that is named by a sum over all of the engine's files (unless NUMBA_CACHE_DIR
+files. So compiled kernels are kept in a folder that is named by a sum over all files that have them (unless NUMBA_CACHE_DIR
 names another).
 """
 
@@ -21,6 +21,7 @@ from numba import config, njit
 
 from engine.io.files import cache_folder
 
+WITH_KERNELS = ("codegen/*.py", "kernels/cpu/*.py", "ops/*.py", "memory.py", "random.py")
 VERSIONS = 8  # of the kernels are kept, those that were used last
 
 # contract: a * b + c may become one fused multiply-add. nsz, arcp, afn: algebra that keeps NaN and infinity meaningful.
@@ -31,7 +32,7 @@ FAST = {"contract", "nsz", "arcp", "afn"}
 def _kept_in() -> str:
     """The folder for this version's kernels, made if need be; where it cannot be, none: Numba then chooses."""
     total = hashlib.sha256()
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+    for path in sorted(path for pattern in WITH_KERNELS for path in Path(__file__).parents[1].glob(pattern)):
         total.update(path.read_bytes())
     folder = cache_folder() / "kernels" / total.hexdigest()[:16]
     try:

@@ -6,10 +6,10 @@ from rich.console import Console
 
 from cldl.recipes.nin import MNIST_NIN
 from cldl.reporting.display import Display
+from cldl.training import throughput as pace
 from cldl.training.run import Run
 from cldl.training.throughput import Pace, duration
 from cldl.training.trainer import Trainer
-from cldl.training.trainer import throughput as pace
 from layers.relu import ReLU
 from tests.cldl import tiny
 from tests.cldl.synthetic import digits

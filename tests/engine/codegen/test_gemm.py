@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.kernels import cpu as kernels
 from engine.codegen import gemm
 from engine.codegen.jit import jit
 from engine.codegen.simd import LANES, pointer
+from engine.kernels.cpu import fused_linear
 from engine.ops import spectra
 from engine.random import Key
 
@@ -83,7 +83,7 @@ def test_three_real_products_are_the_complex_one(dtype, F, n, C, D):
 def test_a_product_is_compiled_once_for_a_type_as_no_call_of_it_has_a_number_written_out():
     calls = [
         node
-        for module in (kernels.fused_linear, spectra, gemm)
+        for module in (fused_linear, spectra, gemm)
         for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "product"
     ]

@@ -21,8 +21,9 @@ def kept(monkeypatch, cache, source):
 
 
 def test_a_change_in_any_file_is_another_folder(tmp_path, monkeypatch):
-    (tmp_path / "room" / "kernels").mkdir(parents=True)
-    caller, called = tmp_path / "room" / "jit.py", tmp_path / "room" / "kernels" / "called.py"
+    for folder in ("codegen", "kernels/cpu"):
+        (tmp_path / folder).mkdir(parents=True)
+    caller, called = tmp_path / "codegen" / "jit.py", tmp_path / "kernels" / "cpu" / "called.py"
     caller.write_text("calls it")
     called.write_text("one")
     one = kept(monkeypatch, tmp_path, caller)
@@ -36,8 +37,8 @@ def test_a_change_in_any_file_is_another_folder(tmp_path, monkeypatch):
 
 
 def test_the_versions_that_were_used_last_are_kept(tmp_path, monkeypatch):
-    (tmp_path / "room").mkdir()
-    source = tmp_path / "room" / "jit.py"
+    (tmp_path / "codegen").mkdir()
+    source = tmp_path / "codegen" / "jit.py"
     folders = []
     for version in range(VERSIONS + 2):
         source.write_text(str(version))

@@ -98,28 +98,28 @@ def companion_weight(d, m, g):
 
 
 @exact
-def slope(k, d, T, weights, loss, g, through):
-    """-dL/dd_k of one sample: d its margin under classifier k, T the T^(k), loss (M,) the l^(m)."""
+def margin_gradient(k, d, T, weights, loss, g, through):
+    """dd = dL/dd_k of one sample: d its margin under classifier k, T the T^(k), loss (M,) the l^(m)."""
     own = weights[k] * T * math.exp(-softplus(d))  # lambda_k T^(k) q_k
     if not through:
-        return own
+        return -own
     others = 0.0
     for m in range(len(loss)):
         if m != k:
             others += weights[m] * loss[m]
-    return own + g * math.exp(-softplus(-d)) * others  # g p_k sum of lambda_m C^(m) T^(m)
+    return -(own + g * math.exp(-softplus(-d)) * others)  # g p_k sum of lambda_m C^(m) T^(m)
 
 
 @exact
-def wrong_share(z, target, factor, dz):
-    """dz_j = factor r_j, all (K,): dd/dz_j = -r_j; r is the softmax over the wrong classes, and -1 on the target."""
+def margin_backward(z, target, dd, dz):
+    """dz_j = -r_j dd, all (K,), since dd/dz_j = -r_j; r is the softmax over the wrong classes, and -1 on the target."""
     largest = largest_wrong(z, target)
     total = 0.0
     for j in range(len(z)):
         if j != target:
             total += math.exp(float(z[j]) - largest)
     for j in range(len(z)):
-        dz[j] = factor * (math.exp(float(z[j]) - largest) / total) if j != target else -factor
+        dz[j] = -dd * (math.exp(float(z[j]) - largest) / total) if j != target else dd
 
 
 @exact
@@ -132,7 +132,8 @@ def sample_loss(z, target, weights, g, through, loss, companion, dz, scale, d):
         companion[m] = companion_weight(d, m, g)
         loss[m] = softplus(-d[m]) * companion[m]
     for k in range(M):
-        wrong_share(z[k], target, scale * slope(k, d[k], companion[k], weights, loss, g, through), dz[k])
+        dd = margin_gradient(k, d[k], companion[k], weights, loss, g, through)
+        margin_backward(z[k], target, scale * dd, dz[k])
 
 
 @exact

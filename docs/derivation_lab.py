@@ -100,7 +100,7 @@ def bars(Figure, np, t):
             left = left + t.through[:, m]
     axes.set_yticks(rows, [f"classifier {k + 1}" for k in rows])
     axes.invert_yaxis()
-    axes.set_xlabel("$-\partial L / \partial d_k$, term by term")
+    axes.set_xlabel(r"$-\partial L / \partial d_k$, term by term")
     axes.legend()
     figure
     return
@@ -112,7 +112,7 @@ def maps(M, exponent, mo, surfaces, weights):
         surfaces(tuple(weights.value), exponent.value)
         if M.value == 2
         else mo.md(
-            "*Set $M = 2$ to see the loss and $-\partial L / \partial d_1$ over all $p_1$ and $p_2$, with these weights and exponent.*"
+            r"*Set $M = 2$ to see the loss and $-\partial L / \partial d_1$ over all $p_1$ and $p_2$, with these weights.*"
         )
     )
     return

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.duel import Worker
+from benchmarks.interleaved import Worker
 from engine.errors import UserError
 from layers.network import Network
 from layers.relu import ReLU

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks.duel import ROOT
+from benchmarks.interleaved import ROOT
 from cldl.commands import guarded, parser, whole
 from engine.errors import UserError
 
@@ -34,7 +34,7 @@ sys.exit(train.main(sys.argv[1:]))
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit status: 0, or 2 for an error that the user can mend."""
+    """Run the command; the exit status: 0, or 2 for an error that the user can fix."""
     p = parser("benchmarks.start", "Time the way to the first training step.")
     p.add_argument("--starts", type=whole(1), default=5, help="second starts; the first ever is timed once")
     p.add_argument("--cache", help="where MNIST is kept (otherwise where cldl.train keeps it)")

@@ -111,7 +111,7 @@ def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
 
 
 def guarded(main: Main) -> Main:
-    """What the user can mend becomes one line and exit status 2; Ctrl-C becomes 130; a closed pipe is no error."""
+    """What the user can fix becomes one line and exit status 2; Ctrl-C becomes 130; a closed pipe is no error."""
 
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:

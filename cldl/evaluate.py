@@ -21,7 +21,7 @@ from engine.runtime.cpu import make_backend
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C."""
+    """Run the command; the exit status: 0, 2 for an error that the user can fix, 130 after Ctrl-C."""
     p = parser("cldl.evaluate", "Test a run's checkpoint on its data set's test images; rewrites the run's report.")
     p.add_argument("run", type=Path, metavar="DIR", help="the run's folder")
     add_data_arguments(p)

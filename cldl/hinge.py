@@ -56,7 +56,7 @@ def hinge_loss(
                sides: the square has no kink.
     Source:    Lee, Xie, Gallagher, Zhang and Tu, "Deeply-supervised nets", AISTATS 2015, section 2; s9xie/DSN,
                SquaredHingeLoss. Their sum is divided by N alone, not by the number of classes.
-    Numerics:  in float64 whatever the scores' precision; the gradients have the scores'.
+    Numerics:  in float64 whatever the logits' precision; the gradients have the logits'.
     Arguments and result: as `cldl_loss`; the companions are all 1.
     Raises:    UserError as `cldl_loss`.
 

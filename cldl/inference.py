@@ -1,4 +1,4 @@
-r"""From the classifiers' scores to one label.
+r"""From the classifiers' logits to one label.
 
 The loss is small where the classifiers agree on a class, so the label is the class whose loss is smallest:
 
@@ -54,7 +54,7 @@ def class_losses(logits: Sequence[Array], weights=None, exponent: float | None =
 
 
 def predict(logits: Sequence[Array], weights=None, exponent: float | None = None, rule: str = "argmin") -> Array:
-    """The labels (N,) of M classifiers' scores (N, K) together.
+    """The labels (N,) of M classifiers' logits (N, K) together.
 
     rule -- "argmin", the class of the smallest loss; "argmax", the poster's printed rule.
 

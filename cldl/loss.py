@@ -1,6 +1,6 @@
 r"""The CLDL loss and its gradient.
 
-Symbols (those of the poster): M classifiers, K classes, N samples; z^(m) the scores of classifier m, P^(m) their
+Symbols (those of the poster): M classifiers, K classes, N samples; z^(m) the logits of classifier m, P^(m) their
 softmax, p_m = P^(m)(y*) on the target class y*, q_m = 1 - p_m.
 
     C^(m) = -log p_m                       the cross-entropy
@@ -22,7 +22,7 @@ because p = 1 / (1 + e^-d), so that with softplus(x) = log(1 + e^x)
 
 and no difference of nearly equal numbers is ever taken: neither 1 - p near p = 1, nor log p as z - logsumexp(z).
 
-The gradient follows in three steps. (1) d depends on the scores by  dd/dz_j = -r_j,  where r is the softmax over the
+The gradient follows in three steps. (1) d depends on the logits by  dd/dz_j = -r_j,  where r is the softmax over the
 wrong classes and r_y* = -1.  (2) dC/dd = -q and d(log q)/dd = -p.  (3) z^(k) enters L through C^(k) and through every
 T^(m), m != k, in which d(T^(m))/dd_k = -g p_k T^(m). Together
 
@@ -68,7 +68,7 @@ def softplus(x):
 
 @exact
 def largest_wrong(z, target):
-    """The largest of the wrong classes' scores; NaN if one of them is."""
+    """The largest of the wrong classes' logits; NaN if one of them is."""
     largest = -np.inf
     for j in range(len(z)):
         if j != target and not z[j] <= largest:
@@ -78,7 +78,7 @@ def largest_wrong(z, target):
 
 @exact
 def margin(z, target):
-    """d = z_target - log sum over j != target of exp z_j, for one sample's scores z (K,)."""
+    """d = z_target - log sum over j != target of exp z_j, for one sample's logits z (K,)."""
     largest = largest_wrong(z, target)
     total = 0.0
     for j in range(len(z)):
@@ -161,9 +161,9 @@ def cldl_loss(
     *,
     samples: int | None = None,
 ) -> CldlResult:
-    """The CLDL loss of M classifiers, and its gradient with respect to their scores.
+    """The CLDL loss of M classifiers, and its gradient with respect to their logits.
 
-    logits             -- M arrays (N, K) of scores, float32 or float64, from the bottom classifier to the top one
+    logits             -- M arrays (N, K) of logits, float32 or float64, from the bottom classifier to the top one
     labels             -- (N,) integers, the target classes
     weights            -- (M,), lambda; all 1 by default
     exponent           -- g; 1 / (M - 1) by default (the geometric mean), M - 1 for the poster's printed form
@@ -171,8 +171,8 @@ def cldl_loss(
     samples            -- what the mean divides by; N by default, the whole batch's size where this is a chunk of one
 
     The formulas, their derivation and the source are at the top of this module. For M = 1 this is softmax
-    cross-entropy. The arithmetic is done in float64 whatever the scores' precision, the gradients have the scores'.
-    Exact to 1e-12 relative for scores up to 1e4 in size. A NaN gives NaN.
+    cross-entropy. The arithmetic is done in float64 whatever the logits' precision, the gradients have the logits'.
+    Exact to 1e-12 relative for logits up to 1e4 in size. A NaN gives NaN.
 
     Raises UserError if the arrays do not fit each other, or a label, weight or exponent is out of range.
 
@@ -203,19 +203,19 @@ def default_exponent(classifiers: int) -> float:
 
 
 def stack(logits: Sequence[Array], weights: Sequence[float] | Array | None, exponent: float | None):
-    """The scores as one array (N, M, K), lambda as (M,) and g, checked; raises UserError where they do not fit."""
+    """The logits as one array (N, M, K), lambda as (M,) and g, checked; raises UserError where they do not fit."""
     if len(logits) == 0 or any(np.ndim(z) != 2 or np.shape(z) != np.shape(logits[0]) for z in logits):
         shapes = ", ".join(str(np.shape(z)) for z in logits) or "none"
         raise UserError(
-            f"the scores have shapes {shapes}; M arrays of one shape (N, K) are needed: check the classifiers."
+            f"the logits have shapes {shapes}; M arrays of one shape (N, K) are needed: check the classifiers."
         )
     dtype = np.result_type(*logits)
     if dtype not in (np.float32, np.float64):
-        raise UserError(f"the scores are {dtype}; float32 or float64 is needed: convert them.")
+        raise UserError(f"the logits are {dtype}; float32 or float64 is needed: convert them.")
     z = np.stack(list(logits), axis=1)  # (N, M, K)
     N, M, K = z.shape
     if N == 0 or K < 2:
-        raise UserError(f"the scores are of {N} samples and {K} classes; at least 1 sample and 2 classes are needed.")
+        raise UserError(f"the logits are of {N} samples and {K} classes; at least 1 sample and 2 classes are needed.")
     weights = np.ones(M) if weights is None else np.asarray(weights, np.float64)
     if weights.shape != (M,) or not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise UserError(

@@ -125,7 +125,7 @@ def comma_separated(cells: Sequence[Sequence[str]]) -> str:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit status: 0, or 2 for an error that the user can mend."""
+    """Run the command; the exit status: 0, or 2 for an error that the user can fix."""
     p = parser(
         "cldl.report", "Set finished runs beside the poster's table: Markdown, and HTML and CSV where asked for."
     )

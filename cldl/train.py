@@ -84,7 +84,7 @@ def numbers(text: str) -> tuple[float, ...]:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit status: 0, 2 for an error that the user can mend, 130 after Ctrl-C."""
+    """Run the command; the exit status: 0, 2 for an error that the user can fix, 130 after Ctrl-C."""
     p = arguments()
     options = p.parse_args(argv)
     if options.list:

@@ -13,9 +13,9 @@ def imports():
 
     from cldl.loss import cldl_loss, default_exponent
     from cldl.study.figures import surfaces
-    from cldl.study.terms import scores, terms
+    from cldl.study.terms import terms, two_class_logits
 
-    return Figure, cldl_loss, default_exponent, mo, np, scores, surfaces, terms
+    return Figure, cldl_loss, default_exponent, mo, np, surfaces, terms, two_class_logits
 
 
 @app.cell
@@ -56,8 +56,8 @@ def choose_numbers(M, default_exponent, mo):
 
 
 @app.cell
-def compute(cldl_loss, exponent, np, p, scores, terms, through, weights):
-    z = scores(p.value)
+def compute(cldl_loss, exponent, np, p, terms, through, two_class_logits, weights):
+    z = two_class_logits(p.value)
     t = terms(z, weights=weights.value, exponent=exponent.value, through_companions=through.value)
     code = cldl_loss([row[None] for row in z], np.array([0]), weights.value, exponent.value, through.value)
     return code, t

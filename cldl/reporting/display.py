@@ -167,7 +167,9 @@ def _cells(line: dict, epochs: int) -> list[tuple[str, str, int]]:
     errors = line["test_error"]
     names = {name: name if name == "fused" else f"error {name}" for name in errors}
     companions = line["test_companions"]
-    told = companions if any(T != 1 for T in companions.values()) else {}  # nobody has companions, or nobody minds them
+    told = (
+        companions if any(T != 1 for T in companions.values()) else {}
+    )  # 1 everywhere: one classifier, or deep supervision
     return [
         ("epoch", f"{line['epoch']}/{epochs}", max(5, 2 * len(str(epochs)) + 1)),
         ("loss", f"{line['train_loss']:.4f}", 6),

@@ -1,7 +1,7 @@
 """The figures of the study: each function gives a matplotlib figure and changes no global state.
 
-p_1 and p_2 are the probabilities that two classifiers give the target. Maps show -dL/dd, the negative gradient of a classifier's
-margin d: how strongly gradient descent increases that margin.
+p_1 and p_2 are the probabilities that two classifiers give the target. The maps show -dL/dd, of a
+classifier's margin d: how strongly gradient descent increases that margin.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from cldl.study import forms, oracles
-from cldl.study.terms import EXAMPLE, TARGET, scores, terms
+from cldl.study.terms import EXAMPLE, TARGET, terms, two_class_logits
 from engine.typing import Array
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.45"  # Okabe and Ito, 2008
@@ -38,7 +38,7 @@ def surfaces(weights: tuple[float, float] = (1.0, 1.0), exponent: float = 1.0) -
     loss, own, pull = np.empty(shape), np.empty(shape), np.empty(shape)
     for i, p2 in enumerate(GRID):
         for j, p1 in enumerate(GRID):
-            t = terms(scores([p1, p2]), weights=weights, exponent=exponent)
+            t = terms(two_class_logits([p1, p2]), weights=weights, exponent=exponent)
             loss[i, j], own[i, j], pull[i, j] = t.value, t.own[0], -t.dd[0]
     figure = Figure(figsize=(11, 9.4), layout="constrained")
     (a, b), (c, d) = figure.subplots(2, 2)
@@ -102,7 +102,7 @@ def naive_form(points: int = 121) -> Figure:
 
 
 def moved_example(logit: float) -> Array:
-    """The scores of the worked example (M, K), with the top classifier's target at `logit` and its other scores near 0."""
+    """The logits of the worked example (M, K), with the top classifier's target at `logit` and its other logits near 0."""
     z = np.log(EXAMPLE)
     z[-1] = [logit, 0.3, -0.2]
     return z

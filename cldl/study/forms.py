@@ -1,4 +1,4 @@
-r"""Two ways to write the same gradient, in the precision of the scores, and the truth to 60 digits.
+r"""Two ways to write the same gradient, in the precision of the logits, and the truth to 60 digits.
 
     naive     (P - e_y) [ lambda_k T^(k) + g p_k / (1 - p_k) sum over m != k of lambda_m C^(m) T^(m) ]
     stable    r         [ lambda_k T^(k) q_k + g p_k       sum over m != k of lambda_m C^(m) T^(m) ]

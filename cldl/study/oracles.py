@@ -1,7 +1,7 @@
 r"""The gradient of the definition by three methods that know nothing of the derivation.
 
 Each starts from the definition as it is written, L = sum of lambda_m (-log p_m) prod over t != m of (1 - p_t)^g, with
-p_m = exp z_y* / sum of exp z_j, and differentiates it with respect to each of the M K scores z (M, K):
+p_m = exp z_y* / sum of exp z_j, and differentiates it with respect to each of the M K logits z (M, K):
 
     SymPy          symbols, then numbers of 30 digits
     complex step   Im L(z + i h) / h with h = 1e-30: nothing is subtracted, so only rounding is left

@@ -70,7 +70,7 @@ def terms(
     exponent: float | None = None,
     through_companions: bool = True,
 ) -> Terms:
-    """All terms of one sample with the scores z (M, K)."""
+    """All terms of one sample with the logits z (M, K)."""
     M, _ = z.shape
     lam = np.ones(M) if weights is None else np.asarray(weights, np.float64)  # (M,)
     g = default_exponent(M) if exponent is None else exponent
@@ -85,7 +85,7 @@ def terms(
     return Terms(lam, g, d, p, q, C, T, C * T, r, own, through, dd, -r * dd[:, None])
 
 
-def scores(p: Sequence[float] | Array) -> Array:
-    """Scores (M, 2) of two classes, the target first, that give the target the probabilities p (M,)."""
+def two_class_logits(p: Sequence[float] | Array) -> Array:
+    """Logits (M, 2) of two classes, the target first, that give the target the probabilities p (M,)."""
     p = np.asarray(p, np.float64)
     return np.stack([np.log(p), np.log1p(-p)], axis=1)

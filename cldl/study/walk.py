@@ -101,7 +101,7 @@ def checker(console: Console, z: Array) -> None:
 
 
 def check(z: Array) -> GradientReport:
-    """`check_gradients` on `cldl_loss` at the scores z (M, K) of one sample."""
+    """`check_gradients` on `cldl_loss` at the logits z (M, K) of one sample."""
 
     def forward(*logits):
         result = cldl_loss(logits, np.array([TARGET]))

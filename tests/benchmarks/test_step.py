@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import step
 from benchmarks.check import Agreement, check, distance
-from benchmarks.duel import ROOT, Worker, pinned, python_has, ratio
+from benchmarks.interleaved import ROOT, Worker, pinned, python_has, ratio
 from benchmarks.job import describe, write_job
 from benchmarks.networks import RECIPES, recipe
 from benchmarks.row import Engine, Row

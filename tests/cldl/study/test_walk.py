@@ -10,7 +10,7 @@ from rich.console import Console
 from cldl.loss import cldl_loss
 from cldl.study import figures, forms, oracles, walk
 from cldl.study.__main__ import main
-from cldl.study.terms import EXAMPLE, margins, scores, terms
+from cldl.study.terms import EXAMPLE, margins, terms, two_class_logits
 from engine.gradcheck import grid
 from engine.random import Key
 from tests.cldl.laws import by_definition
@@ -156,7 +156,7 @@ def test_the_companion_term_never_opposes_the_own_term(case):
 @given(p=st.lists(probabilities, min_size=2, max_size=4), g=st.sampled_from([0.0, 0.5, 1.0, 2.0]))
 def test_the_ratio_of_the_two_terms(p, g):
     weights = 1 + np.arange(len(p)) / 2
-    t = terms(scores(p), weights=weights, exponent=g)
+    t = terms(two_class_logits(p), weights=weights, exponent=g)
     for k in range(len(p)):
         others = [weights[m] / weights[k] * t.C[m] / t.q[m] ** g for m in range(len(p)) if m != k]
         expected = g * t.p[k] * t.q[k] ** (g - 1) * sum(others)
@@ -165,7 +165,7 @@ def test_the_ratio_of_the_two_terms(p, g):
 
 @given(p=st.lists(probabilities, min_size=2, max_size=4, unique=True), g=st.sampled_from([0.0, 0.5, 1.0, 2.0]))
 def test_own_terms_favour_the_weaker_below_exponent_1_and_the_stronger_above(p, g):
-    own = terms(scores(sorted(p)), exponent=g).own  # the weaker first
+    own = terms(two_class_logits(sorted(p)), exponent=g).own  # the weaker first
     differences = np.diff(own) / own[1:]
     if g == 1:
         np.testing.assert_allclose(differences, 0, atol=1e-12)
@@ -175,12 +175,12 @@ def test_own_terms_favour_the_weaker_below_exponent_1_and_the_stronger_above(p, 
 
 @given(p=st.lists(probabilities, min_size=2, max_size=5, unique=True), g=st.sampled_from([0.25, 0.5, 1.0]))
 def test_the_companion_term_is_larger_the_further_ahead_a_classifier_is(p, g):
-    assert (np.diff(terms(scores(sorted(p)), exponent=g).through.sum(axis=1)) > 0).all()
+    assert (np.diff(terms(two_class_logits(sorted(p)), exponent=g).through.sum(axis=1)) > 0).all()
 
 
 @given(p=st.lists(probabilities, min_size=2, max_size=2, unique=True))
 def test_of_two_classifiers_the_one_ahead_has_the_larger_gradient(p):
-    t = terms(scores(sorted(p)))
+    t = terms(two_class_logits(sorted(p)))
     assert -t.dd[1] > -t.dd[0]
     f = t.p * t.q / t.C
     assert t.dd[0] - t.dd[1] == pytest.approx(t.C[0] * t.C[1] * (f[1] - f[0]), rel=1e-8, abs=1e-14)
@@ -188,7 +188,7 @@ def test_of_two_classifiers_the_one_ahead_has_the_larger_gradient(p):
 
 @given(p=st.lists(probabilities, min_size=2, max_size=2))
 def test_held_constant_two_margins_keep_their_distance(p):
-    dd = terms(scores(p), through_companions=False).dd
+    dd = terms(two_class_logits(p), through_companions=False).dd
     assert dd[0] == pytest.approx(dd[1], rel=1e-12)
 
 

@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help mnist test test-gpu lint coverage mutate bench clean
+.PHONY: help mnist test test-gpu lint coverage mutate bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -37,6 +37,10 @@ mutate: $(VENV)/installed-for-tests  ## put slips into layers and loss, one at a
 bench: $(VENV)/installed  ## time a step, beside PyTorch where there is one (ARGS='--torch-python PATH --layers ...')
 	$(BIN)/python -m benchmarks.step $(ARGS)
 
+docs: $(VENV)/installed-for-docs  ## the guide and the reference of all modules, as web pages in build/docs
+	$(BIN)/python -m sphinx -q -j auto -W --keep-going -d build/doctrees docs build/docs
+	@echo build/docs/index.html
+
 clean:  ## remove the environment and what tests leave
 	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage build *.egg-info
 
@@ -51,4 +55,8 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-for-tests: pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-for-docs: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable '.[docs]'
 	@touch $@ $(VENV)/installed

@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help mnist test test-gpu test-oldest lint coverage mutate bench docs clean
+.PHONY: help mnist test test-gpu test-oldest lint hooks coverage mutate bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -27,6 +27,10 @@ lint: $(VENV)/installed-for-tests  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+hooks: $(VENV)/installed-for-tests  ## check style and types before each commit, by pre-commit
+	$(PIP) --editable '.[hooks]'
+	$(BIN)/pre-commit install
 
 coverage: $(VENV)/installed-for-tests  ## lines of the layers, the loss and the gradient checker that tests run
 	NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q --cov=layers --cov=cldl.loss --cov=engine.gradcheck \

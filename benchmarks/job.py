@@ -55,6 +55,7 @@ def write_job(folder: Path, name: str, recipe: Recipe, threads: int) -> Network:
         "batch": recipe.batch_size,
         "threads": threads,
         "layers": describe(network),
+        "exits": network.exits,
         "scale": 1 / (255 * recipe.deviation),
         "shift": recipe.mean / recipe.deviation,
         "weights": recipe.weights,
@@ -74,8 +75,11 @@ def write_job(folder: Path, name: str, recipe: Recipe, threads: int) -> Network:
 
 
 def describe(network: Network) -> list[dict]:
-    """Every layer with its name (block1.0), kind and numbers, in forward order."""
-    return [{"name": name, "kind": type(layer).__name__, **_numbers(layer)} for name, layer, _ in network.layers()]
+    """Every node with its name, its input's, and its layer's kind and numbers, in forward order."""
+    return [
+        {"name": node.name, "input": node.inputs[0], "kind": type(node.layer).__name__, **_numbers(node.layer)}
+        for node in network.nodes
+    ]
 
 
 def _numbers(layer: Layer) -> dict:

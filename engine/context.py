@@ -68,8 +68,7 @@ class Context:
     training -- dropout is on.
     key      -- where all randomness of the pass comes from.
     first    -- the place of this chunk's first sample in its batch: a random draw belongs to a sample, not to a chunk.
-    keeping  -- what layers leave for their backward is kept; set it to False where nobody will ask, and containers of layers
-                use that memory again at once, while it is still in the cache.
+    needs_backward -- if False (inference), no backward pass will follow: a layer's input is freed once its output exists.
     together -- does a list of jobs that may be done at the same time: one after another, or with the help of other threads.
 
     That of a pass on a GPU is `engine.runtime.cuda_context.CudaContext`.
@@ -90,7 +89,7 @@ class Context:
     ) -> None:
         self.training = training
         self.first = first
-        self.keeping = True
+        self.needs_backward = True
         self.parallel_for = parallel_for
         self._key = key or Key(0)
         self._draws = 0
@@ -102,7 +101,7 @@ class Context:
 
     def restart(self, *, training: bool, key: Key, first: int) -> None:
         """Begin the next chunk's pass in the same memory; the gradients go on accumulating."""
-        self.training, self.first, self.keeping, self._key, self._draws = training, first, True, key, 0
+        self.training, self.first, self.needs_backward, self._key, self._draws = training, first, True, key, 0
         self._memory.reset()
 
     def next_key(self) -> Key:

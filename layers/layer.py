@@ -21,7 +21,13 @@ from engine.typing import Array, Shape
 
 
 class Layer:
-    """The contract. Shapes of one sample, without N: an image is (H, W, C), a vector (C,)."""
+    """The contract. Shapes are of one sample, without N: an image is (H, W, C), a vector (C,).
+
+    A layer with several inputs (`n_inputs`) takes a tuple of arrays for x, and a tuple of shapes; its backward returns a tuple of
+    gradients, one an input.
+    """
+
+    n_inputs = 1
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Any]:
         """The output y (N, ...), and the cache for `backward`."""
@@ -37,6 +43,10 @@ class Layer:
     def parameters(self) -> list[Parameter]:
         """The layer's parameters, always in the same order."""
         return []
+
+    def named_parameters(self) -> list[tuple[str, Parameter]]:
+        """The parameters with their names inside the layer, such as weight and bias."""
+        return [(parameter.name.rpartition(".")[2], parameter) for parameter in self.parameters()]
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of one sample of y for one sample of x; raises UserError where the layer cannot take it."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from cldl.models import INITIALISERS, LOWER, dsn, maxout, nin
+from cldl.models import INITIALISERS, LOWER, MAXOUT_CIFAR, MAXOUT_MNIST, NIN_CIFAR, NIN_MNIST, dsn, maxout, nin
 from cldl.objective import LOSSES, Objective
 from data.dataset import Dataset
 from data.fetch.download import Say, quiet
@@ -80,18 +80,21 @@ class Recipe:
 
     def build(self) -> Network:
         """The network, with its weights as the initialiser draws them for key 0."""
+        mnist = self.dataset == "mnist"
+        image, classes = ((28, 28, 1), 10) if mnist else ((32, 32, 3), 100)
         shared: dict = {"initialisation": self.initialisation, "dropout": self.dropout}
         if self.network == "maxout":
-            own: dict = {"input_dropout": self.input_dropout, "convolution_rate": self.convolution_rate}
-            network = maxout(self.dataset, **shared, **own)
+            own: dict = {"input_dropout": self.input_dropout, "convolution_lr_mult": self.convolution_rate}
+            network = maxout(MAXOUT_MNIST if mnist else MAXOUT_CIFAR, image, classes, **shared, **own)
         else:
-            shared |= {"top_rate": self.top_rate, "lower_rate": self.lower_rate}
+            definition = NIN_MNIST if mnist else NIN_CIFAR
+            shared |= {"top_lr_mult": self.top_rate, "lower_lr_mult": self.lower_rate}
             if self.network == "dsn":
                 decay: dict = {"lower_gamma": self.lower_gamma, "lower_power": self.lower_power}
-                network = dsn(self.dataset, **shared, **decay)
+                network = dsn(definition, image, classes, **shared, **decay)
             else:
-                form: dict = {"relu_on_scores": self.relu_on_scores, "lower": self.lower}
-                network = nin(self.dataset, self.classifiers, **shared, **form)
+                head: dict = {"relu_on_logits": self.relu_on_scores, "lower": self.lower}
+                network = nin(definition, image, classes, self.classifiers, **shared, **head)
         for parameter in network.parameters():
             if parameter.name.endswith("bias"):
                 parameter.lr_mult *= self.bias_rate

@@ -60,7 +60,7 @@ class Display:
     def plan(self, trainer: Trainer, run: Run) -> None:
         """What will be done."""
         self._epochs = trainer.recipe.epochs
-        self._units = {name: layer.output_shape(shape)[-1] for name, layer, shape in trainer.network.layers()}
+        self._units = {name: shape[-1] for name, shape in trainer.network.node_shapes().items()}
         lines = summary(trainer, run)
         if not self._live:
             for label, text in lines.items():

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -28,10 +28,11 @@ from engine.parameters import Parameter
 from engine.random import Key
 from engine.typing import Array, Shape
 from layers.conv2d import Conv2d
+from layers.fuse import Step
 from layers.layer import Layer
 from layers.network import Network
+from layers.node import INPUT
 from layers.relu import ReLU
-from layers.sequential import Sequential, together
 
 STEPS = 5  # that are timed, after one that is not
 SIDE = 1024  # of the square matrices whose product is the peak
@@ -108,41 +109,34 @@ def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
 
 
 def watch(network: Network, samples: int) -> list[Timed]:
-    """Put every part of the network into a `Timed` layer; what runs as one (see layers.sequential) is one part."""
-    rows = iter(network.layers())
-    watched: list[Timed] = []
-    for m in range(len(network.blocks)):
-        for side in (network.blocks, network.classifiers):
-            whole = side[m]
-            parts: list[Timed] = []
-            for run in together(whole.layers if isinstance(whole, Sequential) else [whole]):
-                cost = _cost([next(rows) for _ in run], samples, bottom=not watched and not parts)
-                parts.append(Timed(Sequential(*run), cost))
-            side[m] = Sequential(*parts)
-            watched += parts
+    """Put every step of the network into a `Timed` layer; nodes that run as one (see layers.fuse) are one step."""
+    shapes = {node.name: shape for node, shape, _ in network.rows()}
+    watched = [Timed(step.layer, _cost(step, shapes, samples)) for step in network.steps]
+    network.steps = [replace(step, layer=timed) for step, timed in zip(network.steps, watched, strict=True)]
     return watched
 
 
-def _cost(run: Sequence[tuple[str, Layer, Shape]], samples: int, bottom: bool) -> Cost:
-    """What is known without a clock, of `Network.layers` that run as one; at the bottom nobody needs the input's gradient.
+def _cost(step: Step, shapes: dict[str, Shape], samples: int) -> Cost:
+    """What is known of a step without a clock; of one that reads the image, the gradient of its input is not needed.
 
     Forward: x and every W in, every y out. Backward: dy, x, every other y and W in, dx and every dW out.
     """
-    (name, first, shape), (_, last, inner) = run[0], run[-1]
-    kind, algorithm = type(first).__name__, ""
-    layers = [(layer, shape) for _, layer, shape in run if not isinstance(layer, ReLU)] or [(first, shape)]
-    if isinstance(first, Conv2d):
+    first, last, bottom = step.nodes[0], step.nodes[-1], step.inputs == (INPUT,)
+    shape, kind, algorithm = shapes[first.name], type(first.layer).__name__, ""
+    nodes = [node for node in step.nodes if not isinstance(node.layer, ReLU)] or [first]
+    layers = [(node.layer, shapes[node.name]) for node in nodes]
+    if isinstance(first.layer, Conv2d):
         kernels = (f"{layer.window.kernel}x{layer.window.kernel}" for layer, _ in layers if isinstance(layer, Conv2d))
-        kind, algorithm = f"{kind} {', '.join(kernels)}", type(first.way(shape)).__name__.lower()
+        kind, algorithm = f"{kind} {', '.join(kernels)}", type(first.layer.way(shape)).__name__.lower()
     products = 2 if bottom else 3
     ys = sum(math.prod(layer.output_shape(shape)) for layer, shape in layers)
     W = sum(p.value.size for layer, _ in layers for p in layer.parameters())
     direct = 3 * sum(layer.multiply_adds(shape) for layer, shape in layers)
-    direct -= first.multiply_adds(shape) if bottom else 0
+    direct -= first.layer.multiply_adds(shape) if bottom else 0
     return Cost(
-        name,
+        first.name,
         kind,
-        last.output_shape(inner),
+        last.layer.output_shape(shapes[last.name]),
         algorithm,
         flops=2 * samples * direct,
         bytes=4 * (samples * (products * math.prod(shape) + 2 * ys) + 3 * W),
@@ -151,8 +145,8 @@ def _cost(run: Sequence[tuple[str, Layer, Shape]], samples: int, bottom: bool) -
 
 def step_flops(network: Network, samples: int) -> int:
     """FLOPs of a training step by direct convolution."""
-    _, bottom, shape = network.layers()[0]
-    return 2 * samples * (3 * network.multiply_adds() - bottom.multiply_adds(shape))
+    bottom = sum(node.layer.multiply_adds(shape) for node, shape, _ in network.rows() if node.inputs == (INPUT,))
+    return 2 * samples * (3 * network.multiply_adds() - bottom)
 
 
 def made_up(network: Network, samples: int, batches: int = 1) -> Dataset:

@@ -34,7 +34,7 @@ def summary(trainer: Trainer, run: Run) -> dict[str, str]:
         "data": f"{data.name}, {len(data.train_labels):,} images to train on and {len(data.test_labels):,} to test on, "
         f"{_shape(network.input_shape)}, {len(data.class_names)} classes; preprocessing {recipe.preprocessing}"
         f"{', augmented' if recipe.augment else ''}",
-        "network": f"{_number(len(network.classifiers), 'classifier')}, {_count(network.parameters())} parameters, "
+        "network": f"{_number(len(network.exits), 'classifier')}, {_count(network.parameters())} parameters, "
         f"{network.multiply_adds():,} multiply-adds an image",
         "loss": _loss(recipe),
         "training": f"{_optimiser(recipe)}; {_number(recipe.epochs, 'epoch')} of "
@@ -48,12 +48,12 @@ def layers(network: Network) -> list[tuple[str, str, str, str]]:
     """The network as a table: layer, shape of its output, parameters, multiply-adds for one image; the sums last."""
     rows = [
         (
-            f"{name:13} {type(layer).__name__}",
-            _shape(layer.output_shape(shape)),
-            _count(layer.parameters()),
-            f"{layer.multiply_adds(shape):,}",
+            f"{node.name:20} {type(node.layer).__name__}",
+            _shape(output),
+            _count(node.layer.parameters()),
+            f"{node.layer.multiply_adds(shape):,}",
         )
-        for name, layer, shape in network.layers()
+        for node, shape, output in network.rows()
     ]
     return [*rows, ("in all", "", _count(network.parameters()), f"{network.multiply_adds():,}")]
 

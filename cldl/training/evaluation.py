@@ -77,10 +77,10 @@ def _error(predictions: Array, labels: Array) -> float:
 
 def score(network: Network, images: Array, preprocessing: Preprocessing, backend: Backend) -> list[Array]:
     """The scores of the M classifiers on uint8 images (N, H, W, C): M arrays (N, K) float32."""
-    logits = [np.empty((len(images), network.classes), np.float32) for _ in network.classifiers]
+    logits = [np.empty((len(images), network.classes), np.float32) for _ in network.exits]
 
     def work(ctx: Context, start: int, stop: int) -> None:
-        ctx.keeping = False
+        ctx.needs_backward = False
         scores, _ = network.forward(preprocessing(ctx.to_device(images[start:stop]), ctx), ctx)
         for whole, part in zip(logits, scores, strict=True):
             whole[start:stop] = ctx.to_host(part)
@@ -96,9 +96,11 @@ def dead_units(network: Network, images: Array, preprocessing: Preprocessing, ba
 
     def work(ctx: Context, start: int, stop: int) -> None:
         _, caches = network.forward(preprocessing(ctx.to_device(images[start:stop]), ctx), ctx)
-        for name, layer, cache in network.caches(caches):
-            if isinstance(layer, ReLU):  # its cache is its output
-                alive.setdefault(name, []).append(ctx.to_host((cache.reshape(-1, cache.shape[-1]) > 0).any(axis=0)))
+        for node, cache in network.node_caches(caches):
+            if isinstance(node.layer, ReLU):  # its cache is its output
+                alive.setdefault(node.name, []).append(
+                    ctx.to_host((cache.reshape(-1, cache.shape[-1]) > 0).any(axis=0))
+                )
 
     backend.run(len(images), work)
     return {name: int(np.sum(~np.any(parts, axis=0))) for name, parts in alive.items()}

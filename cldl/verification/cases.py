@@ -22,13 +22,15 @@ from engine.typing import Array, Shape
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
 from layers.flatten import Flatten
+from layers.fuse import Mlpconv
 from layers.layer import Layer
 from layers.linear import Linear
 from layers.maxout import Maxout
 from layers.network import Network
+from layers.node import INPUT, Node
 from layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
-from layers.sequential import Mlpconv, Sequential
+from layers.sequential import Sequential
 
 Choose = Callable[[int, int], int]
 
@@ -46,8 +48,8 @@ class Case(NamedTuple):
     samples: int
 
 
-class Scores(Layer):
-    """A network as a layer: the M classifiers' scores side by side, x -> y (N, M K)."""
+class Logits(Layer):
+    """A network as a layer: the M classifiers' logits side by side, x -> y (N, M K)."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -57,25 +59,20 @@ class Scores(Layer):
         return np.concatenate(logits, axis=1), cache
 
     def backward(self, dy: Array, cache: list, ctx: Context, need_dx: bool = True) -> Array | None:
-        parts = np.split(dy, len(self.network.classifiers), axis=1)
+        parts = np.split(dy, len(self.network.exits), axis=1)
         return self.network.backward([contiguous(part) for part in parts], cache, ctx, need_dx)
 
     def parameters(self) -> list:
         return self.network.parameters()
 
     def output_shape(self, shape: Shape) -> Shape:
-        return (len(self.network.classifiers) * self.network.classes,)
+        return (len(self.network.exits) * self.network.classes,)
 
     def kink_distance(self, x: Array, ctx: Context) -> float:
-        nearest = np.inf
-        for block, classifier in zip(self.network.blocks, self.network.classifiers, strict=True):
-            nearest = min(nearest, block.kink_distance(x, ctx))
-            x, _ = block.forward(x, ctx)
-            nearest = min(nearest, classifier.kink_distance(x, ctx))
-        return nearest
+        return self.network.kink_distance(x, ctx)
 
     def __repr__(self) -> str:
-        return f"Scores({self.network.blocks}, {self.network.classifiers})"
+        return f"Logits({self.network})"
 
 
 def _image(choose: Choose, least: int = 1, channels: int | None = None) -> Shape:
@@ -144,11 +141,16 @@ def _sequential(choose: Choose) -> Case:
 def _network(choose: Choose) -> Case:
     """A network of 1 to 3 blocks in the manner of Network in Network, with a classifier on each."""
     M, K, width = choose(1, 3), choose(2, 4), choose(1, 3)
-    blocks: list[Layer] = [Sequential(Conv2d(2, width, 3, padding=1, bias=clear_bias), ReLU(), MaxPool2d(2, ceil=True))]
-    blocks += [Sequential(Dropout(0.5), Conv2d(width, width, 1, bias=clear_bias), ReLU()) for _ in range(1, M)]
-    classifiers = [Sequential(GlobalAvgPool(), Linear(width, K, bias=clear_bias)) for _ in range(M)]
+    nodes, top = [], INPUT
+    for m in range(M):
+        conv = Conv2d(width if m else 2, width, 1 if m else 3, padding=0 if m else 1, bias=clear_bias)
+        between: Layer = Dropout(0.5) if m else MaxPool2d(2, ceil=True)
+        block = [conv, ReLU(), between] if m == 0 else [between, conv, ReLU()]
+        for i, layer in enumerate([*block, GlobalAvgPool(), Linear(width, K, bias=clear_bias)]):
+            nodes.append(Node(f"{m}.{i}", layer, (top if i == 0 else f"{m}.{i - 1}",)))
+        top = f"{m}.2"
     shape = (choose(2, 5), choose(2, 5), 2)
-    return Case(Scores(Network(blocks, classifiers, shape)), shape, choose(1, 3))
+    return Case(Logits(Network(nodes, [f"{m}.4" for m in range(M)], shape)), shape, choose(1, 3))
 
 
 def _drawn(case: Callable[[Choose], Case]) -> Callable[[Choose], Case]:

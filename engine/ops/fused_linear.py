@@ -56,9 +56,9 @@ class Maps(NamedTuple):
 
 
 def forward(x: Array, window: Window, maps: Maps, y: Array, ctx: Context) -> tuple[Array, ...]:
-    """Write the last y_l to y; return all y_l, or where the pass keeps nothing (`ctx.keeping`) the last one."""
+    """Write the last y_l to y; return all y_l, or where the pass keeps nothing (`ctx.needs_backward`) the last one."""
     n, fast = len(y), in_vectors(*maps.W, y) and x.flags.c_contiguous
-    height = n if ctx.keeping or not fast else min(n, BLOCK)
+    height = n if ctx.needs_backward or not fast else min(n, BLOCK)
     ys = (*(ctx.empty((height, W.shape[1]), x.dtype) for W in maps.W[:-1]), y)
     if fast:
         with ctx.scratch() as empty:
@@ -72,7 +72,7 @@ def forward(x: Array, window: Window, maps: Maps, y: Array, ctx: Context) -> tup
                 for W, b, relu, y_l in zip(*maps, ys, strict=True):
                     a = np.matmul(a, W, out=y_l[rows])
                     (bias_relu_forward if relu else bias_forward)(a, b)
-    return ys if ctx.keeping else ys[-1:]
+    return ys if ctx.needs_backward else ys[-1:]
 
 
 def backward(

@@ -46,7 +46,7 @@ class CudaContext(Context):
 
     def begin(self, *, training: bool, first: int = 0) -> None:
         """Begin a pass in the same memory, with whatever key is in `words`."""
-        self.training, self.first, self.keeping, self._draws = training, first, True, 0
+        self.training, self.first, self.needs_backward, self._draws = training, first, True, 0
         self._memory.reset()
 
     def next_key(self) -> Any:

@@ -17,8 +17,8 @@ from data.transforms.preprocessing import Scale
 from engine.context import Context
 from engine.initialisers import he
 from layers import Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU, Sequential
-from layers.network import Network
 from tests.cldl import synthetic
+from tests.networks import stack
 
 COLOURS = ("red apple", "green leaf", "blue sky")
 PARTS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -30,7 +30,7 @@ def network(classes=3):
         Sequential(Conv2d(3, 6, 3, padding=1, weight=he), ReLU(), MaxPool2d(2)),
         Sequential(Dropout(0.3), Conv2d(6, classes, 3, padding=1, weight=he)),
     ]
-    return Network(blocks, [Sequential(Flatten(), Linear(180, classes)), GlobalAvgPool()], (12, 10, 3))
+    return stack(blocks, [Sequential(Flatten(), Linear(180, classes)), GlobalAvgPool()], (12, 10, 3))
 
 
 def photographs(seed=0):

@@ -9,19 +9,19 @@ from layers.flatten import Flatten
 from layers.linear import Linear
 from layers.network import Network
 from layers.sequential import Sequential
+from tests.networks import stack
 
 RECIPE = MNIST_NIN.changed(classifiers=2, weights=(1.0, 1.0), epochs=2)
 
 
 def network(M: int = 2) -> Network:
     """M classifiers that answer k where pixel k of the first row is bright; the bottom one with less confidence."""
-    built = Network(
-        [Dropout(0.0) for _ in range(M)], [Sequential(Flatten(), Linear(784, 10)) for _ in range(M)], (28, 28, 1)
-    )
+    heads = [Sequential(Flatten(), Linear(784, 10)) for _ in range(M)]
+    built = stack([Dropout(0.0) for _ in range(M)], heads, (28, 28, 1))
     for parameter in built.parameters():
         parameter.value[...] = 0
         if parameter.shape == (784, 10):
-            parameter.value[:10] = np.eye(10) * (2 if "classifier1" in parameter.name else 5)
+            parameter.value[:10] = np.eye(10) * (2 if "head1" in parameter.name else 5)
     return built
 
 

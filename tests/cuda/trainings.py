@@ -9,6 +9,7 @@ from cldl.recipes.recipe import Recipe
 from data.dataset import Dataset
 from layers import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU, Sequential
 from layers.network import Network
+from tests.networks import stack
 
 BASE = Recipe("tiny", "two classifiers", classifiers=2, weights=(1.0, 0.5), epochs=1, batch_size=4, warmup=0.0)
 TRAININGS = {
@@ -25,7 +26,7 @@ def network() -> Network:
     first = [Conv2d(2, 4, 3, padding=1, groups=2), ReLU(), Conv2d(4, 4, 1), ReLU(), MaxPool2d(2, ceil=True)]
     second = [Dropout(0.25), Conv2d(4, 3, 3, padding=1), ReLU(), AvgPool2d(2, 1, 1)]
     top = Sequential(GlobalAvgPool(), Linear(3, 3, max_norm=0.5))
-    return Network([Sequential(*first), Sequential(*second)], [Sequential(Flatten(), Linear(24, 3)), top], (5, 4, 2))
+    return stack([Sequential(*first), Sequential(*second)], [Sequential(Flatten(), Linear(24, 3)), top], (5, 4, 2))
 
 
 def dataset() -> Dataset:

@@ -34,10 +34,10 @@ def test_keys_come_in_order_and_start_again_with_the_pass():
     ctx = Context(key=Key(5))
     keys = [ctx.next_key() for _ in range(3)]
     assert len(set(keys)) == 3
-    ctx.keeping = False
+    ctx.needs_backward = False
     ctx.restart(training=True, key=Key(5), first=7)
     assert [ctx.next_key() for _ in range(3)] == keys
-    assert (ctx.training, ctx.first, ctx.keeping) == (True, 7, True)
+    assert (ctx.training, ctx.first, ctx.needs_backward) == (True, 7, True)
     assert Context(key=Key(6)).next_key() not in keys
 
 

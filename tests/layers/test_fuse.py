@@ -1,4 +1,4 @@
-"""A convolution, the 1x1 convolutions behind it and their ReLUs run as one; nobody must be able to tell."""
+"""A convolution, the 1x1 convolutions behind it and their ReLUs run as one, with the bits of the layers one by one."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from engine.errors import UserError
 from engine.initialisers import normal
 from engine.parameters import cast, initialise
 from engine.random import Key
-from layers import Conv2d, Linear, MaxPool2d, Mlpconv, ReLU, Sequential
-from layers.sequential import together
+from layers import Conv2d, GlobalAvgPool, Linear, MaxPool2d, Mlpconv, Network, Node, ReLU
+from layers.fuse import fuse
 
 D = 2 * LANES
 ONE, THREE = Conv2d(2, 2, 1), Conv2d(2, 2, 3)
@@ -20,12 +20,17 @@ def convolution(inputs, outputs, kernel=1, **options):
     return Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=normal(0.5), **options)
 
 
+def chain(layers):
+    return [Node(str(i), layer, (str(i - 1) if i else "x",)) for i, layer in enumerate(layers)]
+
+
 def passed(step, x, dy, need_dx):
     """y, dx, the gradients, and the outputs of the ReLUs of one pass through layers that run as one, or one by one."""
     ctx = Context()
     y, cache = step.forward(x, ctx)
     dx = step.backward(dy, cache, ctx, need_dx)
-    outputs = [kept for layer, kept in step.caches(cache) if isinstance(layer, ReLU)]
+    kept = step.caches(cache)
+    outputs = [own for layer, own in zip(step.layers, kept, strict=True) if isinstance(layer, ReLU)]
     return [y, *([] if dx is None else [dx]), *(ctx.gradients()[p] for p in step.parameters())], outputs
 
 
@@ -45,7 +50,7 @@ class OneByOne(Mlpconv):
         return dy
 
     def caches(self, cache):
-        return zip(self.layers, cache, strict=True)
+        return cache
 
 
 @pytest.mark.parametrize("need_dx", [True, False])
@@ -89,30 +94,42 @@ def test_layers_that_run_as_one_have_the_bits_of_the_layers(layers, kernel, algo
         ([Conv2d(2, 5, 3), Conv2d(5, D, 1)], [1, 1]),
         ([type("Own", (Conv2d,), {})(2, D, 3), ReLU()], [1, 1]),  # a class of its own may do as it likes
         ([Conv2d(2, D, 3), type("Own", (ReLU,), {})()], [1, 1]),
-        ([], []),
     ],
     ids=str,
 )
 def test_what_runs_as_one_is_a_convolution_with_1x1_convolutions_in_whole_vectors_and_relus(layers, lengths):
-    runs = together(layers)
-    assert [len(run) for run in runs] == lengths
-    assert [layer for run in runs for layer in run] == layers
+    steps = fuse(chain(layers), [str(len(layers) - 1)])
+    assert [len(step.nodes) for step in steps] == lengths
+    assert [node.layer for step in steps for node in step.nodes] == layers
 
 
-def test_a_row_of_layers_has_its_convolutions_run_as_one(monkeypatch):
-    net = Sequential(Conv2d(2, D, 3), ReLU(), Conv2d(D, D, 1), ReLU(), ReLU())
-    x, ctx = Key(1).normal((2, 5, 5, 2)).astype(np.float32), Context()
+@pytest.mark.parametrize("exits", [["2", "4"], ["4", "other"]], ids=["an exit", "two readers"])
+def test_an_output_that_others_read_ends_a_run(exits):
+    nodes = chain([Conv2d(2, D, 3), ReLU(), Conv2d(D, D, 1), ReLU(), Conv2d(D, D, 1)])
+    nodes.append(Node("other", ReLU(), ("2",)))
+    assert [[node.name for node in step.nodes] for step in fuse(nodes, exits)] == [
+        ["0", "1", "2"],
+        ["3"],
+        ["4"],
+        ["other"],
+    ]
+
+
+def test_a_network_runs_its_convolutions_as_one(monkeypatch):
+    nodes = chain([Conv2d(2, D, 3), ReLU(), Conv2d(D, D, 1), ReLU(), ReLU(), GlobalAvgPool()])
+    net, ctx = Network(nodes, ("5",), (5, 5, 2)), Context()
+    x = Key(1).normal((2, 5, 5, 2)).astype(np.float32)
 
     def unwanted(*arguments, **options):
         raise AssertionError("the layer ran by itself")
 
-    last = net.layers[-1]
+    last = nodes[4].layer
     for kind in (Conv2d, ReLU):
         own = kind.forward
         monkeypatch.setattr(kind, "forward", lambda self, *a, own=own: own(self, *a) if self is last else unwanted())
-    y, cache = net.forward(x, ctx)
-    assert [type(layer) for layer, _ in net.caches(cache)] == [Conv2d, ReLU, Conv2d, ReLU, ReLU]
-    assert net.backward(np.ones_like(y), cache, ctx).shape == x.shape
+    logits, cache = net.forward(x, ctx)
+    assert [node.name for node, _ in net.node_caches(cache)] == ["0", "1", "2", "3", "4", "5"]
+    assert net.backward([np.ones_like(logits[0])], cache, ctx).shape == x.shape
 
 
 @pytest.mark.parametrize(

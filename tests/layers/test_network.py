@@ -5,12 +5,12 @@ import inspect
 import numpy as np
 import pytest
 
-from cldl import models as networks
+from cldl import models
 from cldl.gradcheck import chooser
 from cldl.loss import cldl_loss
-from cldl.models import dsn, maxout, nin
-from cldl.verification import end_to_end as gradcheck_wholes
-from cldl.verification.cases import Scores
+from cldl.models import MAXOUT_CIFAR, MAXOUT_MNIST, NIN_CIFAR, NIN_MNIST, dsn, maxout, nin
+from cldl.verification import end_to_end as end_to_end_checks
+from cldl.verification.cases import Logits
 from engine.context import Context
 from engine.errors import UserError
 from engine.gradcheck import check_layer, grid
@@ -19,26 +19,31 @@ from engine.parameters import cast, initialise
 from engine.random import Key
 from layers.conv2d import Conv2d
 from layers.flatten import Flatten
+from layers.layer import Layer
 from layers.linear import Linear
 from layers.network import Network
-from layers.pooling import GlobalAvgPool, MaxPool2d
+from layers.node import Node
+from layers.pooling import GlobalAvgPool
 from layers.relu import ReLU
 from layers.sequential import Sequential
+from tests.networks import stack
+
+MNIST, CIFAR = ((28, 28, 1), 10), ((32, 32, 3), 100)  # images and classes
 
 
 @pytest.fixture(scope="module")
 def end_to_end():
-    return gradcheck_wholes.check_nin(chooser(Key(0)), 0)
+    return end_to_end_checks.check_nin(chooser(Key(0)), 0)
 
 
 def test_cldl_nin_has_the_right_gradient_for_pixels_and_every_weight(end_to_end):
     end_to_end.raise_if_failed()
-    assert [e.name for e in end_to_end.entries] == ["pixels", *(p.name for p in nin("mnist", 5).parameters())]
+    assert [e.name for e in end_to_end.entries] == ["pixels", *(p.name for p in nin(NIN_MNIST, *MNIST, 5).parameters())]
     assert all(abs(e.analytic) > 1e-3 for e in end_to_end.entries)
     assert max(e.relative for e in end_to_end.entries) <= 1e-7
 
 
-@pytest.mark.parametrize("check", [gradcheck_wholes.check_dsn, gradcheck_wholes.check_maxout])
+@pytest.mark.parametrize("check", [end_to_end_checks.check_dsn, end_to_end_checks.check_maxout])
 def test_dsn_and_maxout_have_the_right_gradient_for_pixels_and_every_weight(check):
     found = check(chooser(Key(0)), 0)
     found.raise_if_failed()
@@ -49,15 +54,15 @@ def test_dsn_and_maxout_have_the_right_gradient_for_pixels_and_every_weight(chec
 def test_every_network_of_the_project_is_checked():
     made = {
         name
-        for name, f in inspect.getmembers(networks, inspect.isfunction)
+        for name, f in inspect.getmembers(models, inspect.isfunction)
         if f.__annotations__.get("return") == "Network"
     }
     assert made
-    assert made <= set(gradcheck_wholes.WHOLES)
+    assert made <= set(end_to_end_checks.WHOLES)
 
 
 def test_the_size_of_cldl_nin_is_that_of_the_definition():
-    alone, network = nin("mnist", 1), nin("mnist", 3)
+    alone, network = nin(NIN_MNIST, *MNIST, 1), nin(NIN_MNIST, *MNIST, 3)
     assert sum(p.value.size for p in alone.parameters()) == 349_674  # 0.350 M and 50.7 M: Network in Network itself
     assert alone.multiply_adds() == 50_699_712
     lower = (48 * 14 * 14 + 1) * 10 + (48 * 7 * 7 + 1) * 10
@@ -67,7 +72,7 @@ def test_the_size_of_cldl_nin_is_that_of_the_definition():
 
 
 def test_the_size_of_nin_for_cifar_100_is_that_of_the_definition():
-    alone, network = nin("cifar100", 1), nin("cifar100", 3)
+    alone, network = nin(NIN_CIFAR, *CIFAR, 1), nin(NIN_CIFAR, *CIFAR, 3)
     assert sum(p.value.size for p in alone.parameters()) == 984_356  # 0.984 M and 223.6 M
     assert alone.multiply_adds() == 223_592_448
     lower = (96 * 16 * 16 + 1) * 100 + (192 * 8 * 8 + 1) * 100
@@ -76,7 +81,7 @@ def test_the_size_of_nin_for_cifar_100_is_that_of_the_definition():
 
 
 def test_the_published_weights_have_the_published_deviations():
-    network = nin("cifar100", 1, initialisation="published")
+    network = nin(NIN_CIFAR, *CIFAR, 1, initialisation="published")
     initialise(network.parameters(), Key(5))
     deviations = [p.value.std() for p in network.parameters() if p.value.ndim == 4]
     expected = [0.001, 0.01, 0.01, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05]
@@ -84,12 +89,13 @@ def test_the_published_weights_have_the_published_deviations():
 
 
 def test_the_fourth_and_fifth_classifier_look_into_blocks_3_and_2_behind_the_first_relu():
-    places = {M: [tuple(layer.weight.shape) for name, layer, _ in nin("cifar100", M).layers() if name.startswith("classifier")
-                  and isinstance(layer, Linear)] for M in (3, 4, 5)}  # fmt: skip
-    pool1, pool2, relu2, relu3 = (96 * 16**2, 100), (192 * 8**2, 100), (192 * 16**2, 100), (192 * 8**2, 100)
-    assert places == {3: [pool1, pool2], 4: [pool1, pool2, relu3], 5: [pool1, relu2, pool2, relu3]}
-    network = nin("cifar100", 5)
-    assert [type(block.layers[-1]) for block in network.blocks[:4]] == [MaxPool2d, ReLU, MaxPool2d, ReLU]
+    taps = {M: [e.removesuffix(".linear") for e in nin(NIN_CIFAR, *CIFAR, M).exits[:-1]] for M in (3, 4, 5)}
+    pools, relus = ("head_pool1", "head_pool2"), ("head_conv2_relu", "head_conv3_relu")
+    assert taps == {3: [*pools], 4: [*pools, relus[1]], 5: [pools[0], relus[0], pools[1], relus[1]]}
+    shapes = [
+        p.shape for p in nin(NIN_CIFAR, *CIFAR, 5).parameters() if p.name.startswith("head") and p.value.ndim == 2
+    ]
+    assert shapes == [(96 * 16**2, 100), (192 * 16**2, 100), (192 * 8**2, 100), (192 * 8**2, 100)]
 
 
 @pytest.mark.parametrize(("name", "nin_parameters", "nin_work"), [
@@ -98,21 +104,25 @@ def test_the_fourth_and_fifth_classifier_look_into_blocks_3_and_2_behind_the_fir
 def test_the_size_of_dsn_is_that_of_nin_with_an_inner_product_on_each_blocks_first_convolution(
     name, nin_parameters, nin_work
 ):
-    network = dsn(name)
+    network = dsn(NIN_MNIST, *MNIST) if name == "mnist" else dsn(NIN_CIFAR, *CIFAR)
     features = {"mnist": (96 * 28**2, 128 * 14**2, 128 * 7**2), "cifar100": (192 * 32**2, 192 * 16**2, 192 * 8**2)}[
         name
     ]
     K = network.classes
     assert sum(p.value.size for p in network.parameters()) == nin_parameters + sum((f + 1) * K for f in features)
     assert network.multiply_adds() == nin_work + sum(features) * K
-    assert len(network.classifiers) == 4
-    assert [type(block.layers[-1]) for block in network.blocks[:3]] == [Conv2d] * 3  # before its ReLU
-    assert not isinstance(network.blocks[-1].layers[-1], ReLU)
+    assert network.exits == (
+        "head_conv1.linear",
+        "head_conv2.linear",
+        "head_conv3.linear",
+        "head_top.mean",
+    )  # before the ReLU
+    assert network.nodes[-1].inputs == ("cccp6",)  # no ReLU on the logits
 
 
 def test_the_companions_of_dsn_learn_at_a_thousandth_of_the_rate_and_ever_less():
-    parameters = dsn("mnist").parameters()
-    companions = [p for p in parameters if p.name.startswith("classifier")]
+    parameters = dsn(NIN_MNIST, *MNIST).parameters()
+    companions = [p for p in parameters if p.name.startswith("head")]
     assert len(companions) == 6
     for p in companions:
         assert p.lr_mult == 0.001
@@ -123,11 +133,11 @@ def test_the_companions_of_dsn_learn_at_a_thousandth_of_the_rate_and_ever_less()
 
 
 def test_dsn_draws_its_trunk_and_its_companions_as_published():
-    network = dsn("cifar100")
+    network = dsn(NIN_CIFAR, *CIFAR)
     initialise(network.parameters(), Key(5))
     weights = {p.name: p.value for p in network.parameters() if p.value.ndim > 1}
     for name, w in weights.items():
-        if name.startswith("classifier"):
+        if name.startswith("head"):
             assert np.abs(w).max() <= (3 / len(w)) ** 0.5
             assert w.std() == pytest.approx(len(w) ** -0.5, rel=0.02)
         else:
@@ -135,7 +145,7 @@ def test_dsn_draws_its_trunk_and_its_companions_as_published():
 
 
 def test_the_size_of_the_maxout_networks_is_that_of_the_definitions():
-    mnist, cifar = maxout("mnist"), maxout("cifar100")
+    mnist, cifar = maxout(MAXOUT_MNIST, *MNIST), maxout(MAXOUT_CIFAR, *CIFAR)
     h0, h1, h2, y = 8 * 8 * 96, 8 * 8 * 48 * 96, 5 * 5 * 48 * 96, 24 * 3 * 3 * 10
     assert sum(p.value.size for p in mnist.parameters()) == h0 + h1 + h2 + y + 3 * 96 + 10 == 418_714
     assert mnist.multiply_adds() == 21**2 * h0 + 9**2 * h1 + 6**2 * h2 + y
@@ -146,52 +156,72 @@ def test_the_size_of_the_maxout_networks_is_that_of_the_definitions():
 
 
 def test_the_maps_of_the_maxout_networks_have_the_published_sizes():
-    mnist = [28, 28, 21, 21, 10, 10, 9, 9, 4, 4, 6, 6, 3]
-    cifar = [32, 32, 33, 33, 16, 16, 15, 15, 7, 7, 9, 9, 5]
-    for name, sizes in (("mnist", mnist), ("cifar100", cifar)):
-        assert [shape[0] for _, _, shape in maxout(name).layers()][: len(sizes)] == sizes
+    sizes = {}
+    for definition, form in ((MAXOUT_MNIST, MNIST), (MAXOUT_CIFAR, CIFAR)):
+        shapes = maxout(definition, *form).node_shapes()
+        sizes[form[0]] = [shapes[f"{kind}{i}"][0] for i in (1, 2, 3) for kind in ("conv", "pool")]
+    assert sizes == {MNIST[0]: [21, 10, 9, 4, 6, 3], CIFAR[0]: [33, 16, 15, 7, 9, 5]}
 
 
 def test_the_norms_of_the_maxout_networks_are_the_published_ones():
-    norms = [p.max_norm for p in maxout("cifar100").parameters() if p.value.ndim > 1]
+    norms = [p.max_norm for p in maxout(MAXOUT_CIFAR, *CIFAR).parameters() if p.value.ndim > 1]
     assert norms == [0.9, 1.9365, 1.9365, 1.9, 1.9365]
-    assert [p.max_norm for p in maxout("mnist").parameters() if p.value.ndim > 1] == [0.9, 1.9365, 1.9365, 1.9365]
-    rates = [p.lr_mult for p in maxout("cifar100", convolution_rate=0.05).parameters()]
+    assert [p.max_norm for p in maxout(MAXOUT_MNIST, *MNIST).parameters() if p.value.ndim > 1] == [
+        0.9,
+        1.9365,
+        1.9365,
+        1.9365,
+    ]
+    rates = [p.lr_mult for p in maxout(MAXOUT_CIFAR, *CIFAR, convolution_lr_mult=0.05).parameters()]
     assert rates == [0.05] * 6 + [1.0] * 4
 
 
-@pytest.mark.parametrize(("classifiers", "blocks"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)])
-def test_fewer_classifiers_leave_the_trunk_as_it_is(classifiers, blocks):
-    network = nin("mnist", classifiers)
-    assert len(network.blocks) == len(network.classifiers) == blocks
-    heads = sum(layer.multiply_adds(shape) for name, layer, shape in network.layers() if name.startswith("classifier"))
-    assert network.multiply_adds() - heads == nin("mnist", 1).multiply_adds()
+@pytest.mark.parametrize("M", [1, 2, 3, 4, 5])
+def test_the_trunk_has_the_same_names_and_size_whatever_classifiers_there_are(M):
+    alone, network = nin(NIN_MNIST, *MNIST, 1), nin(NIN_MNIST, *MNIST, M)
+    assert len(network.exits) == M
+    shapes = {p.name: p.shape for p in network.parameters()}
+    assert {name: shape for name, shape in shapes.items() if not name.startswith("head")} == {
+        p.name: p.shape for p in alone.parameters()
+    }
+    heads = sum(node.layer.multiply_adds(shape) for node, shape, _ in network.rows() if node.name.startswith("head"))
+    assert network.multiply_adds() - heads == alone.multiply_adds()
+
+
+def test_weights_move_between_a_network_with_one_exit_and_one_with_five():
+    five, one = nin(NIN_MNIST, *MNIST, 5), nin(NIN_MNIST, *MNIST, 1)
+    five.initialise(Key(7))
+    weights = {p.name: p.value for p in five.parameters()}
+    for p in one.parameters():
+        p.value[...] = weights[p.name]
+    x = grid((2, 28, 28, 1), Key(4), 1.0).astype(np.float32)
+    assert np.array_equal(one.forward(x, Context())[0][-1], five.forward(x, Context())[0][-1])
 
 
 def test_lower_classifiers_on_the_mean_are_linear_in_48_numbers():
-    shapes = [p.shape for p in nin("mnist", 3, lower="mean").parameters() if p.name.startswith("classifier")]
+    shapes = [p.shape for p in nin(NIN_MNIST, *MNIST, 3, lower="mean").parameters() if p.name.startswith("head")]
     assert shapes == [(48, 10), (10,), (48, 10), (10,)]
 
 
 def test_lower_classifiers_begin_undecided():
     ctx = Context()
-    logits, _ = nin("mnist", 3).forward(grid((2, 28, 28, 1), Key(4), 1.0).astype(np.float32), ctx)
+    logits, _ = nin(NIN_MNIST, *MNIST, 3).forward(grid((2, 28, 28, 1), Key(4), 1.0).astype(np.float32), ctx)
     assert not logits[0].any()
     assert not logits[1].any()
 
 
 def test_names_of_parameters_are_unique_and_say_where_they_are():
-    names = [p.name for p in nin("mnist", 3).parameters()]
+    names = [p.name for p in nin(NIN_MNIST, *MNIST, 3).parameters()]
     assert len(set(names)) == len(names) == 22
-    assert names[0] == "block1.0.weight"
-    assert "classifier2.1.bias" in names
+    assert names[0] == "conv1.weight"
+    assert "head_pool2.linear.bias" in names
 
 
 def test_float32_and_float64_agree_end_to_end():
     x, labels = grid((2, 28, 28, 1), Key(4), 1.0), np.array([3, 8])
     found = []
     for dtype in (np.float32, np.float64):
-        network = nin("mnist", 3)
+        network = nin(NIN_MNIST, *MNIST, 3)
         initialise(network.parameters(), Key(1))
         cast(network.parameters(), dtype)
         ctx = Context(training=True, key=Key(2))
@@ -207,41 +237,132 @@ def test_float32_and_float64_agree_end_to_end():
 
 
 def test_the_same_pass_gives_the_same_bits():
-    network = nin("mnist", 2)
+    network = nin(NIN_MNIST, *MNIST, 2)
     x = grid((2, 28, 28, 1), Key(4), 1.0).astype(np.float32)
     runs = [network.forward(x, Context(training=True, key=Key(1)))[0] for _ in range(2)]
     assert all(np.array_equal(a, b) for a, b in zip(*runs, strict=True))
 
 
-def test_a_classifier_that_only_rearranges_keeps_every_promise():
-    """Its gradient is a view of the scores' gradient, which must not be added into."""
+def test_a_classifier_that_only_rearranges_passes_every_check():
+    """Its gradient is a view of the logits' gradient, which must not be added into."""
     bias = normal(0.5)
     blocks = [Sequential(Conv2d(2, 3, 2, stride=2, bias=bias), ReLU()), Conv2d(3, 12, 2, stride=2, bias=bias)]
-    network = Network(blocks, [Flatten(), Flatten()], (4, 4, 2))
-    initialise(network.parameters(), Key(0))
-    report = check_layer(Scores(network), (4, 4, 2), samples=2)
-    report.raise_if_failed()
+    network = stack(blocks, [Flatten(), Flatten()], (4, 4, 2))
+    network.initialise(Key(0))
+    check_layer(Logits(network), (4, 4, 2), samples=2).raise_if_failed()
 
 
-def test_a_network_that_does_not_fit_together_is_refused():
-    block, head = Conv2d(1, 4, 3), GlobalAvgPool()
-    with pytest.raises(UserError, match="1 blocks and 2 classifiers"):
-        Network([block], [head, head], (8, 8, 1))
-    with pytest.raises(UserError, match="all must give the same K"):
-        Network([block, Conv2d(4, 5, 3)], [head, head], (8, 8, 1))
-    with pytest.raises(UserError, match="all must give the same K"):
-        Network([block], [ReLU()], (8, 8, 1))
+class Scaled(Layer):
+    """y = a x1 + b x2."""
+
+    n_inputs = 2
+
+    def __init__(self, a, b):
+        self.a, self.b = a, b
+
+    def forward(self, x, ctx):
+        return self.a * x[0] + self.b * x[1], None
+
+    def backward(self, dy, cache, ctx, need_dx=True):
+        return self.a * dy, self.b * dy
+
+    def output_shape(self, shape):
+        first, second = shape
+        assert first == second
+        return first
+
+    def multiply_adds(self, shape):
+        return 0
+
+    def kink_distance(self, x, ctx):
+        return np.inf
+
+
+def diamond():
+    """x -> conv, read by a ReLU, by a layer with two inputs and by an exit; one layer stands twice."""
+    shared = Conv2d(3, 3, 1, bias=normal(0.5))
+    nodes = [
+        Node("conv", Conv2d(2, 3, 2, bias=normal(0.5))),
+        Node("early", GlobalAvgPool(), ("conv",)),
+        Node("relu", ReLU(), ("conv",)),
+        Node("shared", shared, ("relu",)),
+        Node("sum", Scaled(2.0, -3.0), ("conv", "shared")),
+        Node("again", shared, ("sum",)),
+        Node("both", Scaled(0.5, 1.0), ("again", "sum")),
+        Node("late", GlobalAvgPool(), ("both",)),
+    ]
+    network = Network(nodes, ("early", "late"), (4, 3, 2))
+    network.initialise(Key(3))
+    return network
+
+
+def test_an_output_that_several_nodes_read_gets_the_sum_of_their_gradients():
+    check_layer(Logits(diamond()), (4, 3, 2), samples=2).raise_if_failed()
+
+
+def test_an_exit_may_be_read_by_other_nodes():
+    nodes = [Node("low", Linear(4, 3)), Node("top", Linear(3, 3), ("low",))]
+    network = Network(nodes, ("low", "top"), (4,))
+    network.initialise(Key(1))
+    check_layer(Logits(network), (4,), samples=3).raise_if_failed()
+
+
+def test_a_layer_that_stands_twice_has_its_parameters_once_and_the_sum_of_both_gradients():
+    names = [p.name for p in diamond().parameters()]
+    assert names == ["conv.weight", "conv.bias", "shared.weight", "shared.bias"]
+
+
+def test_layers_inside_a_container_have_names_of_their_own():
+    inner = Sequential(Linear(4, 4), Sequential(ReLU(), Linear(4, 2)))
+    network = Network([Node("head", inner)], ("head",), (4,))
+    assert [p.name for p in network.parameters()] == [
+        "head.0.weight", "head.0.bias", "head.1.1.weight", "head.1.1.bias",
+    ]  # fmt: skip
+
+
+def linear(name, *inputs):
+    return Node(name, Linear(4, 4), inputs or ("x",))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "exits", "sentence"),
+    [
+        ([linear("a"), linear("a", "a")], ("a",), "two nodes are called 'a'; names must be unique: rename one of them."),
+        ([linear("x")], ("x",), "two nodes are called 'x'; names must be unique: rename one of them."),
+        (
+            [linear("a", "b"), linear("b")],
+            ("a",),
+            "node 'a' takes the output of 'b', which is no earlier node: list each node after its inputs.",
+        ),
+        ([linear("a")], ("b",), "the exits are ['b']; different names of nodes are needed, one at least."),
+        ([linear("a")], (), "the exits are []; different names of nodes are needed, one at least."),
+        ([linear("a")], ("a", "a"), "the exits are ['a', 'a']; different names of nodes are needed, one at least."),
+        ([linear("a"), linear("b", "a")], ("a",), "no exit needs node 'b': leave it out, or make it an exit."),
+        (
+            [linear("a"), Node("b", Linear(4, 3), ("a",))],
+            ("a", "b"),
+            "the exits give logits of shapes [(3,), (4,)]; all must give the same K numbers: change their last layers.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_network_that_does_not_fit_together_is_refused(nodes, exits, sentence):
+    with pytest.raises(UserError) as refused:
+        Network(nodes, exits, (4,))
+    assert str(refused.value) == sentence
+
+
+def test_layers_that_do_not_fit_and_unknown_forms_are_refused():
     with pytest.raises(UserError, match="last axis must be 1"):
-        Network([block], [head], (8, 8, 2))
+        Network([Node("conv", Conv2d(1, 4, 3)), Node("head", GlobalAvgPool(), ("conv",))], ("head",), (8, 8, 2))
     with pytest.raises(UserError, match="takes vectors"):
-        Network([block], [Linear(4, 2)], (8, 8, 1))
+        Network([Node("head", Linear(4, 2))], ("head",), (8, 8, 1))
     with pytest.raises(UserError, match="6 classifiers; it has places for 1 to 5"):
-        nin("mnist", 6)
+        nin(NIN_MNIST, *MNIST, 6)
     with pytest.raises(UserError, match="initialisation 'zeros' is unknown"):
-        nin("mnist", 3, initialisation="zeros")
-    with pytest.raises(UserError, match="no NIN for 'svhn'"):
-        nin("svhn")
-    with pytest.raises(UserError, match="no NIN for 'svhn'"):
-        dsn("svhn")
-    with pytest.raises(UserError, match="no Maxout network for 'svhn'"):
-        maxout("svhn")
+        nin(NIN_MNIST, *MNIST, 3, initialisation="zeros")
+
+
+def test_nin_takes_any_image_and_number_of_classes():
+    network = nin(NIN_CIFAR, (48, 40, 3), 7)
+    assert network.classes == 7
+    assert network.node_shapes()["pool2"] == (12, 10, 192)

@@ -17,7 +17,7 @@ def test_every_value_of_a_recipe_names_its_source(recipe):
 def test_every_recipe_is_in_range_and_builds(recipe):
     recipe.check()
     network = recipe.build()
-    assert len(network.classifiers) == recipe.classifiers
+    assert len(network.exits) == recipe.classifiers
 
 
 def test_cldl_and_softmax_differ_in_the_classifiers_only():
@@ -111,7 +111,7 @@ def test_the_number_of_classifiers_alone_can_be_changed():
     for M in (1, 2, 4, 5):
         recipe = find("cifar100_nin").changed(classifiers=M)
         assert recipe.weights == (1.0,) * M
-        assert len(recipe.build().classifiers) == M
+        assert len(recipe.build().exits) == M
     with pytest.raises(UserError, match="weights"):
         find("mnist_nin").changed(weights=(1.0, 2.0, 3.0)).changed(classifiers=2)
 

@@ -61,7 +61,7 @@ def show_all(display, trainer):
             display.step(trainer)
         for line in tiny.metrics(2):
             display.epoch(line)
-        display.statistics([("block1.0.weight", 1.5, float("nan"), 7)])
+        display.statistics([("conv1.weight", 1.5, float("nan"), 7)])
         display.result(tiny.metrics(2)[-1])
 
 
@@ -228,8 +228,8 @@ def test_one_classifier_has_one_row_and_a_data_set_that_is_not_on_the_poster_has
 
 def test_the_weights_of_a_diverged_run_are_shown_with_what_is_not_finite():
     display = piped()
-    display.statistics([("block1.0.weight", 1e30, float("nan"), 12)])
-    assert text(display).splitlines()[1].split() == ["block1.0.weight", "1e+30", "nan", "12"]
+    display.statistics([("conv1.weight", 1e30, float("nan"), 12)])
+    assert text(display).splitlines()[1].split() == ["conv1.weight", "1e+30", "nan", "12"]
 
 
 def test_the_plan_names_what_is_not_the_default(trainer):

@@ -79,7 +79,7 @@ def test_maps_and_their_backward_are_those_of_the_blackboard(dtype, window, N, C
         np.testing.assert_allclose(actual, expected, **near)
     if need_dx:
         np.testing.assert_allclose(dx, expected_dx, **near)
-    ctx.keeping = False
+    ctx.needs_backward = False
     again = np.full_like(y, np.nan)
     (last,) = affine.forward(x, window, Maps(W, b, relu), again, ctx)
     assert last is again
@@ -87,10 +87,10 @@ def test_maps_and_their_backward_are_those_of_the_blackboard(dtype, window, N, C
 
 
 @pytest.mark.parametrize("rows", [1, affine.BLOCK - 1, affine.BLOCK, affine.BLOCK + 1, 2 * affine.BLOCK + 5])
-@pytest.mark.parametrize("keeping", [True, False])
-def test_any_number_of_rows_goes_block_by_block(rows, keeping):
+@pytest.mark.parametrize("needs_backward", [True, False])
+def test_any_number_of_rows_goes_block_by_block(rows, needs_backward):
     x, ctx = normal(1, rows, 1, 1, LANES), Context()
-    ctx.keeping = keeping
+    ctx.needs_backward = needs_backward
     W, b = (normal(2, LANES, LANES), normal(3, LANES, LANES)), (np.ones(LANES), np.zeros(LANES))
     y = np.empty((rows, LANES))
     affine.forward(x, PIXEL, Maps(W, b, (True, False)), y, ctx)

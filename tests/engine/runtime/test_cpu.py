@@ -15,10 +15,10 @@ from engine.runtime.cpu import CpuBackend, available_threads
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
 from layers.linear import Linear
-from layers.network import Network
 from layers.pooling import GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
 from layers.sequential import Sequential
+from tests.networks import stack
 
 N = 7
 X = grid((N, 6, 6, 2), Key(1))
@@ -29,7 +29,7 @@ def network(dtype=np.float64):
     bias = normal(0.5)
     first = Conv2d(2, 3, 3, padding=1, bias=bias, algorithm="fourier")
     blocks = [Sequential(first, ReLU(), MaxPool2d(2), Dropout(0.5)), Sequential(Conv2d(3, 3, 1, bias=bias), ReLU())]
-    made = Network(blocks, [Sequential(GlobalAvgPool(), Linear(3, 3)), GlobalAvgPool()], (6, 6, 2))
+    made = stack(blocks, [Sequential(GlobalAvgPool(), Linear(3, 3)), GlobalAvgPool()], (6, 6, 2))
     initialise(made.parameters(), Key(3))
     cast(made.parameters(), dtype)
     return made

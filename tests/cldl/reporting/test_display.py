@@ -10,7 +10,6 @@ from cldl.training import throughput as pace
 from cldl.training.run import Run
 from cldl.training.throughput import Pace, duration
 from cldl.training.trainer import Trainer
-from layers.relu import ReLU
 from tests.cldl import tiny
 from tests.cldl.synthetic import digits
 
@@ -106,7 +105,7 @@ def test_a_terminal_shows_the_network_the_progress_and_a_table_of_the_epochs(tra
     show_all(display, trainer)
     shown = text(display)
     for part in (
-        "classifier2.1 Linear",
+        "head2.1              Linear",
         "7,850",
         "step 10/10",
         "testing on 20 images",
@@ -197,15 +196,15 @@ def test_a_duration_is_told_in_its_two_largest_units(seconds, words):
 
 
 def test_dead_units_are_told_of_with_the_size_of_their_layer_and_again_only_when_they_change(trainer, monkeypatch):
-    rows = [("block3.2", ReLU(), (7, 7, 128)), ("block3.4", ReLU(), (7, 7, 96))]
-    monkeypatch.setattr(trainer.network, "layers", lambda: rows)
+    shapes = {"conv3_relu": (7, 7, 128), "cccp5_relu": (7, 7, 96)}
+    monkeypatch.setattr(trainer.network, "node_shapes", lambda: shapes)
     display = piped()
     display.plan(trainer, Run("runs/one", {"seed": 0}))
     line = tiny.metrics(1)[0]
     for dead in (0, 34, 34, 35, 0):
-        display.epoch(line | {"dead_units": {"block3.2": dead, "block3.4": 0}})
+        display.epoch(line | {"dead_units": {"conv3_relu": dead, "cccp5_relu": 0}})
     told = [line for line in text(display).splitlines() if line.startswith("warning")]
-    assert told == ["warning: dead units: block3.2 34 of 128", "warning: dead units: block3.2 35 of 128"]
+    assert told == ["warning: dead units: conv3_relu 34 of 128", "warning: dead units: conv3_relu 35 of 128"]
 
 
 def test_the_result_stands_beside_the_posters():

@@ -95,7 +95,7 @@ def test_the_command_prints_the_table_and_makes_no_run(tmp_path, monkeypatch, ca
     assert train.main(["mnist_nin", "--batch-size", "2", "--explain"]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[0].split()[:4] == ["part", "layer", "output", "algorithm"]
-    assert "block2.1" in printed
+    assert "conv2" in printed
     assert "a training step of 2 images on one thread" in printed
     assert not list(tmp_path.iterdir())
 

@@ -14,7 +14,7 @@ from tests.strategies import seeds
 
 
 def context(key=0, first=0, training=True):
-    return Context(training=training, key=Key(key), first=first)
+    return Context(training=training, key=Key(key), first_sample=first)
 
 
 def draws(key, sample, padding):

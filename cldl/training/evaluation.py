@@ -12,7 +12,7 @@ from cldl.loss import CldlResult
 from cldl.objective import Objective
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
-from engine.runtime.cpu import Backend
+from engine.runtime.backend import Backend
 from engine.typing import Array
 from layers.network import Network
 from layers.relu import ReLU

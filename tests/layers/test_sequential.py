@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from engine.context import Context
+from engine.random import Key
 from layers import Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential
 
 
@@ -35,6 +36,34 @@ def test_only_the_first_layer_may_leave_its_dx_out_and_only_where_it_is_not_need
     assert (dx is not None) == need_dx
     wanted = [layer.wanted for layer in layers if hasattr(layer, "wanted")]
     assert wanted == [need_dx] + [True] * (len(wanted) - 1)
+
+
+def most_in_use(layers, backward):
+    """The largest number of bytes in use during a pass of x (4, 4) forward, or backward beyond what forward left."""
+    net, ctx, seen = Sequential(*layers), Context(), []
+    own = ctx.empty
+
+    def empty(shape, dtype):
+        array = own(shape, dtype)
+        seen.append(ctx._memory.nbytes_in_use)
+        return array
+
+    ctx.needs_backward = backward
+    ctx.empty = empty
+    x = Key(1).normal((4, 4))
+    y, cache = net.forward(x, ctx)
+    if not backward:
+        return max(seen)
+    before = ctx._memory.nbytes_in_use
+    seen.clear()
+    net.backward(np.ones_like(y), cache, ctx)
+    return max(seen) - before
+
+
+@pytest.mark.parametrize("backward", [True, False])
+def test_a_deep_stack_needs_no_more_memory_than_two_layers_in_inference_and_on_the_backward_pass(backward):
+    deep = [ReLU() for _ in range(9)]
+    assert most_in_use(deep, backward) == most_in_use(deep[:2], backward) == 2 * 4 * 4 * 8
 
 
 @pytest.mark.parametrize(("layer", "shape"), [(Linear(3, 2), (2, 3)), (Conv2d(3, 2, 1), (2, 4, 4, 3))], ids=str)

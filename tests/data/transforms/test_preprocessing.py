@@ -1,4 +1,4 @@
-"""Preprocessing against an independent reference, and its keeping: fitted once, on the training images, to the same bits."""
+"""Preprocessing against an independent reference, and how it is kept: fitted once, on the training images, to the same bits."""
 
 import numpy as np
 import pytest
@@ -136,7 +136,7 @@ def test_a_pass_keeps_what_it_was_given_and_one_array_for_its_answer(kind):
     before = data.test_images.copy()
     x = fitted(kind, data)(data.test_images, ctx)
     held = ctx.nbytes
-    ctx.release(x)
+    del x
     fitted(kind, data)(data.test_images, ctx)
     assert ctx.nbytes == held
     np.testing.assert_array_equal(data.test_images, before)

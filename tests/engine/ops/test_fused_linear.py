@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.codegen.simd import LANES
-from engine.context import Context, in_turn
+from engine.context import Context, run_sequentially
 from engine.ops import fused_linear as affine
 from engine.ops.fused_linear import PIXEL, Maps, Window
 from engine.random import Key
@@ -123,7 +123,7 @@ def test_whoever_does_the_parts_of_the_way_back_they_add_up_to_the_same_bits(win
         affine.backward(x, window, Maps(W, b, relu), ys, dy, dx, into, ctx)
         return [dx, *into.W, *into.b], ys
 
-    (alone, ys), (helped, _) = gradients(in_turn), gradients(in_any_order)
+    (alone, ys), (helped, _) = gradients(run_sequentially), gradients(in_any_order)
     assert counts == [3, 3]  # of 6, 3 and 2 images
     for one, other in zip(alone, helped, strict=True):
         assert np.array_equal(one, other)

@@ -81,7 +81,7 @@ def test_every_sample_is_worked_on_once_and_evaluation_leaves_the_gradients():
 
     def work(ctx, start, stop):
         assert not ctx.training
-        assert ctx.first == start
+        assert ctx.first_sample == start
         seen[start:stop] += 1
 
     backend.run(N, work)

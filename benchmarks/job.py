@@ -15,6 +15,7 @@ import numpy as np
 from cldl.loss import default_exponent
 from cldl.recipes.recipe import Recipe
 from cldl.reporting.explain import made_up
+from data.dataset import read_images
 from engine.errors import UserError
 from engine.initialisers import he
 from engine.parameters import initialise
@@ -70,7 +71,7 @@ def write_job(folder: Path, name: str, recipe: Recipe, threads: int) -> Network:
     }
     (folder / "job.json").write_text(json.dumps(job))
     arrays: dict[str, Any] = {p.name: p.value for p in network.parameters()}
-    np.savez(folder / "arrays.npz", images=data.train_images, labels=data.train_labels, **arrays)
+    np.savez(folder / "arrays.npz", images=read_images(data.train), labels=data.train.labels, **arrays)
     return network
 
 

@@ -184,9 +184,9 @@ def cldl_loss(
     [[[-0.086, 0.086]], [[-0.0653, 0.0653]]]
     """
     z, labels, weights, g = check_inputs(logits, labels, weights, exponent)
-    N, M, _ = z.shape
+    N, M, K = z.shape
     loss, companion = np.empty((N, M)), np.empty((N, M))
-    gradients = [np.empty(z[:, 0].shape, z.dtype) for _ in range(M)]
+    gradients = [np.empty((N, K), z.dtype) for _ in range(M)]
     scale = 1.0 / (samples or N)
     batch_loss(tuple(z.swapaxes(0, 1)), labels, weights, g, through_companions, loss, companion, gradients, scale)
     return CldlResult(

@@ -1,9 +1,9 @@
-"""What a recipe minimises over its classifiers' scores, and the label that it takes from them."""
+"""What a training minimises over its classifiers' logits, and the label that it predicts from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,34 +18,44 @@ LOSSES = ("cldl", "softmax", "hinge")
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of M classifiers, and their answer.
+    """The loss of M classifiers, and their prediction.
 
         "cldl"     the sum of lambda_m C^(m) T^(m); the label that makes it smallest (see cldl.loss, cldl.inference)
         "softmax"  the sum of lambda_m C^(m), the cross-entropies: deep supervision, CLDL with exponent 0
         "hinge"    the sum of the squared hinge losses: deep supervision as its authors have it (see cldl.hinge)
 
-    Under deep supervision the lower classifiers are there to train the layers below them, and the top one answers.
+    Under deep supervision the companions are there to train the layers below them, and the top classifier predicts.
 
-    weights -- lambda (M,); exponent -- g, None for 1 / (M - 1); through_companions -- as in `cldl_loss`; both of "cldl" alone
+    weights            -- lambda (M,)
+    exponent           -- g, None for 1 / (M - 1); of "cldl" alone
+    through_companions -- as in `cldl_loss`; of "cldl" alone
+    companion_epochs   -- after so many epochs deep supervision trains the top classifier alone; None: never
     """
 
     weights: tuple[float, ...]
     exponent: float | None = None
     through_companions: bool = True
     loss: str = "cldl"
+    companion_epochs: float | None = None
 
     @property
     def is_ensemble(self) -> bool:
-        """Whether the answer is made from several classifiers' scores."""
+        """Whether the prediction is made from several classifiers' logits."""
         return self.loss == "cldl" and len(self.weights) > 1
 
+    def at(self, epoch: float) -> Objective:
+        """The objective after `epoch` epochs: without the companions, once they are left out."""
+        if self.companion_epochs is None or epoch < self.companion_epochs:
+            return self
+        return replace(self, weights=(*(0.0 for _ in self.weights[:-1]), self.weights[-1]), companion_epochs=None)
+
     def __call__(self, logits: Sequence[Array], labels: Array, *, samples: int | None = None) -> CldlResult:
-        """The loss of scores, M arrays (N, K), and its gradient; `samples` as in `cldl_loss`."""
+        """The loss of logits, M arrays (N, K), and its gradient; `samples` as in `cldl_loss`."""
         if self.loss == "hinge":
             return hinge_loss(logits, labels, self.weights, samples=samples)
         return cldl_loss(logits, labels, self.weights, self.g, self.through_companions, samples=samples)
 
-    def into(
+    def write_loss_and_gradients(
         self,
         logits: Sequence[Array],
         labels: Array,
@@ -55,9 +65,9 @@ class Objective:
         dlogits: tuple[Array, ...],
         scale: float,
     ) -> None:
-        """The same unchecked, wherever the arrays are: losses and companions (N, M) and the gradients are written.
+        """The same into given arrays, for the graph of a GPU: losses and companions (N, M) and the gradients are written.
 
-        weights -- lambda, on that device; scale -- 1 / the number of samples
+        weights -- lambda, on that device; scale -- 1 / the number of samples; nothing is checked
         """
         if self.loss == "hinge":
             dispatch(batch_hinge, tuple(logits), labels, weights, losses, companions, dlogits, scale)
@@ -79,7 +89,7 @@ class Objective:
         return logits[-1].argmax(axis=1)
 
     def deciding_exits(self, logits: Sequence[Array], predictions: Array) -> Array:
-        """Which classifier decided, (N,) in 0..M-1: the surest of its answer, or the top one where it alone answers."""
+        """Which exit decided, (N,) in 0..M-1: the one surest of the prediction, or the top one where it predicts alone."""
         if self.loss == "cldl":
             return inference.deciding_exits(logits, predictions)
         return np.full(len(predictions), len(logits) - 1)

@@ -52,7 +52,7 @@ _PUBLISHED = {
     **dict.fromkeys(("power", "floor", "decay_epochs"), NO_SCHEDULE),
     "warmup": DSN + ": none",
     "lower_epochs": DSN + ": 50,000 steps of 100 images",
-    **dict.fromkeys(("schedule", "steps"), DSN + ": rate 0.025 for 120,000 steps of 100 images, then 0.0001"),
+    **dict.fromkeys(("lr_schedule", "steps"), DSN + ": rate 0.025 for 120,000 steps of 100 images, then 0.0001"),
     "factor": DSN + ": 0.0001 / 0.025",
     "epochs": DSN + ": 150,000 steps of 100 images",
 }
@@ -92,7 +92,7 @@ CIFAR100_DSN_PUBLISHED = replace(
     optimiser="sgd",
     learning_rate=0.025,
     weight_decay=5e-4,
-    schedule="step",
+    lr_schedule="step",
     warmup=0.0,
     steps=(240.0,),
     factor=0.004,

@@ -49,7 +49,7 @@ SHARED_SOURCES = {
     "beta2": ADAMW,
     "weight_decay": TUNED,
     "penalty": INFERRED + "; the poster prints the norm, its square is what is usually meant",
-    "schedule": TUNED,
+    "lr_schedule": TUNED,
     "warmup": TUNED,
     "steps": NIN_EPOCHS,
     "factor": NIN_EPOCHS,
@@ -68,7 +68,7 @@ def _published(definition: str) -> dict[str, str]:
     said = ("relu_on_scores", "top_rate", "learning_rate", "momentum", "weight_decay", "optimiser", "nesterov")
     return {
         **dict.fromkeys(said, definition),
-        **dict.fromkeys(("schedule", "epochs", "warmup"), NIN_EPOCHS),
+        **dict.fromkeys(("lr_schedule", "epochs", "warmup"), NIN_EPOCHS),
         "bias_rate": definition + ": epsB is twice epsW",
         **dict.fromkeys(("final_momentum", "momentum_epochs"), definition + ": one momentum throughout"),
         "decay_epochs": NO_SCHEDULE,
@@ -102,7 +102,7 @@ MNIST_NIN_PUBLISHED = replace(
     optimiser="sgd",
     learning_rate=0.1,
     weight_decay=1e-4,
-    schedule="step",
+    lr_schedule="step",
     steps=(200.0, 230.0),
     warmup=0.0,
     epochs=260,

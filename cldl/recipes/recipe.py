@@ -29,6 +29,17 @@ OPTIMISERS = ("sgd", "adamw")
 PENALTIES = ("square", "norm")
 
 
+class FlatSchedule:
+    def __init__(self, recipe):
+        self.recipe, self.epochs, self.batch_size = recipe, recipe.epochs, recipe.batch_size
+
+    def learning_rate_at(self, epoch):
+        return self.recipe.rate(epoch)
+
+    def momentum_at(self, epoch):
+        return self.recipe.momentum_after(epoch)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One training run, but for its seed and the machine."""
@@ -67,7 +78,7 @@ class Recipe:
     beta2: float = 0.999  # of adamw
     weight_decay: float = 0.05
     penalty: str = "square"  # or "norm", as the poster prints it
-    schedule: str = "cosine"
+    lr_schedule: str = "cosine"
     warmup: float = 0.5  # epochs
     steps: tuple[float, ...] = ()  # epochs at which the step schedule multiplies the rate by `factor`
     factor: float = 0.1  # of the step schedule; of the exponential one, an epoch
@@ -78,7 +89,7 @@ class Recipe:
     batch_size: int = 64
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
-    def build(self) -> Network:
+    def build_network(self) -> Network:
         """The network, with its weights as the initialiser draws them for key 0."""
         mnist = self.dataset == "mnist"
         image, classes = ((28, 28, 1), 10) if mnist else ((32, 32, 3), 100)
@@ -100,13 +111,15 @@ class Recipe:
                 parameter.lr_mult *= self.bias_rate
         return network
 
-    def objective(self, epoch: float = 0.0) -> Objective:
-        """The loss after `epoch` epochs, and the answer."""
-        dropped = self.lower_epochs is not None and epoch >= self.lower_epochs
-        weights = (*(0.0 for _ in self.weights[:-1]), self.weights[-1]) if dropped else self.weights
-        return Objective(weights, self.exponent, self.through_companions, self.loss)
+    def build_objective(self) -> Objective:
+        """The loss, and the prediction."""
+        return Objective(self.weights, self.exponent, self.through_companions, self.loss, self.lower_epochs)
 
-    def make_preprocessing(self, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
+    @property
+    def schedule(self) -> FlatSchedule:
+        return FlatSchedule(self)
+
+    def build_preprocessing(self, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
         """From bytes to the network's input; what is fitted on the data set is looked up and kept in the folder, if any."""
         return self.fixed_preprocessing() or fitted(self.preprocessing, dataset, folder, say)
 
@@ -115,21 +128,32 @@ class Recipe:
         fixed: dict[str, Preprocessing] = {"scale": Scale(self.mean, self.deviation), "gcn": Contrast()}
         return fixed.get(self.preprocessing)
 
-    def make_augmentation(self) -> CropFlip | None:
+    def build_augmentation(self) -> CropFlip | None:
         """What varies the training images."""
         return CropFlip() if self.augment else None
 
-    def make_optimiser(self, network: Network) -> Optimiser:
+    def build_optimiser(self, network: Network) -> Optimiser:
         """The optimiser of the network's parameters."""
         parameters, decay, penalty = network.parameters(), self.weight_decay, self.penalty
         if self.optimiser == "sgd":
-            return SGD(parameters, momentum=self.momentum, nesterov=self.nesterov, decay=decay, penalty=penalty)
-        return AdamW(parameters, betas=(self.momentum, self.beta2), decay=decay, penalty=penalty)
+            return SGD(
+                parameters,
+                momentum=self.momentum,
+                nesterov=self.nesterov,
+                weight_decay=decay,
+                penalty="l2" if penalty == "square" else penalty,
+            )
+        return AdamW(
+            parameters,
+            betas=(self.momentum, self.beta2),
+            weight_decay=decay,
+            penalty="l2" if penalty == "square" else penalty,
+        )
 
     def rate(self, epoch: float) -> float:
         """The learning rate after `epoch` epochs (a fraction within one)."""
         multiple = learning_rate(
-            self.schedule,
+            self.lr_schedule,
             epoch,
             self.epochs if self.decay_epochs is None else self.decay_epochs,
             warmup=self.warmup,
@@ -201,7 +225,7 @@ class Recipe:
             "initialisation": INITIALISERS,
             "optimiser": OPTIMISERS,
             "penalty": PENALTIES,
-            "schedule": SCHEDULES,
+            "lr_schedule": SCHEDULES,
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:

@@ -59,7 +59,7 @@ class Display:
 
     def plan(self, trainer: Trainer, run: Run) -> None:
         """What will be done."""
-        self._epochs = trainer.recipe.epochs
+        self._epochs = trainer.schedule.epochs
         self._units = {name: shape[-1] for name, shape in trainer.network.node_shapes().items()}
         lines = summary(trainer, run)
         if not self._live:
@@ -132,14 +132,14 @@ class Display:
         for ratio in (None, 1, None):
             bar.add_column(ratio=ratio, no_wrap=True)
         bar.add_row(
-            f"epoch {trainer.epoch + 1}/{trainer.recipe.epochs}",
+            f"epoch {trainer.epoch + 1}/{trainer.schedule.epochs}",
             ProgressBar(total=steps, completed=done),
             f"step {done:,}/{steps:,}",
         )
         errors = ", ".join(f"{name} {error:.2f}%" for name, error in means["train_error"].items())
         lines = [f"training: loss {means['train_loss']:.4f}, error {errors}"]
         if done == steps:
-            lines.append(f"testing on {len(trainer.dataset.test_labels):,} images")
+            lines.append(f"testing on {len(trainer.dataset.test):,} images")
         elif left:
             speed = f"{self._pace.images_per_second:,.0f} images/s"
             lines.append(f"{speed}, {duration(left[0])} left of the epoch, {duration(left[1])} of the run")

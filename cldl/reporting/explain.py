@@ -91,8 +91,8 @@ class Timed(Layer):
 
 def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
     """The parts of a training step, what is outside the layers last; and the peak of one thread in FLOP/s."""
-    trainer = Trainer(recipe, made_up(recipe.build(), recipe.batch_size), threads=1)
-    timed = watch(trainer.network, recipe.batch_size)
+    trainer = Trainer.from_recipe(recipe, made_up(recipe.build_network(), recipe.schedule.batch_size), threads=1)
+    timed = watch(trainer.network, recipe.schedule.batch_size)
     stream = endless(trainer)
     next(stream)
     parts, outside = [], []
@@ -155,7 +155,7 @@ def made_up(network: Network, samples: int, batches: int = 1) -> Dataset:
     images = key.words(int(np.prod(shape))).astype(np.uint8).reshape(shape)
     labels = (key.fold(1).words(len(images)) % network.classes).astype(np.int64)
     names = tuple(map(str, range(network.classes)))
-    return Dataset("noise", images, labels, images[:samples], labels[:samples], names)
+    return Dataset.from_arrays("noise", images, labels, images[:samples], labels[:samples], names)
 
 
 def endless(trainer: Trainer) -> Iterator[EpochMetrics]:

@@ -31,7 +31,7 @@ def summary(trainer: Trainer, run: Run) -> dict[str, str]:
     recipe, data, network = trainer.recipe, trainer.dataset, trainer.network
     return {
         "recipe": f"{recipe.name}: {recipe.summary}",
-        "data": f"{data.name}, {len(data.train_labels):,} images to train on and {len(data.test_labels):,} to test on, "
+        "data": f"{data.name}, {len(data.train):,} images to train on and {len(data.test):,} to test on, "
         f"{_shape(network.input_shape)}, {len(data.class_names)} classes; preprocessing {recipe.preprocessing}"
         f"{', augmented' if recipe.augment else ''}",
         "network": f"{_number(len(network.exits), 'classifier')}, {_count(network.parameters())} parameters, "

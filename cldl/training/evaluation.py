@@ -10,6 +10,7 @@ import numpy as np
 from cldl.inference import softmax
 from cldl.loss import CldlResult
 from cldl.objective import Objective
+from data.dataset import Split
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
 from engine.runtime.backend import Backend
@@ -22,7 +23,7 @@ ALIVE_SAMPLES = 512  # images on which a unit must be 0 everywhere to count as d
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of M classifiers on N labelled images, and what follows from them.
+    """The logits of M classifiers on N labelled images, and what follows from them.
 
     logits    -- M arrays (N, K)
     labels    -- (N,)
@@ -75,32 +76,37 @@ def _error(predictions: Array, labels: Array) -> float:
     return float(100 * np.mean(predictions != labels))
 
 
-def score(network: Network, images: Array, preprocessing: Preprocessing, backend: Backend) -> list[Array]:
-    """The scores of the M classifiers on uint8 images (N, H, W, C): M arrays (N, K) float32."""
-    logits = [np.empty((len(images), network.classes), np.float32) for _ in network.exits]
+def compute_logits(network: Network, split: Split, preprocessing: Preprocessing, backend: Backend) -> list[Array]:
+    """The logits of the M classifiers on all images of a split: M arrays (N, K) float32."""
+    logits = [np.empty((len(split), network.classes), np.float32) for _ in network.exits]
 
     def work(ctx: Context, start: int, stop: int) -> None:
         ctx.needs_backward = False
-        scores, _ = network.forward(preprocessing(ctx.to_device(images[start:stop]), ctx), ctx)
-        for whole, part in zip(logits, scores, strict=True):
+        z, _ = network.forward(preprocessing(_read(split, start, stop, ctx), ctx), ctx)
+        for whole, part in zip(logits, z, strict=True):
             whole[start:stop] = ctx.to_host(part)
 
-    backend.run(len(images), work)
+    backend.run(len(split), work)
     return logits
 
 
-def dead_units(network: Network, images: Array, preprocessing: Preprocessing, backend: Backend) -> dict[str, int]:
+def dead_units(network: Network, split: Split, preprocessing: Preprocessing, backend: Backend) -> dict[str, int]:
     """For each ReLU, how many of its channels are 0 on all of the first 512 images: they no longer learn."""
-    images = images[:ALIVE_SAMPLES]
     alive: dict[str, list[Array]] = {}
 
     def work(ctx: Context, start: int, stop: int) -> None:
-        _, caches = network.forward(preprocessing(ctx.to_device(images[start:stop]), ctx), ctx)
+        _, caches = network.forward(preprocessing(_read(split, start, stop, ctx), ctx), ctx)
         for node, cache in network.node_caches(caches):
             if isinstance(node.layer, ReLU):  # its cache is its output
-                alive.setdefault(node.name, []).append(
-                    ctx.to_host((cache.reshape(-1, cache.shape[-1]) > 0).any(axis=0))
-                )
+                channels = cache.reshape(-1, cache.shape[-1])  # (n H W, C)
+                alive.setdefault(node.name, []).append(ctx.to_host((channels > 0).any(axis=0)))
 
-    backend.run(len(images), work)
+    backend.run(min(len(split), ALIVE_SAMPLES), work)
     return {name: int(np.sum(~np.any(parts, axis=0))) for name, parts in alive.items()}
+
+
+def _read(split: Split, start: int, stop: int, ctx: Context) -> Array:
+    """The images from start to stop, where the pass computes."""
+    images = np.empty((stop - start, *split.shape), np.uint8)
+    split.read(np.arange(start, stop), images)
+    return ctx.to_device(images)

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from cldl.recipes import find
 from cldl.recipes.recipe import Recipe, settings
+from cldl.training.run_data import load_data
+from cldl.training.trained import TrainedModel, load_weights, trained_model
 from engine.errors import UserError
 from engine.io.files import atomic_write, make_folder, write_json
 from engine.io.storage import read_arrays, write_arrays
@@ -107,6 +109,38 @@ class Run:
         """The checkpoint; raises UserError if there is none, or it is damaged."""
         remedy = "start the run anew with --run and another folder"
         return read_arrays(self.folder / "checkpoint.h5", kind="checkpoint", version=FORMAT, remedy=remedy)
+
+    def model(
+        self,
+        *,
+        cache: Path | None = None,
+        data: Path | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+        precision: str = "float32",
+    ) -> TrainedModel:
+        """The network of the checkpoint, with `predict(images)` and `predict_proba(images)`.
+
+        cache, data -- where the data set is (see `data.registry`), for a preprocessing that is fitted on it
+        device, threads, precision -- as in `Trainer`
+
+        Raises:    UserError if there is no checkpoint, it is damaged or of another network, or the data set cannot be had.
+        """
+        recipe, config = self.recipe, self.config
+        network, (arrays, numbers) = recipe.build_network(), self.load()
+        load_weights(network.parameters(), arrays, str(self.folder / "checkpoint.h5"))
+        preprocessing = recipe.fixed_preprocessing()
+        if preprocessing is None:
+            _, preprocessing = load_data(recipe, config, cache=cache, data=data)
+        return trained_model(
+            network,
+            preprocessing,
+            recipe.build_objective().at(int(numbers["epoch"])),
+            config.get("classes"),
+            device=device,
+            threads=threads,
+            precision=precision,
+        )
 
     @property
     def has_checkpoint(self) -> bool:

@@ -37,12 +37,12 @@ class Pace:
         """Seconds to the end of the epoch and to the end of the run; None before the first steps."""
         if self.images_per_second is None:
             return None
-        images = len(trainer.dataset.train_labels)
+        images = len(trainer.dataset.train)
         testing = self._testing
         if testing is None:
-            testing = TESTING * len(trainer.dataset.test_labels) / self.images_per_second
+            testing = TESTING * len(trainer.dataset.test) / self.images_per_second
         epoch = (images - trainer.metrics.samples) / self.images_per_second + testing
-        others = trainer.recipe.epochs - trainer.epoch - 1
+        others = trainer.schedule.epochs - trainer.epoch - 1
         return epoch, epoch + others * (images / self.images_per_second + testing)
 
 

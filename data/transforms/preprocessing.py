@@ -26,7 +26,7 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from data.dataset import Dataset
+from data.dataset import Dataset, read_images
 from data.fetch.cache import Arrays, load_or_make
 from data.fetch.download import Say, quiet
 from engine.context import Context
@@ -158,19 +158,19 @@ def fitted(kind: str, dataset: Dataset, folder: Path | None = None, say: Say = q
     Raises:    UserError when what is kept is damaged, or the folder cannot be written to.
     """
     cls = KINDS[kind]
-    attributes: Attributes = {"fitted_on": dataset.training_sha256}
+    attributes: Attributes = {"fitted_on": dataset.train.fingerprint}
 
     def make():
-        say(f"{dataset.name}: fitting {kind} on {len(dataset.train_images):,} images, once")
-        return cls.fit(dataset.train_images), attributes
+        say(f"{dataset.name}: fitting {kind} on {len(dataset.train):,} images, once")
+        return cls.fit(read_images(dataset.train)), attributes
 
     def check(arrays, found):
         if found != attributes or set(arrays) != {f.name for f in fields(cls)} - {"sha256"}:
             raise UserError(f"was not fitted on these images of {dataset.name}")
 
     if folder is None:
-        arrays = cls.fit(dataset.train_images)
+        arrays = cls.fit(read_images(dataset.train))
     else:
-        path = folder / f"{kind}-{dataset.training_sha256[:16]}.h5"
+        path = folder / f"{kind}-{dataset.train.fingerprint[:16]}.h5"
         arrays, _ = load_or_make(path, kind, make, check, made="fitted")
     return cls(**arrays, sha256=fingerprint(arrays, attributes, kind=kind, version=1))

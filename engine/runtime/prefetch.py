@@ -6,24 +6,25 @@ have a stream of their own; the consumer's stream waits for an event that marks 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cupy
 import cupyx
 import numpy as np
 
-from engine.typing import CudaArray
+from engine.typing import CudaArray, Shape
 
 
 class Prefetcher:
-    """Batches of rows of `source` (n, ...), at most `most` rows at a time."""
+    """Batches of uint8 rows, at most `most` rows of one shape at a time; `read(indices, out)` writes rows into memory."""
 
-    def __init__(self, source: np.ndarray, most: int) -> None:
-        shape = most, *source.shape[1:]
-        self._source = source
+    def __init__(self, read: Callable[[np.ndarray, np.ndarray], None], row: Shape, most: int) -> None:
+        shape = most, *row
+        self._read = read
         self._stream = cupy.cuda.Stream(non_blocking=True)
-        self._pinned = [cupyx.empty_pinned(shape, source.dtype) for _ in range(2)]
-        self._on_gpu = [cupy.empty(shape, source.dtype) for _ in range(2)]
+        self._pinned = [cupyx.empty_pinned(shape, np.uint8) for _ in range(2)]
+        self._on_gpu = [cupy.empty(shape, np.uint8) for _ in range(2)]
         self._copied = [cupy.cuda.Event(disable_timing=True) for _ in range(2)]
         self._turn, self._index = 0, np.empty(0, np.int64)
 
@@ -37,7 +38,7 @@ class Prefetcher:
         self._turn, self._index = 1 - self._turn, index
         pinned, on_gpu = (buffers[self._turn][: len(index)] for buffers in (self._pinned, self._on_gpu))
         self._copied[self._turn].synchronize()  # the pinned buffer may still be being copied
-        np.take(self._source, index, axis=0, out=pinned)
+        self._read(index, pinned)
         on_gpu.set(pinned, stream=self._stream)
         self._copied[self._turn].record(self._stream)
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from benchmarks import worker
 from benchmarks.networks import recipe
-from cldl.loss import cldl_loss
 from cldl.reporting.explain import endless, matmul_peak
 from cldl.training.trainer import Trainer
 from data.dataset import Dataset
@@ -63,9 +62,9 @@ class CldlEngine:
         batch = self.job["batch"]
         chosen = recipe(self.job["network"], batch, **values)
         pixels, labels = self.arrays["images"][:images], self.arrays["labels"][:images]
-        names = tuple(map(str, range(chosen.build().classes)))
+        names = tuple(map(str, range(chosen.build_network().classes)))
         data = Dataset("noise", pixels, labels, pixels[:batch], labels[:batch], names)
-        trainer = Trainer(chosen, data, threads=self.job["threads"], **self.place)
+        trainer = Trainer.from_recipe(chosen, data, threads=self.job["threads"], **self.place)
         for parameter in trainer.network.parameters():
             copy_from_host(parameter.value, self.arrays[parameter.name])
         return trainer
@@ -73,7 +72,7 @@ class CldlEngine:
 
 def _double(trainer: Trainer) -> tuple[float, dict]:
     """The loss and gradients in float64."""
-    network, data, chosen = trainer.network, trainer.dataset, trainer.recipe
+    network, data, objective = trainer.network, trainer.dataset, trainer.objective
     cast(network.parameters(), np.float64)
     ctx, loss, N = Context(training=True), 0.0, len(data.train_labels)
     for start in range(0, N, CHUNK):
@@ -81,7 +80,7 @@ def _double(trainer: Trainer) -> tuple[float, dict]:
         x = trainer.preprocessing(data.train_images[start : start + CHUNK], ctx).astype(np.float64)
         labels = data.train_labels[start : start + CHUNK]
         logits, cache = network.forward(x, ctx)
-        result = cldl_loss(logits, labels, chosen.weights, chosen.exponent, samples=N)
+        result = objective(logits, labels, samples=N)
         network.backward(result.gradients, cache, ctx, need_dx=False)
         loss += result.value
     return loss, ctx.gradients()

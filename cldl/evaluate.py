@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> int:
         display.say(f"testing {run.folder} on {len(dataset.test_labels):,} images of {dataset.name}")
         backend = make_backend(choose(options.device), network.parameters(), precision=options.precision)
         logits = score(network, dataset.test_images, preprocessing, backend)
-        evaluation = Evaluation(logits, dataset.test_labels, recipe.objective(len(run.metrics())))
+        evaluation = Evaluation(logits, dataset.test_labels, recipe.build_objective().at(len(run.metrics())))
         page = write_report(run.folder, run.metrics(), evaluation, dataset, run.config)
-        theirs, is_ensemble = poster.errors(dataset.name, recipe.augment), evaluation.objective.is_ensemble
+        theirs, is_ensemble = poster.errors(dataset.name, recipe.data.augment), evaluation.objective.is_ensemble
         display.result({"test_error": evaluation.errors}, theirs, is_ensemble)
         display.say(f"report: {page}")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,12 +27,20 @@ class Objective:
     Under deep supervision the lower classifiers are there to train the layers below them, and the top one answers.
 
     weights -- lambda (M,); exponent -- g, None for 1 / (M - 1); through_companions -- as in `cldl_loss`; both of "cldl" alone
+    companion_epochs -- after so many epochs deep supervision trains the top classifier alone; None: never
     """
 
     weights: tuple[float, ...]
     exponent: float | None = None
     through_companions: bool = True
     loss: str = "cldl"
+    companion_epochs: float | None = None
+
+    def at(self, epoch: float) -> Objective:
+        """The objective after `epoch` epochs: without the companions, once they are left out."""
+        if self.companion_epochs is None or epoch < self.companion_epochs:
+            return self
+        return replace(self, weights=(*(0.0 for _ in self.weights[:-1]), self.weights[-1]), companion_epochs=None)
 
     @property
     def is_ensemble(self) -> bool:

@@ -65,7 +65,7 @@ def _shown(path: Path) -> str:
 
 def explained(logits: list[np.ndarray], recipe: Recipe, classes: Sequence[str]) -> str:
     """The answer to one image, who decided it, and a line for each classifier; logits M arrays (1, K), K class names."""
-    objective = recipe.objective()
+    objective = recipe.build_objective()
     predictions = objective.predictions(logits)
     answer, names = int(predictions[0]), classifier_names(len(logits))
     lines = [f"{classes[answer]}, decided by {names[objective.deciding_exits(logits, predictions)[0]]}"]

@@ -59,7 +59,7 @@ class Display:
 
     def plan(self, trainer: Trainer, run: Run) -> None:
         """What will be done."""
-        self._epochs = trainer.recipe.epochs
+        self._epochs = trainer.schedule.epochs
         self._units = {name: layer.output_shape(shape)[-1] for name, layer, shape in trainer.network.layers()}
         lines = summary(trainer, run)
         if not self._live:
@@ -132,7 +132,7 @@ class Display:
         for ratio in (None, 1, None):
             bar.add_column(ratio=ratio, no_wrap=True)
         bar.add_row(
-            f"epoch {trainer.epoch + 1}/{trainer.recipe.epochs}",
+            f"epoch {trainer.epoch + 1}/{trainer.schedule.epochs}",
             ProgressBar(total=steps, completed=done),
             f"step {done:,}/{steps:,}",
         )

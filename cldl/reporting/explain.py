@@ -90,8 +90,8 @@ class Timed(Layer):
 
 def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
     """The parts of a training step, what is outside the layers last; and the peak of one thread in FLOP/s."""
-    trainer = Trainer(recipe, made_up(recipe.build(), recipe.batch_size), threads=1)
-    timed = watch(trainer.network, recipe.batch_size)
+    trainer = Trainer.from_recipe(recipe, made_up(recipe.build_network(), recipe.schedule.batch_size), threads=1)
+    timed = watch(trainer.network, recipe.schedule.batch_size)
     stream = endless(trainer)
     next(stream)
     parts, outside = [], []

@@ -46,8 +46,8 @@ class Pass:
     """From a chunk's images to its gradients, wherever its arrays are."""
 
     def __init__(self, recipe: Recipe, network: Network, preprocessing: Preprocessing) -> None:
-        self.network, self.preprocessing, self.augmentation = network, preprocessing, recipe.make_augmentation()
-        self.classifiers, self.batch_size = recipe.classifiers, recipe.batch_size
+        self.network, self.preprocessing, self.augmentation = network, preprocessing, recipe.build_augmentation()
+        self.classifiers, self.batch_size = len(network.classifiers), recipe.schedule.batch_size
         self._weights: dict[Objective, Array] = {}
 
     def weights(self, objective: Objective) -> Array:

@@ -42,7 +42,7 @@ class Pace:
         if testing is None:
             testing = TESTING * len(trainer.dataset.test_labels) / self.images_per_second
         epoch = (images - trainer.metrics.samples) / self.images_per_second + testing
-        others = trainer.recipe.epochs - trainer.epoch - 1
+        others = trainer.schedule.epochs - trainer.epoch - 1
         return epoch, epoch + others * (images / self.images_per_second + testing)
 
 

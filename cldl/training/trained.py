@@ -12,7 +12,7 @@ def load_network(run: Run) -> Network:
 
     Raises:    UserError if there is no checkpoint, it is damaged, or it is of another network than the run's.
     """
-    network = run.recipe.build()
+    network = run.recipe.build_network()
     arrays, _ = run.load()
     for parameter in network.parameters():
         stored = arrays.get(f"weights/{parameter.name}")

@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,8 +83,9 @@ class Trainer:
         device: str = "cpu",
         precision: str = "float32",
     ) -> None:
-        self.recipe, self.dataset, self.key = recipe, dataset, Key(seed)
-        self.network = recipe.build()
+        self.dataset, self.key = dataset, Key(seed)
+        self.schedule, self.objective = recipe.schedule, recipe.build_objective()
+        self.network = recipe.build_network()
         if dataset.train_images.shape[1:] != self.network.input_shape:
             raise UserError(
                 f"{dataset.name} has images of shape {dataset.train_images.shape[1:]}; the network takes "
@@ -95,23 +97,30 @@ class Trainer:
                 "choose another recipe."
             )
         initialise(self.network.parameters(), self.key.fold(WEIGHTS))
-        self.preprocessing = preprocessing or recipe.make_preprocessing(dataset)
+        self.preprocessing = preprocessing or recipe.build_preprocessing(dataset)
         self.backend = make_backend(device, self.network.parameters(), threads=threads, precision=precision)
-        self.optimiser = recipe.make_optimiser(self.network)
+        self.optimiser = recipe.build_optimiser(self.network)
         once = Pass(recipe, self.network, self.preprocessing)
         self.take = make_step(once, dataset, self.backend, self.optimiser)
         self.epoch = 0  # epochs that are finished
         self.step = 0  # steps that are finished in the present epoch
-        self.metrics = EpochMetrics.empty(recipe.classifiers)
+        self.metrics = EpochMetrics.empty(len(self.network.classifiers))
+
+    @classmethod
+    def from_recipe(
+        cls, recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing | None = None, **settings: Any
+    ) -> Trainer:
+        """A trainer of the parts that the recipe builds; `settings` are seed, threads, device and precision."""
+        return cls(recipe, dataset, preprocessing, **settings)
 
     @property
     def steps_per_epoch(self) -> int:
-        return math.ceil(len(self.dataset.train_labels) / self.recipe.batch_size)
+        return math.ceil(len(self.dataset.train_labels) / self.schedule.batch_size)
 
     def steps(self) -> Iterator[EpochMetrics]:
         """Train to the end of the present epoch, from wherever it stands; yields the epoch's tally after every step."""
         order = self.key.fold(ORDER).fold(self.epoch).permutation(len(self.dataset.train_labels))
-        size = self.recipe.batch_size
+        size = self.schedule.batch_size
         while self.step < self.steps_per_epoch:
             start = self.step * size
             self._train(order[start : start + size], order[start + size : start + 2 * size])
@@ -130,17 +139,17 @@ class Trainer:
             "test_companions": evaluation.companions,
             "test_share": evaluation.shares,
             "dead_units": dead,
-            "learning_rate": self.recipe.rate(self.epoch),
+            "learning_rate": self.schedule.learning_rate_at(self.epoch),
             "images_per_second": self.metrics.samples / max(self.metrics.seconds, 1e-9),
             "seconds": self.metrics.seconds,
         }
-        self.step, self.metrics = 0, EpochMetrics.empty(self.recipe.classifiers)
+        self.step, self.metrics = 0, EpochMetrics.empty(len(self.network.classifiers))
         return line, evaluation
 
     def evaluate(self) -> Evaluation:
         """The network's present answers on the test images."""
         logits = score(self.network, self.dataset.test_images, self.preprocessing, self.backend)
-        return Evaluation(logits, self.dataset.test_labels, self.recipe.objective(self.epoch))
+        return Evaluation(logits, self.dataset.test_labels, self.objective.at(self.epoch))
 
     def state(self) -> tuple[dict[str, Array], dict[str, int | float | str]]:
         """Arrays and numbers from which `restore` goes on to the same bits."""
@@ -173,15 +182,17 @@ class Trainer:
         """One step on the samples `batch` (indices into the training images), before the one on the samples `then`."""
         began = time.perf_counter()
         update = self.epoch * self.steps_per_epoch + self.step
-        epoch, objective = update / self.steps_per_epoch, self.recipe.objective(self.epoch)
-        self.optimiser.momentum = self.recipe.momentum_after(epoch)
-        outcome = self.take(batch, self.key.fold(STEP).fold(update), self.recipe.rate(epoch), objective, then)
+        epoch, objective = update / self.steps_per_epoch, self.objective.at(self.epoch)
+        momentum = self.schedule.momentum_at(epoch)
+        if momentum is not None:
+            self.optimiser.momentum = momentum
+        outcome = self.take(batch, self.key.fold(STEP).fold(update), self.schedule.learning_rate_at(epoch), objective, then)
         N, labels = len(batch), self.dataset.train_labels[batch]
         loss = float((outcome.losses @ np.asarray(objective.weights)).sum())
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss / N} in epoch {self.epoch + 1}, step {self.step + 1}: "
-                f"lower the learning rate ({self.recipe.learning_rate:g}) or lengthen the warm-up."
+                f"lower the learning rate ({self.schedule.learning_rate:g}) or lengthen the warm-up."
             )
         self.metrics.samples += N
         self.metrics.loss += loss

@@ -161,12 +161,12 @@ class TorchEngine:
         for name, multiples in job["multiples"].items():
             groups.setdefault(tuple(multiples), []).append(self.network.parameter(name))
         parameters = [
-            {"params": group, "lr": job["rate"] * rate, "weight_decay": job["decay"] * decay}
+            {"params": group, "lr": job["rate"] * rate, "weight_decay": job["weight_decay"] * decay}
             for (rate, decay), group in groups.items()
         ]
         if job["optimiser"] == "sgd":
             return torch.optim.SGD(parameters, momentum=job["momentum"], nesterov=job["nesterov"], fused=True)
-        return torch.optim.AdamW(parameters, betas=(job["momentum"], job["beta2"]), fused=True)
+        return torch.optim.AdamW(parameters, betas=(job["beta1"], job["beta2"]), fused=True)
 
 
 def _theirs(array: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
 from engine.device import DEVICES, PRECISIONS
 from engine.errors import UserError
@@ -21,13 +21,21 @@ class Main(Protocol):
     def __call__(self, argv: list[str] | None = None) -> int: ...
 
 
-def parser(prog: str, description: str) -> argparse.ArgumentParser:
-    """An argument parser whose help shows the defaults, and which takes no abbreviations."""
-    return argparse.ArgumentParser(
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UserError, where argparse's own prints the usage and exits."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (--help lists the options).")
+
+
+def parser(prog: str, description: str, **options: Any) -> Parser:
+    """A parser whose help shows the defaults, and which takes no abbreviations."""
+    return Parser(
         prog=f"python -m {prog}",
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        **options,
     )
 
 
@@ -72,7 +80,7 @@ def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
 
 
 def guarded(main: Main) -> Main:
-    """What the user can fix becomes one line and exit status 2; Ctrl-C becomes 130; a closed pipe is no error."""
+    """Turn a UserError into one line and exit status 2, Ctrl-C into status 130, and a closed pipe into 141."""
 
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:

@@ -6,6 +6,7 @@ from typing import Protocol
 from data.dataset import Dataset
 from data.fetch.download import Say
 from data.sources import cifar100, mnist
+from engine.typing import Shape
 
 
 class Load(Protocol):
@@ -15,3 +16,7 @@ class Load(Protocol):
 
 
 LOADERS: dict[str, Load] = {"mnist": mnist.load, "cifar100": cifar100.load}
+IMAGES: dict[str, tuple[Shape, int]] = {
+    "mnist": ((28, 28, 1), 10),
+    "cifar100": ((32, 32, 3), 100),
+}  # (H, W, C), classes

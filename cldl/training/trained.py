@@ -35,11 +35,10 @@ class TrainedModel:
 
     def logits(self, images: Array) -> list[Array]:
         """The logits of the M classifiers, M arrays (N, K) float32; raises UserError for other images than the network's."""
-        expected = ("N", *self.network.input_shape)
         if images.ndim != 4 or images.shape[1:] != self.network.input_shape or images.dtype != np.uint8:
             raise UserError(
-                f"the images are {images.dtype} of shape {images.shape}; uint8 of shape ({', '.join(map(str, expected))}) is needed: "
-                "convert them."
+                f"the images are {images.dtype} of shape {images.shape}; N uint8 images of shape "
+                f"{self.network.input_shape} are needed: convert them."
             )
         return self.split_logits(ArraySplit(images, np.zeros(len(images), np.int64)))
 

@@ -202,7 +202,7 @@ class Trainer:
         """Arrays and numbers from which `restore` goes on to the same bits."""
         arrays = {name: to_host(array) for name, array in self._arrays().items()}
         numbers = {"samples": self.metrics.samples, "loss": self.metrics.loss, "seconds": self.metrics.seconds}
-        return arrays, {"epoch": self.epoch, "step": self.step, "updates": self.optimiser.steps, **numbers}
+        return arrays, {"epoch": self.epoch, "step": self.step, "updates": self.optimiser.step_count, **numbers}
 
     def restore(self, arrays: dict[str, Array], numbers: dict[str, int | float | str]) -> None:
         """Go back to a state; raises UserError if it is another network's."""
@@ -214,7 +214,7 @@ class Trainer:
         for name, array in mine.items():
             copy_from_host(array, arrays[name])
         self.epoch, self.step = int(numbers["epoch"]), int(numbers["step"])
-        self.optimiser.steps = int(numbers["updates"])
+        self.optimiser.step_count = int(numbers["updates"])
         self.metrics.samples, self.metrics.loss = int(numbers["samples"]), float(numbers["loss"])
         self.metrics.seconds = float(numbers["seconds"])
 

@@ -21,7 +21,7 @@ from engine.kernels.cpu import updates
 from engine.parameters import FlatBuffer, Parameter
 from engine.typing import Array
 
-SHARED = 5  # hyperparameters of a step that all parameters share; behind them stands a learning-rate multiplier for each parameter
+SHARED = 5  # hyperparameters of a step that all parameters share; each parameter's lr multiplier follows
 
 
 def sgd_reference(

@@ -39,7 +39,7 @@ def test_json_has_the_numbers_of_every_row_and_layer(without_torch, monkeypatch,
     engines = [
         Engine(name, {"NumPy": "2.0"}, [[t, 3 * t], [2 * t]], 100, 300) for name, t in (("cldl", 0.1), ("PyTorch", 0.2))
     ]
-    flops = step_flops(recipe("mnist_nin").build(), 2)
+    flops = step_flops(recipe("mnist_nin").build_network(), 2)
     monkeypatch.setattr(step, "measure", lambda name, work, options, _: Row(name, work, 2, flops, 1e11, engines, {}))
     assert step.main([*TINY, "--json", "--layers"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -100,7 +100,7 @@ def test_processors_are_given_back():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_network_can_be_described_to_another_engine(name):
-    network = recipe(name).build()
+    network = recipe(name).build_network()
     specs = describe(network)
     assert [spec["name"] for spec in specs] == [node.name for node in network.nodes]
     assert json.loads(json.dumps(specs)) == specs

@@ -11,7 +11,6 @@ from cldl import commands, evaluate, predict, recipes, train
 from cldl.recipes import find
 from cldl.reporting import figures
 from cldl.reporting import run_report as page
-from cldl.training.run import Run
 from cldl.training.trainer import Trainer
 from data.transforms.preprocessing import Scale
 from engine.context import Context
@@ -52,7 +51,7 @@ VALUES = {"classifiers": 2, "weights": (1.0, 1.0), "batch_size": 20, "warmup": 0
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """The commands on these photographs under the name of CIFAR-100, in a folder of our own."""
-    monkeypatch.setattr(recipes.Recipe, "build", lambda recipe: network())
+    monkeypatch.setattr(recipes.Recipe, "build_network", lambda recipe: network())
     monkeypatch.setitem(commands.LOADERS, "cifar100", lambda cache, data, say: photographs(0 if data is None else 1))
     monkeypatch.setenv("CLDL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(page, "DPI", 30)  # quickly drawn
@@ -78,10 +77,10 @@ def test_the_configuration_names_what_the_run_was_fed_with(world):
     assert config["training_sha256"] == data.training_sha256  # of all images, whatever the limit
     assert (
         config["preprocessing_sha256"]
-        == find("mnist_nin").changed(preprocessing="gcn_zca").make_preprocessing(data).sha256
+        == find("mnist_nin").changed(preprocessing="gcn_zca").build_preprocessing(data).sha256
     )
     assert config["classes"] == list(COLOURS)
-    assert config["recipe"]["augment"] is True
+    assert config["recipe"]["data"]["augment"] is True
     assert [path.name for path in (world / "cache").iterdir()] == [f"gcn_zca-{data.training_sha256[:16]}.h5"]
 
 
@@ -166,7 +165,7 @@ def test_a_colour_picture_of_any_size_is_answered_by_the_name_of_its_class(world
 
 
 def trainer(threads=2, chunk=None, **values):
-    t = Trainer(find("mnist_nin").changed(**{**VALUES, **values}), photographs(), seed=0, threads=threads)
+    t = Trainer.from_recipe(find("mnist_nin").changed(**{**VALUES, **values}), photographs(), seed=0, threads=threads)
     t.backend.chunk = chunk or t.backend.chunk
     return t
 
@@ -179,7 +178,7 @@ def gradients(**options):
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(recipes.Recipe, "build", lambda recipe: network())
+    monkeypatch.setattr(recipes.Recipe, "build_network", lambda recipe: network())
 
 
 @pytest.mark.parametrize("kind", ["standard", "gcn_zca"])
@@ -231,7 +230,9 @@ def test_preprocessed_images_are_cropped_and_every_step_draws_anew(small):
 
 
 def test_a_trainer_takes_the_preprocessing_that_it_is_given(small):
-    t = Trainer(find("mnist_nin").changed(**VALUES, preprocessing="gcn_zca"), photographs(), Scale(0.5, 2.0))
+    t = Trainer.from_recipe(
+        find("mnist_nin").changed(**VALUES, preprocessing="gcn_zca"), photographs(), Scale(0.5, 2.0)
+    )
     assert t.preprocessing.mean == 0.5
 
 
@@ -240,10 +241,4 @@ def test_a_data_set_with_another_number_of_classes_is_refused(small):
     with pytest.raises(
         commands.UserError, match="squares has 4 classes; the network tells 3 apart: choose another recipe"
     ):
-        Trainer(find("mnist_nin").changed(**VALUES), data)
-
-
-def test_the_recipe_of_an_earlier_run_is_not_augmented():
-    config = {"recipe": {"name": "mnist_nin", "mean": 0.25}}
-    recipe = Run(None, config).recipe
-    assert (recipe.preprocessing, recipe.augment, recipe.mean) == ("scale", False, 0.25)
+        Trainer.from_recipe(find("mnist_nin").changed(**VALUES), data)

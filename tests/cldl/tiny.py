@@ -34,7 +34,7 @@ def bright(k: int) -> np.ndarray:
 
 def run(folder, monkeypatch) -> Run:
     """A finished run of this network."""
-    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build", lambda recipe: network())
+    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build_network", lambda recipe: network())
     made = Run.create(folder, RECIPE, seed=0, threads=1, limit_train=None, limit_test=None)
     made.record(metrics(2, M=2))
     made.save({f"weights/{p.name}": p.value for p in network().parameters()}, {"epoch": 2, "step": 0})

@@ -24,7 +24,7 @@ from tests.cuda.trainings import BASE, dataset, network
 
 
 def trainer(**values) -> Trainer:
-    return Trainer(BASE.changed(**values), dataset(), device="cuda")
+    return Trainer.from_recipe(BASE.changed(**values), dataset(), device="cuda")
 
 
 def no_update_of_a_loss_that_is_not_finite() -> None:
@@ -69,7 +69,7 @@ def a_graph_is_captured_at_the_second_call_and_replayed_from_then_on() -> None:
 def a_run_goes_on_on_the_other_device() -> None:
     lines = []
     for devices in (("cpu", "cpu"), ("cpu", "cuda")):
-        first, second = (Trainer(BASE, dataset(), threads=1, device=device) for device in devices)
+        first, second = (Trainer.from_recipe(BASE, dataset(), threads=1, device=device) for device in devices)
         next(first.steps())
         second.restore(*first.state())
         list(second.steps())
@@ -124,5 +124,5 @@ def outcome(promise) -> str:
 
 
 if __name__ == "__main__":
-    Recipe.build = lambda recipe: network()
+    Recipe.build_network = lambda recipe: network()
     json.dump({name: outcome(promise) for name, promise in PROMISES.items()}, sys.stdout)

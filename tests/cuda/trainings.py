@@ -5,18 +5,20 @@ import sys
 
 import numpy as np
 
+from cldl.recipes import find
 from cldl.recipes.recipe import Recipe
 from data.dataset import Dataset
 from layers import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU, Sequential
 from layers.network import Network
 from tests.networks import stack
 
-BASE = Recipe("tiny", "two classifiers", classifiers=2, weights=(1.0, 0.5), epochs=1, batch_size=4, warmup=0.0)
+BASE = find("mnist_nin").changed(classifiers=2, weights=(1.0, 0.5), epochs=1, batch_size=4, warmup=0.0)
+SGD = {"optimiser": "sgd", "momentum": 0.9}
 TRAININGS = {
     "AdamW": BASE.changed(epochs=2),
-    "SGD": BASE.changed(optimiser="sgd", learning_rate=0.05, penalty="norm"),
-    "augmented and whitened": BASE.changed(optimiser="sgd", nesterov=True, augment=True, preprocessing="gcn_zca"),
-    "hinge, bounded norms": BASE.changed(loss="hinge", lower_epochs=1, epochs=2, optimiser="sgd", learning_rate=0.01),
+    "SGD": BASE.changed(**SGD, learning_rate=0.05, penalty="norm"),
+    "augmented and whitened": BASE.changed(**SGD, nesterov=True, augment=True, preprocessing="gcn_zca"),
+    "hinge, bounded norms": BASE.changed(**SGD, loss="hinge", companion_epochs=1, epochs=2, learning_rate=0.01),
     "each channel scaled": BASE.changed(preprocessing="standard", through_companions=False),
 }
 
@@ -39,9 +41,9 @@ def train(recipe: Recipe, device: str) -> dict:
     """Epochs of two steps, the second smaller; then the state, the test, and what it is called."""
     from cldl.training.trainer import Trainer
 
-    trainer = Trainer(recipe, dataset(), seed=3, threads=1, device=device)
+    trainer = Trainer.from_recipe(recipe, dataset(), seed=3, threads=1, device=device)
     steps = []
-    for _ in range(recipe.epochs):
+    for _ in range(recipe.schedule.epochs):
         for tally in trainer.steps():
             steps.append([tally.loss, *tally.wrong.tolist(), *tally.companions.tolist()])
         line, _ = trainer.end_epoch()
@@ -55,7 +57,7 @@ def train(recipe: Recipe, device: str) -> dict:
 
 
 def main(device: str) -> None:
-    Recipe.build = lambda recipe: network()
+    Recipe.build_network = lambda recipe: network()
     json.dump({name: train(recipe, device) for name, recipe in TRAININGS.items()}, sys.stdout)
 
 

@@ -17,8 +17,8 @@ from tests.cldl.synthetic import digits
 @pytest.fixture
 def trainer(monkeypatch):
     """A trainer of 40 images in steps of 4, which is moved by hand."""
-    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build", lambda recipe: tiny.network())
-    return Trainer(tiny.RECIPE.changed(batch_size=4), digits(40, 20), threads=1)
+    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build_network", lambda recipe: tiny.network())
+    return Trainer.from_recipe(tiny.RECIPE.changed(batch_size=4), digits(40, 20), threads=1)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_a_watched_network_computes_the_same():
     data = made_up(nin(NIN_MNIST, (28, 28, 1), 10), 4)
     weights = []
     for watched in (False, True):
-        trainer = Trainer(RECIPE.changed(warmup=0.0), data, threads=1)
+        trainer = Trainer.from_recipe(RECIPE.changed(warmup=0.0), data, threads=1)
         if watched:
             watch(trainer.network, 4)
         stream = endless(trainer)

@@ -13,7 +13,7 @@ SMALL = {"epochs": 2, "batch_size": 16, "warmup": 0.0}
 
 
 def trainer(seed=0, threads=2, **values):
-    return Trainer(find("mnist_nin").changed(**SMALL, **values), digits(), seed=seed, threads=threads)
+    return Trainer.from_recipe(find("mnist_nin").changed(**SMALL, **values), digits(), seed=seed, threads=threads)
 
 
 def weights(t):
@@ -103,7 +103,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_change():
 
 def test_a_state_of_another_network_is_refused():
     arrays, numbers = trainer().state()
-    other = Trainer(find("mnist_nin_softmax").changed(**SMALL), digits())
+    other = Trainer.from_recipe(find("mnist_nin_softmax").changed(**SMALL), digits())
     with pytest.raises(UserError, match="another network"):
         other.restore(arrays, numbers)
 
@@ -114,7 +114,7 @@ def test_images_of_another_size_are_refused():
         "small", d.train_images[:, :20], d.train_labels, d.test_images[:, :20], d.test_labels, d.class_names
     )
     with pytest.raises(UserError, match="choose another recipe"):
-        Trainer(find("mnist_nin"), small)
+        Trainer.from_recipe(find("mnist_nin"), small)
 
 
 def test_the_metrics_line_has_what_others_rely_on():
@@ -136,8 +136,8 @@ def test_dead_units_are_counted():
 
 def test_companions_that_are_left_out_no_longer_learn():
     plain = {"optimiser": "sgd", "learning_rate": 1e-5, "momentum": 0.0, "weight_decay": 0.0}
-    recipe = find("mnist_dsn").changed(**SMALL, **plain, lower_epochs=1.0, lower_rate=1.0)
-    t = Trainer(recipe, digits(), threads=2)
+    recipe = find("mnist_dsn").changed(**SMALL, **plain, companion_epochs=1.0, companion_lr_mult=1.0)
+    t = Trainer.from_recipe(recipe, digits(), threads=2)
     moved = []
     for _ in range(2):
         before = {p.name: p.value.copy() for p in t.network.parameters()}
@@ -151,8 +151,8 @@ def test_companions_that_are_left_out_no_longer_learn():
 
 
 def test_the_momentum_rises_and_no_column_outgrows_its_bound():
-    recipe = find("mnist_maxout_published").changed(**SMALL, momentum_epochs=1.0, initialisation="he")
-    t = Trainer(recipe, digits(), threads=2)
+    recipe = find("mnist_maxout_published").changed(**SMALL, momentum_ramp=(0.5, 0.7, 1.0), initialisation="he")
+    t = Trainer.from_recipe(recipe, digits(), threads=2)
     seen = []
     for _ in t.steps():
         seen.append(t.optimiser.momentum)
@@ -163,9 +163,11 @@ def test_the_momentum_rises_and_no_column_outgrows_its_bound():
     assert seen == pytest.approx([0.5, 0.5 + 0.2 / 3, 0.5 + 0.4 / 3])
 
 
-@pytest.mark.parametrize("name", ["mnist_dsn", "mnist_maxout"])
-def test_the_other_methods_learn_too(name):
-    values = {"dropout": 0.0, "input_dropout": 0.0, "schedule": "constant", "learning_rate": 0.001}
-    t = Trainer(find(name).changed(**SMALL | {"epochs": 20}, **values, lower_epochs=None), digits(), threads=2)
+@pytest.mark.parametrize(
+    ("name", "values"), [("mnist_dsn", {"companion_epochs": None}), ("mnist_maxout", {"input_dropout": 0.0})]
+)
+def test_the_other_methods_learn_too(name, values):
+    values = {**SMALL, "epochs": 20, "dropout": 0.0, "schedule": "constant", "learning_rate": 0.001, **values}
+    t = Trainer.from_recipe(find(name).changed(**values), digits(), threads=2)
     lines = run(t, 20)
     assert lines[-1]["train_loss"] < 0.5 * lines[0]["train_loss"]

@@ -77,7 +77,7 @@ def _double(trainer: Trainer) -> tuple[float, dict]:
     cast(network.parameters(), np.float64)
     ctx, loss, N = Context(training=True), 0.0, len(data.train_labels)
     for start in range(0, N, CHUNK):
-        ctx.restart(training=True, key=Key(0), first=start)
+        ctx.restart(training=True, key=Key(0), first_sample=start)
         x = trainer.preprocessing(data.train_images[start : start + CHUNK], ctx).astype(np.float64)
         labels = data.train_labels[start : start + CHUNK]
         logits, cache = network.forward(x, ctx)

@@ -23,7 +23,7 @@ class CldlGpu(CldlEngine):
     def __init__(self, folder: Path, precision: str) -> None:
         super().__init__(folder, device="cuda", precision=precision)
         self.take, self.backend = cast(CudaStep, self.trainer.take), cast(CudaBackend, self.trainer.backend)
-        self.versions |= {"CuPy": cupy.__version__, "GPU": self.backend.place}
+        self.versions |= {"CuPy": cupy.__version__, "GPU": self.backend.device_name}
 
     def step(self, count: int) -> list[float]:
         return [self._seconds(lambda: next(self.stream)) for _ in range(count)]

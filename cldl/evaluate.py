@@ -16,7 +16,7 @@ from cldl.training.evaluation import Evaluation, score
 from cldl.training.run import Run
 from cldl.training.trained import load_network
 from engine.device import choose
-from engine.runtime.cpu import make_backend
+from engine.runtime.backend import make_backend
 
 
 @guarded

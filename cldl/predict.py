@@ -23,7 +23,7 @@ from data.pictures.digits import read_digit
 from data.pictures.files import read_picture
 from engine.device import choose
 from engine.errors import UserError
-from engine.runtime.cpu import make_backend
+from engine.runtime.backend import make_backend
 
 
 @guarded

@@ -33,27 +33,22 @@ class Sequential(Layer):
         self._steps = [run[0] if len(run) == 1 else Mlpconv(*run) for run in together(layers)]
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Any]:
-        """The last layer's output; where the pass keeps nothing, what lies before it is given back to it at once."""
+        """The last layer's output; where no backward follows, a layer's input is freed once its output exists."""
         caches = []
-        before = ctx.lent()
         for step in self._steps:
             x, cache = step.forward(x, ctx)
-            caches.append(cache)
-            if not ctx.keeping:
-                ctx.forget(before, x)
+            caches.append(cache if ctx.needs_backward else None)
+            del cache  # or it would live on until the next one exists
         return x, caches
 
     def backward(self, dy: Array, cache: Any, ctx: Context, need_dx: bool = True) -> Array | None:
-        """dx, or None where it is not needed; each gradient is given back to the pass as soon as nobody reads it."""
-        gradient: Array | None = dy
+        """dx, or None where it is not needed; each gradient is freed once the one below it exists."""
+        d: Array | None = dy
+        del dy
         for depth in reversed(range(len(self._steps))):
-            assert gradient is not None
-            dx = self._steps[depth].backward(gradient, cache[depth], ctx, need_dx or depth > 0)
-            in_use = [array for array in (dy, dx) if array is not None]  # by the caller, and by the layer below
-            if not any(np.may_share_memory(gradient, array) for array in in_use):
-                ctx.release(gradient)
-            gradient = dx
-        return gradient
+            assert d is not None
+            d = self._steps[depth].backward(d, cache[depth], ctx, need_dx or depth > 0)
+        return d
 
     def caches(self, cache: Any) -> list[tuple[Layer, object]]:
         """Each layer with what its forward left for its backward."""

@@ -39,7 +39,7 @@ def summary(trainer: Trainer, run: Run) -> dict[str, str]:
         "loss": _loss(recipe),
         "training": f"{_optimiser(recipe)}; {_number(recipe.epochs, 'epoch')} of "
         f"{_number(trainer.steps_per_epoch, 'step')} of {_number(recipe.batch_size, 'image')}",
-        "device": trainer.backend.place,
+        "device": trainer.backend.device_name,
         "run": f"{run.folder}, seed {run.config['seed']}",
     }
 

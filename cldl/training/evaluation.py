@@ -12,7 +12,7 @@ from cldl.loss import CldlResult
 from cldl.objective import Objective
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
-from engine.runtime.cpu import Backend
+from engine.runtime.backend import Backend
 from engine.typing import Array
 from layers.network import Network
 from layers.relu import ReLU
@@ -80,7 +80,7 @@ def score(network: Network, images: Array, preprocessing: Preprocessing, backend
     logits = [np.empty((len(images), network.classes), np.float32) for _ in network.classifiers]
 
     def work(ctx: Context, start: int, stop: int) -> None:
-        ctx.keeping = False
+        ctx.needs_backward = False
         scores, _ = network.forward(preprocessing(ctx.to_device(images[start:stop]), ctx), ctx)
         for whole, part in zip(logits, scores, strict=True):
             whole[start:stop] = ctx.to_host(part)

@@ -15,7 +15,8 @@ from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
 from engine.optim.optimisers import Optimiser
 from engine.random import Key
-from engine.runtime.cpu import Backend, CpuBackend
+from engine.runtime.backend import Backend
+from engine.runtime.cpu import CpuBackend
 from engine.typing import Array
 from layers.network import Network
 

@@ -27,7 +27,7 @@ from engine.device import copy_from_host, to_host
 from engine.errors import UserError
 from engine.parameters import initialise
 from engine.random import Key
-from engine.runtime.cpu import make_backend
+from engine.runtime.backend import make_backend
 from engine.typing import Array
 
 WEIGHTS, ORDER, STEP = range(3)

@@ -33,10 +33,9 @@ class CropFlip:
     padding: int = 4
 
     def __call__(self, x: np.ndarray, ctx: Context) -> np.ndarray:
-        """From images (n, H, W, C) to such images, in the pass's memory; that of x is given back."""
+        """From images (n, H, W, C) to such images, in the pass's memory."""
         if not ctx.training:
             return x
         y = ctx.empty(x.shape, x.dtype)
-        dispatch(kernels.crop_flip, x, y, self.padding, ctx.first, *ctx.next_key().halves)
-        ctx.release(x)
+        dispatch(kernels.crop_flip, x, y, self.padding, ctx.first_sample, *ctx.next_key().halves)
         return y

@@ -117,11 +117,10 @@ class Whitening:
     def __call__(self, images: Array, ctx: Context) -> Array:
         pixels = images.reshape(len(images), -1)  # (n, D)
         x = ctx.empty(pixels.shape, np.float32)
-        with ctx.scratch() as empty:
-            g = empty(pixels.shape, np.float32)
-            dispatch(kernels.contrast, pixels, g, NORM)
-            dispatch(kernels.centre, g, ctx.to_device_cached(self.mean))
-            dispatch(affine.multiply, g, ctx.to_device_cached(self.matrix), x)
+        g = ctx.empty(pixels.shape, np.float32)
+        dispatch(kernels.contrast, pixels, g, NORM)
+        dispatch(kernels.centre, g, ctx.to_device_cached(self.mean))
+        dispatch(affine.multiply, g, ctx.to_device_cached(self.matrix), x)
         return x.reshape(images.shape)
 
     @classmethod

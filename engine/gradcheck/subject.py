@@ -56,7 +56,7 @@ class Subject:
 
     def context(self, *, training: bool = True, key: Key | None = None, first: int = 0) -> Context:
         """A fresh pass; the same key, so the same dropout."""
-        return Context(training=training, key=key or self.key, first=first)
+        return Context(training=training, key=key or self.key, first_sample=first)
 
     def run(self, x: Array, dy: Array, *, layer: Any = None, training: bool = True, first: int = 0) -> Pass:
         """One pass in a fresh context."""

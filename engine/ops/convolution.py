@@ -112,13 +112,13 @@ class Patches:
             return
         for channels, outputs in self._groups(filters[0]):
             part = contiguous(x[..., channels])
-            with ctx.scratch() as empty:
-                dpart = None if dx is None else empty(part.shape, x.dtype)
-                y, d = (contiguous(array[:, outputs]) for array in (ys[0], dy))
-                own, into_own = _columns(maps, outputs), _columns(into, outputs)
-                dispatch(affine.backward, part, self.window, own, (y,), d, dpart, into_own, ctx)
-                if dx is not None:
-                    dx[..., channels] = dpart
+            dpart = None if dx is None else ctx.empty(part.shape, x.dtype)
+            y, d = (contiguous(array[:, outputs]) for array in (ys[0], dy))
+            own, into_own = _columns(maps, outputs), _columns(into, outputs)
+            dispatch(affine.backward, part, self.window, own, (y,), d, dpart, into_own, ctx)
+            if dx is not None:
+                dx[..., channels] = dpart
+            del dpart
 
     def _groups(self, filters: Filters) -> list[tuple[slice, slice]]:
         """The channels and the outputs of each group."""
@@ -180,9 +180,8 @@ class Fourier:
         first, *others = filters
         h = ctx.empty((*y.shape[:3], first.weight.shape[3]), x.dtype) if others else y
         X = ctx.empty(self.plan.image_shape(len(x), x.shape[3]), x.dtype)
-        spectrum = ctx.image(Spectrum(self.plan, first.weight))
-        with ctx.scratch() as empty:
-            self.plan.forward(x, spectrum, first.bias.value, 0 if first.relu else -np.inf, h, X, empty)
+        spectrum = ctx.transformed_weight(Spectrum(self.plan, first.weight))
+        self.plan.forward(x, spectrum, first.bias.value, 0 if first.relu else -np.inf, h, X, ctx.empty)
         if not others:
             return (_rows(y),), X
         return (_rows(h), *affine.forward(h, PIXEL, _maps(others), _rows(y), ctx)), X
@@ -200,12 +199,11 @@ class Fourier:
         """In the frequencies, the weight's gradient stays there until the pass ends."""
         first, *others = filters
         spectrum = Spectrum(self.plan, first.weight)
-        (dspectrum, begun), db = ctx.image_gradient(spectrum), ctx.gradient(first.bias)
-        with ctx.scratch() as empty:
-            shape = (*dy.shape[:3], first.weight.shape[3])
-            h, dh = ys[0].reshape(shape), dy
-            if others:
-                dh = empty(shape, dy.dtype)
-                affine.backward(h, PIXEL, _maps(others), ys[1:], _rows(dy), dh, _gradients(others, ctx), ctx)
-            y = h if first.relu else None
-            self.plan.backward(dh, y, kept, ctx.image(spectrum), dx, dspectrum, begun, db, empty)
+        (dspectrum, is_first), db = ctx.transformed_weight_gradient(spectrum), ctx.gradient(first.bias)
+        shape = (*dy.shape[:3], first.weight.shape[3])
+        h, dh = ys[0].reshape(shape), dy
+        if others:
+            dh = ctx.empty(shape, dy.dtype)
+            affine.backward(h, PIXEL, _maps(others), ys[1:], _rows(dy), dh, _gradients(others, ctx), ctx)
+        y, v = h if first.relu else None, ctx.transformed_weight(spectrum)
+        self.plan.backward(dh, y, kept, v, dx, dspectrum, not is_first, db, ctx.empty)

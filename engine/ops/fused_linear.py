@@ -56,23 +56,22 @@ class Maps(NamedTuple):
 
 
 def forward(x: Array, window: Window, maps: Maps, y: Array, ctx: Context) -> tuple[Array, ...]:
-    """Write the last y_l to y; return all y_l, or where the pass keeps nothing (`ctx.keeping`) the last one."""
+    """Write the last y_l to y; return all y_l, or where no backward follows (`ctx.needs_backward`) the last one."""
     n, fast = len(y), in_vectors(*maps.W, y) and x.flags.c_contiguous
-    height = n if ctx.keeping or not fast else min(n, BLOCK)
+    height = n if ctx.needs_backward or not fast else min(n, BLOCK)
     ys = (*(ctx.empty((height, W.shape[1]), x.dtype) for W in maps.W[:-1]), y)
     if fast:
-        with ctx.scratch() as empty:
-            P = empty((BLOCK if window != PIXEL else 0, len(maps.W[0])), x.dtype)
-            floors = tuple(x.dtype.type(0 if relu else -np.inf) for relu in maps.relu)
-            maps_forward(x, *window, P, len(ys), *map(_filled, (maps.W, maps.b, ys, floors)))
+        P = ctx.empty((BLOCK if window != PIXEL else 0, len(maps.W[0])), x.dtype)
+        floors = tuple(x.dtype.type(0 if relu else -np.inf) for relu in maps.relu)
+        maps_forward(x, *window, P, len(ys), *map(_filled, (maps.W, maps.b, ys, floors)))
     else:
         for images, rows in _parts(x, window, n, len(maps.W[0])):
-            with ctx.scratch() as empty:
-                a = _rows(x[images], window, n // len(x), empty)
-                for W, b, relu, y_l in zip(*maps, ys, strict=True):
-                    a = np.matmul(a, W, out=y_l[rows])
-                    (bias_relu_forward if relu else bias_forward)(a, b)
-    return ys if ctx.keeping else ys[-1:]
+            a = _rows(x[images], window, n // len(x), ctx.empty)
+            for W, b, relu, y_l in zip(*maps, ys, strict=True):
+                a = np.matmul(a, W, out=y_l[rows])
+                (bias_relu_forward if relu else bias_forward)(a, b)
+            del a
+    return ys if ctx.needs_backward else ys[-1:]
 
 
 def backward(
@@ -86,42 +85,43 @@ def backward(
         _in_parts(x, window, maps, ys, dy, dx, into, ctx)
         return
     for images, rows in _parts(x, window, len(dy), len(maps.W[0])):
-        with ctx.scratch() as empty:
-            P, d = _rows(x[images], window, len(dy) // len(x), empty), dy[rows]
-            for depth in reversed(range(len(ys))):
-                W, a = maps.W[depth], ys[depth - 1][rows] if depth else P
-                d = _behind(ys[depth][rows] if maps.relu[depth] else None, d, into.b[depth], empty)
-                into.W[depth][...] += np.matmul(a.T, d, out=empty(W.shape, x.dtype))
-                if depth:
-                    d = np.matmul(d, W.T, out=empty(a.shape, x.dtype))
-            if dx is not None:
-                dP = np.matmul(d, maps.W[0].T, out=dx[images].reshape(P.shape) if window == PIXEL else P)
-                if window != PIXEL:
-                    patches_backward(dP, dx[images], 0, *window)
+        d = dy[rows]
+        P = _rows(x[images], window, len(dy) // len(x), ctx.empty)
+        for depth in reversed(range(len(ys))):
+            W, a = maps.W[depth], ys[depth - 1][rows] if depth else P
+            d = _behind(ys[depth][rows] if maps.relu[depth] else None, d, into.b[depth], ctx.empty)
+            into.W[depth][...] += np.matmul(a.T, d, out=ctx.empty(W.shape, x.dtype))
+            if depth:
+                d = np.matmul(d, W.T, out=ctx.empty(a.shape, x.dtype))
+        if dx is not None:
+            dP = np.matmul(d, maps.W[0].T, out=dx[images].reshape(P.shape) if window == PIXEL else P)
+            if window != PIXEL:
+                patches_backward(dP, dx[images], 0, *window)
+            del dP
+        del P, a, d  # or they would live on until those of the next part exist
 
 
 def _in_parts(
     x: Array, window: Window, maps: Maps, ys: tuple[Array, ...], dy: Array, dx: Array | None, into: Maps, ctx: Context
 ) -> None:
     """`backward` by the compiled kernel, parts of the rows by whoever has time."""
-    with ctx.scratch() as empty:
-        WT = tuple(empty(W.shape[::-1], x.dtype) for W in maps.W)
-        for turned, W in zip(WT, maps.W, strict=True):
-            np.copyto(turned, W.T)
-        jobs: list[Callable[[], None]] = []
-        sums: list[Maps] = []
-        for images, rows in _halves(x, len(dy)):
-            P = empty((BLOCK if window != PIXEL else 0, len(maps.W[0])), x.dtype)
-            g = tuple(empty((BLOCK, W.shape[1]), x.dtype) for W in maps.W)
-            into_part = _like(into, empty) if jobs else into
-            below = (x if dx is None else dx)[images]
-            each = map(_filled, (tuple(y[rows] for y in ys), WT, into_part.W, into_part.b, maps.relu, g))
-            jobs.append(partial(maps_backward, x[images], *window, P, dy[rows], below, dx is not None, len(ys), *each))
-            sums.append(into_part)
-        ctx.parallel_for(jobs)
-        for part in sums[1:]:
-            for total, more in zip((*into.W, *into.b), (*part.W, *part.b), strict=True):
-                total += more
+    WT = tuple(ctx.empty(W.shape[::-1], x.dtype) for W in maps.W)
+    for turned, W in zip(WT, maps.W, strict=True):
+        np.copyto(turned, W.T)
+    jobs: list[Callable[[], None]] = []
+    sums: list[Maps] = []
+    for images, rows in _halves(x, len(dy)):
+        P = ctx.empty((BLOCK if window != PIXEL else 0, len(maps.W[0])), x.dtype)
+        g = tuple(ctx.empty((BLOCK, W.shape[1]), x.dtype) for W in maps.W)
+        into_part = _like(into, ctx.empty) if jobs else into
+        below = (x if dx is None else dx)[images]
+        each = map(_filled, (tuple(y[rows] for y in ys), WT, into_part.W, into_part.b, maps.relu, g))
+        jobs.append(partial(maps_backward, x[images], *window, P, dy[rows], below, dx is not None, len(ys), *each))
+        sums.append(into_part)
+    ctx.parallel_for(jobs)
+    for part in sums[1:]:
+        for total, more in zip((*into.W, *into.b), (*part.W, *part.b), strict=True):
+            total += more
 
 
 def multiply(A: Array, B: Array, C: Array) -> None:

@@ -50,7 +50,7 @@ def train(recipe: Recipe, device: str) -> dict:
     found = {"steps": steps, "test": [line["test_loss"], *line["test_error"].values()], "weights": weights}
     forms = getattr(trainer.take, "forms", {})
     reasons = {str(size[0]): [form.replayed.reason, form.replayed.graph is not None] for size, form in forms.items()}
-    return found | {"place": trainer.backend.place, "dead": line["dead_units"], "graphs": reasons}
+    return found | {"place": trainer.backend.device_name, "dead": line["dead_units"], "graphs": reasons}
 
 
 def main(device: str) -> None:

@@ -1,10 +1,11 @@
-"""What a layer owes the rest of the house: parameters that the optimiser knows, and outputs in the pass's memory."""
+"""What a layer owes the rest of the engine: parameters that the optimiser knows, and outputs in the pass's memory."""
 
 import numpy as np
 import pytest
 
 from engine.context import Context
 from engine.initialisers import constant
+from engine.memory import Memory
 from layers import AvgPool2d, Conv2d, Dropout, GlobalAvgPool, Linear, Maxout, MaxPool2d, ReLU
 
 
@@ -38,10 +39,12 @@ def test_a_bias_begins_at_zero_and_does_not_decay_and_both_learn_at_the_rate_giv
     ids=str,
 )
 def test_what_a_layer_gives_lies_in_the_memory_of_the_pass(layer, shape):
-    """So that the next step uses it again: after it is released, the next array of its size is the same memory."""
-    ctx = Context(training=True)
+    """So that the next step uses it again: the pass holds it as long as somebody refers to it, and no longer."""
+    memory = Memory()
+    ctx = Context(training=True, memory=memory)
     y, cache = layer.forward(np.ones(shape, np.float32), ctx)
     dx = layer.backward(np.ones_like(y), cache, ctx)
-    for array in (y, dx):
-        ctx.release(array)
-        assert np.may_share_memory(array, ctx.empty(array.shape, array.dtype))
+    del cache
+    assert memory.nbytes_in_use == y.nbytes + dx.nbytes
+    del y, dx
+    assert memory.nbytes_in_use == 0

@@ -21,7 +21,7 @@ from engine.kernels.cuda.images import gather
 from engine.optim.optimisers import NUMBERS, Optimiser
 from engine.random import Key
 from engine.runtime.cuda import CudaBackend
-from engine.runtime.cuda_context import CudaContext, CudaMemory
+from engine.runtime.cuda_context import CudaContext
 from engine.runtime.graph import CapturedGraph
 from engine.runtime.prefetch import Prefetcher
 from engine.typing import CudaArray
@@ -42,14 +42,14 @@ class CudaStep:
         self.forms: dict[tuple[int, Objective], CapturedStep] = {}
 
     def __call__(self, batch: np.ndarray, key: Key, rate: float, objective: Objective, then: np.ndarray) -> StepResult:
-        with self._workers.on():
+        with self._workers.active():
             form = self.forms.get((len(batch), objective))
             if form is None:
                 self._check_memory(len(batch), objective)
                 form = CapturedStep(len(batch), objective, self._pass, self._workers, self._optimiser, self._images)
                 self.forms[len(batch), objective] = form
             if self.ahead:
-                self.ahead.bring(batch, form.images, self._workers.stream)
+                self.ahead.to_device(batch, form.images, self._workers.stream)
             form.launch(batch, self._dataset.train_labels[batch], key, self._optimiser.numbers(rate))
             if self.ahead and len(then):
                 self.ahead.start(then)
@@ -71,7 +71,7 @@ class CudaStep:
 
     def _scratch(self, samples: int, objective: Objective) -> int:
         """Bytes of scratch memory that a pass over so many samples takes."""
-        ctx = CudaContext(self._workers.words, self._workers.gradients.views, CudaMemory())
+        ctx = self._workers.new_context()
         ctx.begin(training=True)
         images = cupy.zeros((samples, *self._dataset.train_images.shape[1:]), np.uint8)
         losses, companions = (cupy.empty((samples, self._pass.classifiers)) for _ in range(2))
@@ -102,7 +102,7 @@ class CapturedStep:
         self._losses = self._left[: N * M].view(np.float64).reshape(N, M)
         self._companions = self._left[N * M : 2 * N * M].view(np.float64).reshape(N, M)
         self._answers = self._left[2 * N * M :].reshape(N, M + 1)
-        self.replayed = CapturedGraph(self._work, backend.stream)
+        self.replayed = CapturedGraph(self._work, backend.new_context(), backend.stream)
 
     def launch(self, index: np.ndarray, labels: np.ndarray, key: Key, numbers: np.ndarray) -> None:
         """Begin the step on these samples, with this key, by the optimiser's numbers."""
@@ -116,8 +116,8 @@ class CapturedStep:
         losses, companions = left[: 2 * N * M].view(np.float64).reshape(2, N, M)
         return StepResult(losses, companions, left[2 * N * M :].reshape(N, M + 1))
 
-    def _work(self) -> None:
-        ctx, gradients, once = self._workers.context, self._workers.gradients, self._pass
+    def _work(self, ctx: CudaContext) -> None:
+        gradients, once = self._workers.gradients, self._pass
         N, K = len(self._labels), once.network.classes
         ctx.begin(training=True)
         gradients.buffer.fill(0)
@@ -125,11 +125,10 @@ class CapturedStep:
             gather(self._source.reshape(len(self._source), -1), self._index, self.images.reshape(N, -1))
         logits = once(self.images, self._labels, self._losses, self._companions, N, self._objective, ctx)
         weights = ctx.to_device_cached(once.weights(self._objective))
-        with ctx.scratch() as empty:
-            shapes = (N, K, len(weights)), (N, K), (N, K)
-            margins, losses, preference = (empty(shape, np.float64) for shape in shapes)
-            fused = self._objective.loss == "cldl"
-            predictions(logits, weights, self._objective.g, fused, margins, losses, preference, self._answers)
+        shapes = (N, K, len(weights)), (N, K), (N, K)
+        margins, losses, preference = (ctx.empty(shape, np.float64) for shape in shapes)
+        fused = self._objective.loss == "cldl"
+        predictions(logits, weights, self._objective.g, fused, margins, losses, preference, self._answers)
         stop_unless_finite(self._losses, weights, self._numbers)
         self._optimiser.apply(gradients, self._numbers)
 

@@ -8,11 +8,12 @@ whole: a GPU is busy with many, and has the room.
 
 from __future__ import annotations
 
-from engine.context import Context, Empty
+from engine.context import Context
 from engine.device import cuda_version_of
 from engine.kernels.cuda import elementwise
 from engine.kernels.cuda.gemm import products
 from engine.kernels.cuda.patches import patches_backward, patches_forward
+from engine.memory import Empty
 from engine.ops import fused_linear
 from engine.ops.fused_linear import PIXEL, Maps, Window
 from engine.typing import CudaArray
@@ -22,11 +23,10 @@ from engine.typing import CudaArray
 def forward(x: CudaArray, window: Window, maps: Maps, y: CudaArray, ctx: Context) -> tuple[CudaArray, ...]:
     """Write the last y_l to y; return all y_l."""
     ys = (*(ctx.empty((len(y), W.shape[1]), x.dtype) for W in maps.W[:-1]), y)
-    with ctx.scratch() as empty:
-        a = _rows(x, window, len(y), empty)
-        for W, b, relu, y_l in zip(*maps, ys, strict=True):
-            products().multiply(a, W, y_l, bias=b, relu=relu)
-            a = y_l
+    a = _rows(x, window, len(y), ctx.empty)
+    for W, b, relu, y_l in zip(*maps, ys, strict=True):
+        products().multiply(a, W, y_l, bias=b, relu=relu)
+        a = y_l
     return ys
 
 
@@ -42,27 +42,26 @@ def backward(
     ctx: Context,
 ) -> None:
     """Add to the gradients `into` and, unless it is None, write dx."""
-    with ctx.scratch() as empty:
-        P, d = _rows(x, window, len(dy), empty), dy
-        for depth in reversed(range(len(ys))):
-            W, a = maps.W[depth], ys[depth - 1] if depth else P
-            if maps.relu[depth]:
-                g = empty(d.shape, d.dtype)
-                elementwise.bias_relu_backward(ys[depth], d, g, into.b[depth], empty)
-                d = g
-            else:
-                elementwise.bias_backward(d, into.b[depth], empty)
-            products().multiply(a.T, d, into.W[depth], add=True)
-            if depth:
-                below = empty(a.shape, d.dtype)
-                products().multiply(d, W.T, below)
-                d = below
-        if dx is not None:
-            dP = dx.reshape(P.shape) if window == PIXEL else P
-            products().multiply(d, maps.W[0].T, dP)
-            if window != PIXEL:
-                dx.fill(0)
-                patches_backward(dP, dx, 0, *window)
+    P, d = _rows(x, window, len(dy), ctx.empty), dy
+    for depth in reversed(range(len(ys))):
+        W, a = maps.W[depth], ys[depth - 1] if depth else P
+        if maps.relu[depth]:
+            g = ctx.empty(d.shape, d.dtype)
+            elementwise.bias_relu_backward(ys[depth], d, g, into.b[depth], ctx.empty)
+            d = g
+        else:
+            elementwise.bias_backward(d, into.b[depth], ctx.empty)
+        products().multiply(a.T, d, into.W[depth], add=True)
+        if depth:
+            da = ctx.empty(a.shape, d.dtype)
+            products().multiply(d, W.T, da)
+            d = da
+    if dx is not None:
+        dP = dx.reshape(P.shape) if window == PIXEL else P
+        products().multiply(d, maps.W[0].T, dP)
+        if window != PIXEL:
+            dx.fill(0)
+            patches_backward(dP, dx, 0, *window)
 
 
 @cuda_version_of(fused_linear.multiply)

@@ -136,7 +136,7 @@ def test_a_pass_keeps_what_it_was_given_and_one_array_for_its_answer(kind):
     before = data.test_images.copy()
     x = fitted(kind, data)(data.test_images, ctx)
     held = ctx.nbytes
-    ctx.release(x)
+    del x
     fitted(kind, data)(data.test_images, ctx)
     assert ctx.nbytes == held
     np.testing.assert_array_equal(data.test_images, before)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.codegen.simd import LANES
-from engine.context import Context, in_turn
+from engine.context import Context, run_sequentially
 from engine.ops import fused_linear as affine
 from engine.ops.fused_linear import PIXEL, Maps, Window
 from engine.random import Key
@@ -79,7 +79,7 @@ def test_maps_and_their_backward_are_those_of_the_blackboard(dtype, window, N, C
         np.testing.assert_allclose(actual, expected, **near)
     if need_dx:
         np.testing.assert_allclose(dx, expected_dx, **near)
-    ctx.keeping = False
+    ctx.needs_backward = False
     again = np.full_like(y, np.nan)
     (last,) = affine.forward(x, window, Maps(W, b, relu), again, ctx)
     assert last is again
@@ -87,10 +87,10 @@ def test_maps_and_their_backward_are_those_of_the_blackboard(dtype, window, N, C
 
 
 @pytest.mark.parametrize("rows", [1, affine.BLOCK - 1, affine.BLOCK, affine.BLOCK + 1, 2 * affine.BLOCK + 5])
-@pytest.mark.parametrize("keeping", [True, False])
-def test_any_number_of_rows_goes_block_by_block(rows, keeping):
+@pytest.mark.parametrize("needs_backward", [True, False])
+def test_any_number_of_rows_goes_block_by_block(rows, needs_backward):
     x, ctx = normal(1, rows, 1, 1, LANES), Context()
-    ctx.keeping = keeping
+    ctx.needs_backward = needs_backward
     W, b = (normal(2, LANES, LANES), normal(3, LANES, LANES)), (np.ones(LANES), np.zeros(LANES))
     y = np.empty((rows, LANES))
     affine.forward(x, PIXEL, Maps(W, b, (True, False)), y, ctx)
@@ -123,7 +123,7 @@ def test_whoever_does_the_parts_of_the_way_back_they_add_up_to_the_same_bits(win
         affine.backward(x, window, Maps(W, b, relu), ys, dy, dx, into, ctx)
         return [dx, *into.W, *into.b], ys
 
-    (alone, ys), (helped, _) = gradients(in_turn), gradients(in_any_order)
+    (alone, ys), (helped, _) = gradients(run_sequentially), gradients(in_any_order)
     assert counts == [3, 3]  # of 6, 3 and 2 images
     for one, other in zip(alone, helped, strict=True):
         assert np.array_equal(one, other)

@@ -37,6 +37,7 @@ class _Block(np.ndarray):
     a class of its own for blocks and for pieces.
     """
 
+    __slots__ = ("_idle",)
     _idle: list[Any]
 
     def __del__(self) -> None:

@@ -16,7 +16,7 @@ class CapturedGraph:
     replayed. Where it cannot be captured (`reason` says why) every call runs it; the results are the same.
 
     The kernels of a graph read and write addresses in the pool of `ctx`. So the context belongs to the graph alone: memory that
-    is free at the end of the capture is written again by every replay, and must not be handed out to others meanwhile.
+    is free when the capture ends is written again by every replay, and must not be handed out to anyone else meanwhile.
     """
 
     def __init__(self, work: Callable[[CudaContext], None], ctx: CudaContext, stream: Any) -> None:

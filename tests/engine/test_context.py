@@ -1,4 +1,4 @@
-"""One pass: outputs stay valid, keys come in order, gradients add up, weights are transformed once."""
+"""One pass: its scratch memory, keys in order, gradients that add up, weights transformed once."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +11,16 @@ from engine.parameters import Parameter
 from engine.random import Key
 
 
-def test_an_output_that_is_kept_stays_valid_after_the_pass():
+def test_an_array_that_is_kept_is_not_overwritten_by_the_next_pass():
     ctx = Context()
-    kept = ctx.empty((4,), np.float64)
+    kept, address = ctx.empty((3,), np.float64)[1:], ctx.empty((3,), np.float64).ctypes.data
     kept.fill(7)
-    for _ in range(3):
-        ctx.restart(training=False, key=Key(0), first_sample=0)
-        ctx.empty((4,), np.float64).fill(0)
-    assert kept.tolist() == [7, 7, 7, 7]
-    assert ctx.nbytes == 64
+    ctx.restart(training=True, key=Key(0), first_sample=0)
+    again = ctx.empty((3,), np.float64)
+    again.fill(8)
+    assert kept.tolist() == [7, 7]
+    assert again.ctypes.data == address  # of the one that was not kept
+    assert ctx.nbytes == 48
 
 
 def test_keys_come_in_order_and_start_again_with_the_pass():
@@ -47,20 +48,20 @@ class Doubled:
     """The transform 2 w of a parameter w."""
 
     def __init__(self, parameter):
-        self.parameter, self.count = parameter, 0
+        self.parameter, self.calls = parameter, 0
 
     def empty(self):
         return np.empty(self.parameter.shape)
 
     def transform(self, value, transformed):
-        self.count += 1
+        self.calls += 1
         transformed[...] = 2 * value
 
     def adjoint(self, dtransformed, dvalue):
         dvalue += 2 * dtransformed
 
 
-def test_a_weight_is_transformed_once_until_it_changes_even_by_many_threads():
+def test_a_weight_is_transformed_once_until_the_next_refresh_even_by_many_threads():
     p = Parameter((2,), constant(3))
     doubled, cache = Doubled(p), WeightTransformCache()
     contexts = [Context(weight_cache=cache) for _ in range(8)]
@@ -69,26 +70,28 @@ def test_a_weight_is_transformed_once_until_it_changes_even_by_many_threads():
         thread.start()
     for thread in threads:
         thread.join()
-    assert doubled.count == 1
+    assert doubled.calls == 1
     assert contexts[0].transformed_weight(doubled).tolist() == [6, 6]
     p.value[...] = 4
     with ThreadPoolExecutor(2) as pool:
         cache.refresh(pool)
         assert contexts[1].transformed_weight(doubled).tolist() == [8, 8]
-        assert doubled.count == 2
+        assert doubled.calls == 2
         assert cache.refresh(pool) == []  # nothing has changed
     assert contexts[1].transformed_weight(doubled).tolist() == [8, 8]
-    assert doubled.count == 2
+    assert doubled.calls == 2
 
 
-def test_the_adjoint_is_applied_once():
+def test_the_gradient_of_a_transformed_weight_is_carried_back_once():
     p = Parameter((2,), constant(3))
     doubled, ctx = Doubled(p), Context()
     ctx.gradient(p)[...] += 1
-    dtransformed, is_first = ctx.transformed_weight_gradient(doubled)
+    gradient, is_first = ctx.transformed_weight_gradient(doubled)
     assert is_first
-    dtransformed[...] = 5
-    assert ctx.transformed_weight_gradient(doubled)[1] is False
+    gradient[...] = 5
+    same, is_first = ctx.transformed_weight_gradient(doubled)
+    assert same is gradient
+    assert not is_first
     assert ctx.gradients()[p].tolist() == [11, 11]
     assert ctx.gradients()[p].tolist() == [11, 11]
     assert ctx.transformed_weight_gradient(doubled)[1]

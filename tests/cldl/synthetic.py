@@ -20,7 +20,7 @@ def digits(train: int = 48, test: int = 20) -> Dataset:
             image[2 + 8 * row : 9 + 8 * row, 1 + 7 * column : 7 + 7 * column] += 180
         return images.astype(np.uint8), labels.astype(np.int64)
 
-    return Dataset("squares", *part(train), *part(test), tuple("0123456789"))
+    return Dataset.from_arrays("squares", *part(train), *part(test), tuple("0123456789"))
 
 
 def main(argv: list[str]) -> int:

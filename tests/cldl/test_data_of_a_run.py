@@ -74,14 +74,14 @@ def test_the_configuration_names_what_the_run_was_fed_with(world):
     assert started("run", "--limit-train", 40) == 0
     config = json.loads((world / "run" / "config.json").read_text())
     data = photographs()
-    assert config["training_sha256"] == data.training_sha256  # of all images, whatever the limit
+    assert config["training_sha256"] == data.train.fingerprint  # of all images, whatever the limit
     assert (
         config["preprocessing_sha256"]
         == find("mnist_nin").changed(preprocessing="gcn_zca").build_preprocessing(data).sha256
     )
     assert config["classes"] == list(COLOURS)
     assert config["recipe"]["data"]["augment"] is True
-    assert [path.name for path in (world / "cache").iterdir()] == [f"gcn_zca-{data.training_sha256[:16]}.h5"]
+    assert [path.name for path in (world / "cache").iterdir()] == [f"gcn_zca-{data.train.fingerprint[:16]}.h5"]
 
 
 def test_scale_is_fitted_to_nothing_and_keeps_nothing(world):
@@ -220,7 +220,7 @@ def test_preprocessed_images_are_cropped_and_every_step_draws_anew(small):
         return seen[-1]
 
     once.augmentation = watched
-    images = t.dataset.train_images
+    images = t.dataset.train.images
     everyone = np.arange(60)
     t._train(everyone, everyone)
     t._train(everyone, everyone[:0])

@@ -20,7 +20,7 @@ LABELS = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8])
 def run(tmp_path, monkeypatch):
     """A run that has 9 of 10 images right."""
     images = np.stack([tiny.bright(k) for k in range(10)])
-    digits = Dataset("MNIST", images[:1], LABELS[:1], images, LABELS, tuple("0123456789"))
+    digits = Dataset.from_arrays("MNIST", images[:1], LABELS[:1], images, LABELS, tuple("0123456789"))
     monkeypatch.setitem(commands.LOADERS, "mnist", lambda cache, data, say: digits)
     monkeypatch.setattr(page, "DPI", 30)
     monkeypatch.setattr(figures, "ROWS", 1)

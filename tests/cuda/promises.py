@@ -79,7 +79,7 @@ def a_run_goes_on_on_the_other_device() -> None:
 
 def images_that_do_not_fit_are_copied_batch_by_batch() -> None:
     data, losses = dataset(), []
-    for free in (2**30, 2 * data.train_images.nbytes - 1):
+    for free in (2**30, 2 * data.train.images.nbytes - 1):
         cupy.cuda.runtime.memGetInfo = lambda free=free: (free, free)
         t = trainer()
         cupy.cuda.runtime.memGetInfo = lambda: (2**30, 2**30)

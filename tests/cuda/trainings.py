@@ -34,7 +34,7 @@ def network() -> Network:
 def dataset() -> Dataset:
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (6, 5, 4, 2)).astype(np.uint8), np.arange(6) % 3
-    return Dataset("noise", images, labels, images[:3], labels[:3], ("a", "b", "c"))
+    return Dataset.from_arrays("noise", images, labels, images[:3], labels[:3], ("a", "b", "c"))
 
 
 def train(recipe: Recipe, device: str) -> dict:

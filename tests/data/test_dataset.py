@@ -20,22 +20,22 @@ GOOD = {
 
 def test_a_limit_keeps_the_first_samples_of_each_part():
     images = np.arange(24, dtype=np.uint8).reshape(4, 3, 2, 1)
-    small = Dataset(**GOOD | {"train_images": images}).limited(train=3, test=1)
-    np.testing.assert_array_equal(small.train_images, images[:3])
-    np.testing.assert_array_equal(small.train_labels, [0, 1, 1])
-    np.testing.assert_array_equal(small.test_labels, [1])
+    small = Dataset.from_arrays(**GOOD | {"train_images": images}).limited(train=3, test=1)
+    np.testing.assert_array_equal(small.train.images, images[:3])
+    np.testing.assert_array_equal(small.train.labels, [0, 1, 1])
+    np.testing.assert_array_equal(small.test.labels, [1])
     assert small.class_names == ("a", "b")
 
 
 def test_no_limit_and_a_limit_above_the_number_keep_all():
-    whole = Dataset(**GOOD)
-    assert len(whole.limited().train_images) == len(whole.limited(train=99).train_images) == 4
+    whole = Dataset.from_arrays(**GOOD)
+    assert len(whole.limited().train.images) == len(whole.limited(train=99).train.images) == 4
 
 
 @pytest.mark.parametrize("limits", [{"train": 0}, {"test": -1}])
 def test_a_limit_below_one_is_refused(limits):
     with pytest.raises(UserError, match=r"a limit of (0 train|-1 test) samples leaves none: give 1 or more"):
-        Dataset(**GOOD).limited(**limits)
+        Dataset.from_arrays(**GOOD).limited(**limits)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_limit_below_one_is_refused(limits):
 )
 def test_what_does_not_fit_together_is_refused(change, sentence):
     with pytest.raises(UserError, match=f"^tiny: .*{sentence}"):
-        Dataset(**GOOD | change)
+        Dataset.from_arrays(**GOOD | change)
 
 
 def test_the_cache_folder_is_the_argument_then_the_variable_then_the_systems(monkeypatch):
@@ -70,11 +70,11 @@ def test_the_cache_folder_is_the_argument_then_the_variable_then_the_systems(mon
 
 
 def test_the_sum_of_the_training_part_is_that_of_its_images_and_labels():
-    whole = Dataset(**GOOD)
-    same = Dataset(**GOOD | {"test_labels": np.array([0, 0]), "name": "other"})
+    whole = Dataset.from_arrays(**GOOD)
+    same = Dataset.from_arrays(**GOOD | {"test_labels": np.array([0, 0]), "name": "other"})
     images, labels = GOOD["train_images"].copy(), np.array([0, 1, 1, 1])
     images[0, 0, 0, 0] = 1
     others = [{"train_images": images}, {"train_labels": labels}, {"train_images": images.reshape(4, 3, 1, 2)}]
     others[2]["test_images"] = GOOD["test_images"].reshape(2, 3, 1, 2)
     assert same.training_sha256 == whole.training_sha256
-    assert len({Dataset(**GOOD | other).training_sha256 for other in others} | {whole.training_sha256}) == 4
+    assert len({Dataset.from_arrays(**GOOD | other).training_sha256 for other in others} | {whole.training_sha256}) == 4

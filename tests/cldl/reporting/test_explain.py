@@ -69,11 +69,11 @@ def test_a_watched_network_computes_the_same():
 
 def test_made_up_data_are_the_same_every_time_and_differ_from_sample_to_sample():
     a, b = (made_up(nin(NIN_MNIST, (28, 28, 1), 10), 3, batches=2) for _ in range(2))
-    assert a.train_images.shape == (6, 28, 28, 1)
-    assert len(a.test_labels) == 3
-    assert np.array_equal(a.train_images, b.train_images)
-    assert not np.array_equal(a.train_images[0], a.train_images[1])
-    assert 100 < a.train_images.mean() < 155
+    assert a.train.images.shape == (6, 28, 28, 1)
+    assert len(a.test.labels) == 3
+    assert np.array_equal(a.train.images, b.train.images)
+    assert not np.array_equal(a.train.images[0], a.train.images[1])
+    assert 100 < a.train.images.mean() < 155
 
 
 def test_the_peak_is_more_than_nothing_and_no_more_than_a_processor_has():

@@ -48,7 +48,7 @@ def evaluation(M=3, K=10, N=200, sure=1.0):
 def dataset(K=10, N=200, C=1, name="MNIST"):
     images = np.random.default_rng(5).integers(0, 256, (N, 8, 8, C), dtype=np.uint8)
     names = tuple(map(str, range(K))) if K <= 10 else tuple(f"a class <{k}>" for k in range(K))
-    return Dataset(name, images, np.arange(N) % K, images, np.arange(N) % K, names)
+    return Dataset.from_arrays(name, images, np.arange(N) % K, images, np.arange(N) % K, names)
 
 
 class Page(HTMLParser):

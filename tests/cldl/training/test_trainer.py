@@ -86,7 +86,7 @@ def test_every_sample_is_seen_once_an_epoch():
     t = trainer()
     for _ in t.steps():
         pass
-    assert t.metrics.samples == len(t.dataset.train_labels)
+    assert t.metrics.samples == len(t.dataset.train.labels)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_change():
@@ -110,8 +110,8 @@ def test_a_state_of_another_network_is_refused():
 
 def test_images_of_another_size_are_refused():
     d = digits()
-    small = Dataset(
-        "small", d.train_images[:, :20], d.train_labels, d.test_images[:, :20], d.test_labels, d.class_names
+    small = Dataset.from_arrays(
+        "small", d.train.images[:, :20], d.train.labels, d.test.images[:, :20], d.test.labels, d.class_names
     )
     with pytest.raises(UserError, match="choose another recipe"):
         Trainer.from_recipe(find("mnist_nin"), small)

@@ -25,7 +25,9 @@ def photographs(N, seed=0):
 def dataset(train=None, test=None):
     train = photographs(300) if train is None else train
     test = photographs(20, seed=1) if test is None else test
-    return Dataset("photographs", train, np.arange(len(train)) % 2, test, np.arange(len(test)) % 2, ("a", "b"))
+    return Dataset.from_arrays(
+        "photographs", train, np.arange(len(train)) % 2, test, np.arange(len(test)) % 2, ("a", "b")
+    )
 
 
 def reference(train, images):
@@ -54,17 +56,17 @@ def reference(train, images):
 def test_contrast_normalisation_and_whitening_are_those_of_the_reference(N):
     data = dataset(photographs(N))
     whiten = fitted("gcn_zca", data)
-    for images in (data.train_images, data.test_images):
+    for images in (data.train.images, data.test.images):
         x = whiten(images, Context())
         assert x.dtype == np.float32
-        np.testing.assert_allclose(x, reference(data.train_images, images), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(x, reference(data.train.images, images), rtol=0, atol=1e-5)
 
 
 def test_whitened_training_images_have_nearly_the_covariance_of_white_noise():
     data = dataset()
-    x = fitted("gcn_zca", data)(data.train_images, Context()).reshape(300, -1).astype(np.float64)
+    x = fitted("gcn_zca", data)(data.train.images, Context()).reshape(300, -1).astype(np.float64)
     g = np.empty((300, H * W * C))
-    preprocessing.kernels.contrast(data.train_images.reshape(300, -1), g, 55.0)
+    preprocessing.kernels.contrast(data.train.images.reshape(300, -1), g, 55.0)
     before, after = (np.linalg.eigvalsh(np.cov(a.T, bias=True)) for a in (g, x))
     np.testing.assert_allclose(after, before / (before + 0.1), atol=1e-4)  # 1, but for the bias
     assert np.abs(x.mean(axis=0)).max() < 1e-4
@@ -125,21 +127,21 @@ def test_scale_divides_by_255_and_takes_a_mean_and_a_deviation():
 def test_an_image_is_preprocessed_by_itself_whatever_chunk_it_comes_in(kind, start, size):
     data = dataset()
     apply = fitted(kind, data)
-    whole = apply(data.test_images, Context())
-    part = apply(data.test_images[start : start + size], Context())
+    whole = apply(data.test.images, Context())
+    part = apply(data.test.images[start : start + size], Context())
     np.testing.assert_allclose(part, whole[start : start + size], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pass_keeps_what_it_was_given_and_one_array_for_its_answer(kind):
     data, ctx = dataset(), Context()
-    before = data.test_images.copy()
-    x = fitted(kind, data)(data.test_images, ctx)
+    before = data.test.images.copy()
+    x = fitted(kind, data)(data.test.images, ctx)
     held = ctx.nbytes
     del x
-    fitted(kind, data)(data.test_images, ctx)
+    fitted(kind, data)(data.test.images, ctx)
     assert ctx.nbytes == held
-    np.testing.assert_array_equal(data.test_images, before)
+    np.testing.assert_array_equal(data.test.images, before)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,7 +13,6 @@ RECIPES: dict[str, Recipe] = {recipe.name: recipe for family in FAMILIES for rec
 def find(name: str) -> Recipe:
     """The recipe of this name; raises UserError with the names that there are."""
     if name not in RECIPES:
-        raise UserError(
-            f"there is no recipe {name!r}{nearest(name, RECIPES)}; the recipes are {', '.join(RECIPES)} (--list tells more)."
-        )
+        others = f"; choose one of {', '.join(RECIPES)}."
+        raise UserError(f"there is no recipe {name!r}{nearest(name, RECIPES) or others}")
     return RECIPES[name]

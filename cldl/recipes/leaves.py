@@ -104,7 +104,9 @@ def show(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return ",".join(map(show, value))
-    return "none" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return "none" if value is None else str(value)
 
 
 def metavar(hint: Any) -> str:

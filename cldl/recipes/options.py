@@ -36,7 +36,8 @@ def parse(make_parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str
         _add_common(parser)
     else:
         recipe = find(first.recipe)
-        types = {s: find_kind(s, getattr(first, s, spec.kind)) for s, spec in recipe.specs.items()}
+        chosen = {section: vars(first).get(section) for section in CHOICES}
+        types = {s: find_kind(s, chosen.get(s) or spec.kind) for s, spec in recipe.specs.items()}
         _add_leaves(parser, recipe, types)
     if first.help:
         parser.print_help()
@@ -64,7 +65,7 @@ def _add_leaves(parser: argparse.ArgumentParser, recipe: Recipe, types: Types) -
     own = set(_names(parser))
     counts = Counter(leaf for spec in types.values() for leaf in leaf_types(spec))
     for section, spec in types.items():
-        group = parser.add_argument_group(f"{section}: {spec.kind}", recipe.sources.get(section))
+        group = parser.add_argument_group(f"{section} ({spec.kind})", recipe.sources.get(section))
         if section in CHOICES:
             kinds = ", ".join(KINDS[section])
             group.add_argument(_option(section), metavar="KIND", default=argparse.SUPPRESS, help=f"one of {kinds}")
@@ -97,8 +98,7 @@ def _help(recipe: Recipe, spec: type[Spec], leaf: str) -> str:
     """A leaf's value and its source."""
     old = getattr(recipe, spec.section)
     if leaf in old.values:
-        source = old.sources.get(leaf, "")
-        return f"{leaves.show(old.values[leaf])}{f' ({source})' if source else ''}"
+        return "; ".join(filter(None, [leaves.show(old.values[leaf]), old.sources.get(leaf)]))
     return leaves.show(defaults(spec)[leaf]) if leaf in defaults(spec) else "must be given"
 
 

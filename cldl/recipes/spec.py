@@ -13,9 +13,8 @@ types (see `cldl.recipes.leaves`); each can be written to JSON and set on the co
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast, get_type_hints
 
@@ -24,6 +23,7 @@ from engine.errors import UserError
 
 T = TypeVar("T")
 KINDS: dict[str, dict[str, type[Spec]]] = {}  # section: kind: the spec of that name
+_leaf_types: dict[type, dict[str, Any]] = {}  # as found by `leaf_types`
 
 
 class _Cited(NamedTuple):
@@ -102,13 +102,10 @@ class Spec:
 
 def leaf_types(spec: type[Spec]) -> dict[str, Any]:
     """The fields of a spec and their types."""
-    return _leaf_types(cast(Hashable, spec))
-
-
-@cache
-def _leaf_types(spec: Any) -> dict[str, Any]:
-    hints = get_type_hints(spec)
-    return {field.name: hints[field.name] for field in fields(spec)}
+    if spec not in _leaf_types:
+        hints = get_type_hints(spec)
+        _leaf_types[spec] = {field.name: hints[field.name] for field in fields(spec)}
+    return _leaf_types[spec]
 
 
 def defaults(spec: type[Spec]) -> dict[str, Any]:

@@ -1,8 +1,12 @@
 """A network that needs no training and no compiled kernel, a run of it, and metrics as a training leaves them."""
 
+from pathlib import Path
+
 import numpy as np
 
 from cldl.recipes.nin import MNIST_NIN
+from cldl.recipes.recipe import Recipe
+from cldl.recipes.stored import to_json
 from cldl.training.run import Run
 from layers.dropout import Dropout
 from layers.flatten import Flatten
@@ -39,6 +43,11 @@ def run(folder, monkeypatch) -> Run:
     made.record(metrics(2, M=2))
     made.save({f"weights/{p.name}": p.value for p in network().parameters()}, {"epoch": 2, "step": 0})
     return made
+
+
+def opened(folder: str, recipe: Recipe = RECIPE, seed: int = 0) -> Run:
+    """A run of the recipe that has no folder yet."""
+    return Run(Path(folder), {"recipe": to_json(recipe), "sources": recipe.sources, "seed": seed})
 
 
 def metrics(epochs: int, M: int = 3) -> list[dict]:

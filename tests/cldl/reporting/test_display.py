@@ -7,7 +7,6 @@ from rich.console import Console
 from cldl.recipes.nin import MNIST_NIN
 from cldl.reporting.display import Display
 from cldl.training import throughput as pace
-from cldl.training.run import Run
 from cldl.training.throughput import Pace, duration
 from cldl.training.trainer import Trainer
 from tests.cldl import tiny
@@ -54,7 +53,7 @@ def walk(trainer, steps=1):
 def show_all(display, trainer):
     with display:
         display.say("getting [it]")
-        display.plan(trainer, Run("runs/[one]", {"seed": 3}))
+        display.plan(trainer, tiny.opened("runs/[one]", seed=3))
         for _ in range(10):
             walk(trainer)
             display.step(trainer)
@@ -84,7 +83,7 @@ def test_piped_there_are_plain_unbroken_lines_whatever_the_environment_says(trai
 
 def test_piped_an_epoch_is_one_line_that_says_what_each_number_is(trainer):
     display = piped()
-    display.plan(trainer, Run("runs/one", {"seed": 0}))
+    display.plan(trainer, tiny.opened("runs/one", seed=0))
     planned = text(display)
     display.epoch(tiny.metrics(1)[0])
     assert text(display).removeprefix(planned) == (
@@ -200,7 +199,7 @@ def test_dead_units_are_told_of_with_the_size_of_their_layer_and_again_only_when
     monkeypatch.setattr(trainer.network, "node_shapes", lambda: shapes)
     monkeypatch.setattr("cldl.reporting.display.summary", lambda *_: {})
     display = piped()
-    display.plan(trainer, Run("runs/one", {"seed": 0}))
+    display.plan(trainer, tiny.opened("runs/one", seed=0))
     line = tiny.metrics(1)[0]
     for dead in (0, 34, 34, 35, 0):
         display.epoch(line | {"dead_units": {"conv3_relu": dead, "cccp5_relu": 0}})
@@ -234,8 +233,7 @@ def test_the_weights_of_a_diverged_run_are_shown_with_what_is_not_finite():
 
 def test_the_plan_names_what_is_not_the_default(trainer):
     changed = MNIST_NIN.changed(classifiers=1, weights=(1.0,), warmup=0.5, weight_decay=0.01, epochs=1, batch_size=1)
-    trainer.recipe = changed
     display = piped()
-    display.plan(trainer, Run("runs/one", {"seed": 0}))
+    display.plan(trainer, tiny.opened("runs/one", changed, seed=0))
     assert "loss      softmax cross-entropy (M = 1)\n" in text(display)
     assert "warm-up of 0.5 epochs, weight decay 0.01; 1 epoch of 40 steps of 1 image\n" in text(display)

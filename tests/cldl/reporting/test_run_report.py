@@ -18,9 +18,14 @@ from engine.errors import UserError
 from tests.cldl import tiny
 
 CONFIG = {
-    "format": 1,
-    "recipe": {"name": "mnist_nin", "summary": "a <b>bold</b> plan", "weights": [1.0, 0.5], "exponent": None},
-    "sources": {"weights": "inferred & <i>open</i>"},
+    "format": 2,
+    "recipe": {
+        "name": "mnist_nin",
+        "summary": "a <b>bold</b> plan",
+        "data": {"type": "images", "augment": False},
+        "loss": {"type": "cldl", "weights": [1.0, 0.5], "exponent": None},
+    },
+    "sources": {"loss.weights": "inferred & <i>open</i>"},
     "seed": 7,
     "limit_test": None,
     "versions": {"python": "3.12.1"},
@@ -108,7 +113,7 @@ def test_the_page_gives_the_result_beside_the_posters(folder):
 
 
 def test_an_augmented_run_stands_beside_the_posters_augmented_column(folder):
-    config = CONFIG | {"recipe": CONFIG["recipe"] | {"augment": True}}
+    config = CONFIG | {"recipe": CONFIG["recipe"] | {"data": {"augment": True}}}
     seen, data = evaluation(M=1, K=100), dataset(100, C=3, name="CIFAR-100")
     text = Page(write_report(folder, [], seen, data, config)).text
     assert "29.05" in text

@@ -10,7 +10,8 @@ from engine.random import Key
 from layers.conv2d import Conv2d as RealConv2d
 from layers.layer import Layer
 from layers.relu import ReLU as RealReLU
-from layers.sequential import Mlpconv, Sequential
+from layers.fuse import Mlpconv
+from layers.sequential import Sequential
 from tests.reference import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, Maxout, MaxPool2d, ReLU
 
 VECTOR, IMAGE, TINY, PIECES = (3,), (6, 5, 2), (3, 3, 2), (2, 2, 6)

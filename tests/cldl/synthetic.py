@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from cldl import commands
+from data import registry
 from data.dataset import Dataset
 
 
@@ -26,7 +26,7 @@ def digits(train: int = 48, test: int = 20) -> Dataset:
 def main(argv: list[str]) -> int:
     from cldl.train import main as train
 
-    commands.LOADERS["mnist"] = lambda cache, data, say: digits()
+    registry.LOADERS["mnist"] = lambda cache, data, say: digits()
     return train(argv)
 
 

@@ -12,6 +12,7 @@ from cldl.recipes import find
 from cldl.reporting import figures
 from cldl.reporting import run_report as page
 from cldl.training.trainer import Trainer
+from data import registry
 from data.transforms.preprocessing import Scale
 from engine.context import Context
 from engine.initialisers import he
@@ -52,7 +53,7 @@ VALUES = {"classifiers": 2, "weights": (1.0, 1.0), "batch_size": 20, "warmup": 0
 def world(tmp_path, monkeypatch):
     """The commands on these photographs under the name of CIFAR-100, in a folder of our own."""
     monkeypatch.setattr(recipes.Recipe, "build_network", lambda recipe: network())
-    monkeypatch.setitem(commands.LOADERS, "cifar100", lambda cache, data, say: photographs(0 if data is None else 1))
+    monkeypatch.setitem(registry.LOADERS, "cifar100", lambda cache, data, say: photographs(0 if data is None else 1))
     monkeypatch.setenv("CLDL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(page, "DPI", 30)  # quickly drawn
     monkeypatch.setattr(figures, "ROWS", 1)

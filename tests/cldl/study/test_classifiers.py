@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cldl import commands
 from cldl.study import classifiers
 from cldl.study.__main__ import main
+from data import registry
 from tests.cldl import tiny
 from tests.cldl.synthetic import digits
 
@@ -21,7 +21,7 @@ SHORT = ["--epochs", "1", "--threads", "1", "--batch-size", "24", "--warmup", "0
 def study(tmp_path, monkeypatch):
     """The study in a folder, on small networks and few images; `study()` gives the exit status."""
     images = replace(digits(24, 10), name="CIFAR-100")
-    monkeypatch.setitem(commands.LOADERS, "cifar100", lambda cache, data, say: images)
+    monkeypatch.setitem(registry.LOADERS, "cifar100", lambda cache, data, say: images)
     monkeypatch.setattr(
         "cldl.recipes.recipe.Recipe.build_network", lambda recipe: tiny.network(recipe.model.classifiers)
     )

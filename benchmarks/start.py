@@ -26,7 +26,7 @@ import os, sys
 from cldl import commands, train
 if sys.argv.pop(1) == "made-up":
     from cldl.reporting.explain import made_up
-    commands.LOADERS["mnist"] = lambda *_, **__: made_up(train.find("mnist_nin").build(), 64, 100)
+    commands.LOADERS["mnist"] = lambda *_, **__: made_up(train.find("mnist_nin").build_network(), 64, 100)
 train.Display.step = lambda *_: os._exit(0)
 sys.exit(train.main(sys.argv[1:]))
 """

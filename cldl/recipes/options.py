@@ -117,7 +117,9 @@ def _refuse(
     owners = [f"{s.section} {s.kind}" for s in specs if name.removeprefix(f"{s.section}.") in leaf_types(s)]
     if recipe and owners:
         raise UserError(f"{recipe.name} has no option {option}, which belongs to {' and '.join(owners)}.")
-    raise UserError(f"there is no option {option}{nearest(option, _names(parser)) or ' (--help lists them).'}")
+    known = [string.removeprefix("--") for string in _names(parser)]
+    similar = nearest(option.removeprefix("--"), known, prefix="--")
+    raise UserError(f"there is no option {option}{similar or ' (--help lists them).'}")
 
 
 def _names(parser: argparse.ArgumentParser) -> list[str]:

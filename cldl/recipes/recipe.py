@@ -176,14 +176,14 @@ def find_leaf(name: str, types: Mapping[str, type[Spec]]) -> str:
     return found[0]
 
 
-def nearest(name: str, names: Collection[str]) -> str:
+def nearest(name: str, names: Collection[str], prefix: str = "") -> str:
     """The question whether a similar name is meant; nothing where there is none.
 
     >>> nearest("dropuot", ["model.dropout", "schedule.epochs"])
     ': did you mean dropout?'
     """
     close = difflib.get_close_matches(name, [*(known.partition(".")[2] for known in names), *names], 1)
-    return f": did you mean {close[0]}?" if close else ""
+    return f": did you mean {prefix}{close[0]}?" if close else ""
 
 
 def _respecified(base: Spec, kind: type[Spec], given: dict[str, Any]) -> Spec:

@@ -200,7 +200,7 @@ REFUSED = {
     "--model.dropout 1.5": "model.dropout is 1.5; choose a value from 0 to 0.99",
     "--through-companions maybe": "loss.through_companions is 'maybe'; give yes or no",
     "--limit-train 0": "argument --limit-train: 0 is out of range",
-    "--epochs": "argument --schedule.epochs/--epochs: expected one argument",
+    "--epochs": "argument --epochs: expected one argument",
     "--epoch 3": "there is no option --epoch: did you mean --epochs?",
     "--model.dropuot=0.5": "there is no option --model.dropuot: did you mean --model.dropout?",
     "--nonsense": "there is no option --nonsense (--help lists them)",
@@ -263,11 +263,13 @@ def test_the_help_lists_the_values_of_a_recipe_and_their_sources(capsys):
     with pytest.raises(SystemExit) as stop:
         command("mnist_dsn", "--help")
     assert stop.value.code == 0
-    page = " ".join(capsys.readouterr().out.split())
+    page = "".join(capsys.readouterr().out.split())
     recipe = train.find("mnist_dsn")
     for name, source in recipe.sources.items():
-        assert f"--{name.replace('_', '-')} " in page
-        assert source in page
+        assert f"--{name.replace('_', '-')}" in page
+        assert "".join(source.split()) in page
+    for name, value in recipe.leaves.items():
+        assert f"{show(value)};{''.join(recipe.sources[name].split())}" in page
 
 
 def test_the_help_without_a_recipe_lists_what_all_have_and_says_how_to_see_the_rest(capsys):

@@ -233,6 +233,7 @@ def test_the_weights_of_a_diverged_run_are_shown_with_what_is_not_finite():
 
 def test_the_plan_names_what_is_not_the_default(trainer):
     changed = MNIST_NIN.changed(classifiers=1, weights=(1.0,), warmup=0.5, weight_decay=0.01, epochs=1, batch_size=1)
+    trainer.schedule = changed.schedule
     display = piped()
     display.plan(trainer, tiny.opened("runs/one", changed, seed=0))
     assert "loss      softmax cross-entropy (M = 1)\n" in text(display)

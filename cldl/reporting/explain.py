@@ -133,7 +133,7 @@ def _cost(run: Sequence[tuple[str, Layer, Shape]], samples: int, bottom: bool) -
     layers = [(layer, shape) for _, layer, shape in run if not isinstance(layer, ReLU)] or [(first, shape)]
     if isinstance(first, Conv2d):
         kernels = (f"{layer.window.kernel}x{layer.window.kernel}" for layer, _ in layers if isinstance(layer, Conv2d))
-        kind, algorithm = f"{kind} {', '.join(kernels)}", type(first.way(shape)).__name__.lower()
+        kind, algorithm = f"{kind} {', '.join(kernels)}", first.conv_algorithm(shape).name
     products = 2 if bottom else 3
     ys = sum(math.prod(layer.output_shape(shape)) for layer, shape in layers)
     W = sum(p.value.size for layer, _ in layers for p in layer.parameters())

@@ -88,7 +88,7 @@ def test_gradients_between_layers_go_back_to_the_pass():
     assert ctx.lent() - before == {id(dx.base)}
 
 
-@pytest.mark.parametrize("algorithm", ["patches", "fourier"])
+@pytest.mark.parametrize("algorithm", ["patches", "fft"])
 def test_where_no_backward_follows_only_the_output_is_held_and_it_is_the_same(algorithm):
     convolution = Conv2d(2, 16, 3, padding=1, algorithm=algorithm)
     net = Sequential(

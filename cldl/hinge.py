@@ -12,10 +12,16 @@ from engine.typing import Array
 
 
 @exact
-def hinge(z, right):
-    """max(0, 1 - y z), y = +1 where `right` and -1 elsewhere; a NaN stays a NaN."""
-    h = 1.0 - float(z) if right else 1.0 + float(z)
+def hinge(z, is_target):
+    """h = max(0, 1 - y z), y = +1 for the target and -1 for all other classes; a NaN stays a NaN."""
+    h = 1.0 - float(z) if is_target else 1.0 + float(z)
     return h if not h <= 0 else 0.0
+
+
+@exact
+def hinge_gradient(h, is_target, weight, scale):
+    """d (scale weight h^2) / dz = -2 scale weight y h."""
+    return (-2.0 if is_target else 2.0) * scale * weight * h
 
 
 def batch_hinge(logits, labels, weights, loss, companion, dlogits, scale):
@@ -31,10 +37,10 @@ def _hinge_of_one(z, labels, weight, loss, dz, scale):
     for n in range(N):
         loss[n] = 0.0
         for k in range(K):
-            right = k == labels[n]
-            h = hinge(z[n, k], right)
+            is_target = k == labels[n]
+            h = hinge(z[n, k], is_target)
             loss[n] += h * h
-            dz[n, k] = (-2.0 if right else 2.0) * scale * weight * h
+            dz[n, k] = hinge_gradient(h, is_target, weight, scale)
 
 
 def hinge_loss(

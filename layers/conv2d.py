@@ -9,7 +9,7 @@ from engine.context import Context
 from engine.device import check_device_and_dtype, contiguous
 from engine.errors import UserError
 from engine.initialisers import Initialiser, constant, he
-from engine.ops.convolution import ALGORITHMS, Filters, Way, choose
+from engine.ops.convolution import ALGORITHMS, ConvAlgorithm, FusedLayer, choose
 from engine.ops.fused_linear import Window
 from engine.parameters import Parameter
 from engine.typing import Array, Shape
@@ -77,8 +77,8 @@ class Conv2d(Layer):
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
         return backward([self], [False], dy, cache, ctx, need_dx)
 
-    def way(self, shape: Shape, transforms: bool = True) -> Way:
-        """How images (H, W, C) are convolved, where transforms can be had or not."""
+    def conv_algorithm(self, shape: Shape, transforms: bool = True) -> ConvAlgorithm:
+        """What convolves images (H, W, C), where transforms are available or not."""
         algorithm = self.algorithm if transforms else "patches"
         return choose(self.window, self.groups, shape, self.output_shape(shape), algorithm)
 
@@ -104,24 +104,24 @@ class Conv2d(Layer):
 def forward(convolutions: Sequence[Conv2d], relus: Sequence[bool], x: Array, ctx: Context) -> tuple[Array, tuple]:
     """The output of a convolution and of 1x1 convolutions behind it, each with a ReLU or not; and the cache for `backward`."""
     x, shape = contiguous(x), x.shape[1:]
-    way = convolutions[0].way(shape, ctx.transforms)
+    algorithm = convolutions[0].conv_algorithm(shape, ctx.transforms)
     for convolution in convolutions:
         check_device_and_dtype(x, convolution.weight.value)
         shape = convolution.output_shape(shape)
     y = ctx.empty((len(x), *shape), x.dtype)  # (N, Ho, Wo, D)
-    ys, kept = way.forward(x, _filters(convolutions, relus), y, ctx)
-    return y, (x, way, ys, kept)
+    ys, saved = algorithm.forward(x, _chain(convolutions, relus), y, ctx)
+    return y, (x, algorithm, ys, saved)
 
 
 def backward(
     convolutions: Sequence[Conv2d], relus: Sequence[bool], dy: Array, cache: tuple, ctx: Context, need_dx: bool
 ) -> Array | None:
     """dx; the gradients of all weights and biases are added to `ctx`."""
-    x, way, ys, kept = cache
+    x, algorithm, ys, saved = cache
     dx = ctx.empty(x.shape, dy.dtype) if need_dx else None  # (N, H, W, C)
-    way.backward(x, contiguous(dy), ys, kept, _filters(convolutions, relus), dx, ctx)
+    algorithm.backward(x, contiguous(dy), ys, saved, _chain(convolutions, relus), dx, ctx)
     return dx
 
 
-def _filters(convolutions: Sequence[Conv2d], relus: Sequence[bool]) -> list[Filters]:
-    return [Filters(c.weight, c.bias, relu) for c, relu in zip(convolutions, relus, strict=True)]
+def _chain(convolutions: Sequence[Conv2d], relus: Sequence[bool]) -> list[FusedLayer]:
+    return [FusedLayer(c.weight, c.bias, relu) for c, relu in zip(convolutions, relus, strict=True)]

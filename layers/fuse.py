@@ -76,7 +76,7 @@ def is_mlpconv(layers: Sequence[Layer]) -> bool:
     convolutions = [layer for layer in others if type(layer) is not ReLU]
     return (
         all(type(b) is not ReLU or type(a) is Conv2d for a, b in zip(layers, others, strict=False))
-        and all(type(c) is Conv2d and c.window == PIXEL and c.algorithm != "fourier" for c in convolutions)
+        and all(type(c) is Conv2d and c.window == PIXEL and c.algorithm != "fft" for c in convolutions)
         and (not convolutions or {c.groups for c in (first, *convolutions) if isinstance(c, Conv2d)} == {1})
     )
 

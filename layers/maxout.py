@@ -36,15 +36,15 @@ class Maxout(Layer):
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         shape = (len(x), *self.output_shape(x.shape[1:]))  # (N, ..., C)
-        y, place = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
-        dispatch(maxout.forward, self._grouped(contiguous(x)), *(a.reshape(-1, shape[-1]) for a in (y, place)))
-        return y, (x.shape, place)
+        y, argmax = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
+        dispatch(maxout.forward, self._grouped(contiguous(x)), *(a.reshape(-1, shape[-1]) for a in (y, argmax)))
+        return y, (x.shape, argmax)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
-        shape, place = cache
+        shape, argmax = cache
         dx = ctx.empty(shape, dy.dtype)  # (N, ..., C k)
         rows = (-1, dy.shape[-1])
-        dispatch(maxout.backward, contiguous(dy).reshape(rows), place.reshape(rows), self._grouped(dx))
+        dispatch(maxout.backward, contiguous(dy).reshape(rows), argmax.reshape(rows), self._grouped(dx))
         return dx
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -54,14 +54,14 @@ class MaxPool2d(_Pool2d):
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         shape = (len(x), *self.output_shape(x.shape[1:]))  # (N, Ho, Wo, C)
-        y, place = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
-        dispatch(pooling.max_forward, contiguous(x), y, place, *self._window)
-        return y, (x.shape, place)
+        y, argmax = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
+        dispatch(pooling.max_forward, contiguous(x), y, argmax, *self._window)
+        return y, (x.shape, argmax)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
-        shape, place = cache
+        shape, argmax = cache
         dx = ctx.empty(shape, dy.dtype)  # (N, H, W, C)
-        dispatch(pooling.max_backward, contiguous(dy), place, dx, *self._window)
+        dispatch(pooling.max_backward, contiguous(dy), argmax, dx, *self._window)
         return dx
 
     def kink_distance(self, x: Array, ctx: Context) -> float:

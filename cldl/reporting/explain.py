@@ -127,7 +127,7 @@ def _cost(step: Step, shapes: dict[str, Shape], samples: int) -> Cost:
     layers = [(node.layer, shapes[node.name]) for node in nodes]
     if isinstance(first.layer, Conv2d):
         kernels = (f"{layer.window.kernel}x{layer.window.kernel}" for layer, _ in layers if isinstance(layer, Conv2d))
-        kind, algorithm = f"{kind} {', '.join(kernels)}", type(first.layer.way(shape)).__name__.lower()
+        kind, algorithm = f"{kind} {', '.join(kernels)}", first.layer.conv_algorithm(shape).name
     products = 2 if bottom else 3
     ys = sum(math.prod(layer.output_shape(shape)) for layer, shape in layers)
     W = sum(p.value.size for layer, _ in layers for p in layer.parameters())

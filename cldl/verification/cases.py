@@ -86,7 +86,7 @@ def _linear(choose: Choose) -> Case:
 
 def _conv2d(choose: Choose) -> Case:
     algorithm = ALGORITHMS[choose(0, len(ALGORITHMS) - 1)]
-    most = 1 if algorithm == "fourier" else 3  # only without stride and groups
+    most = 1 if algorithm == "fft" else 3  # only without stride and groups
     groups, stride, kernel = choose(1, most), choose(1, most), choose(1, 5)
     padding = choose(0, kernel - 1)
     inputs, outputs = groups * choose(1, 2), groups * choose(1, 2)

@@ -8,9 +8,9 @@ import numpy as np
 from engine.parameters import initialise
 from engine.random import Key
 from layers.conv2d import Conv2d as RealConv2d
+from layers.fuse import Mlpconv
 from layers.layer import Layer
 from layers.relu import ReLU as RealReLU
-from layers.fuse import Mlpconv
 from layers.sequential import Sequential
 from tests.reference import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, Maxout, MaxPool2d, ReLU
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.initialisers import normal
 from engine.memory import LINE, Memory, aligned
-from engine.ops.convolution import Fourier, Spectrum, choose
+from engine.ops.convolution import FFT, WeightSpectrum, choose
 from engine.ops.fused_linear import Window
 from engine.parameters import FlatBuffer, Parameter
 
@@ -121,6 +121,6 @@ def test_every_weight_and_its_gradient_begin_at_a_line(sizes):
 
 
 def test_a_spectrum_begins_at_a_line():
-    way = choose(Window(5, 1, 2), 1, (14, 14, 16), (14, 14, 16), "fourier")
-    assert isinstance(way, Fourier)
-    assert begins_at_a_line(Spectrum(way.plan, Parameter((5, 5, 16, 16), normal(1.0))).empty())
+    algorithm = choose(Window(5, 1, 2), 1, (14, 14, 16), (14, 14, 16), "fft")
+    assert isinstance(algorithm, FFT)
+    assert begins_at_a_line(WeightSpectrum(algorithm.plan, Parameter((5, 5, 16, 16), normal(1.0))).empty())

@@ -5,7 +5,7 @@ from numba import cuda
 
 from engine.device import cuda_version_of
 from engine.kernels.cpu import elementwise as cpu
-from engine.kernels.cpu.elementwise import SUMMED, half_word, relu, relu_gradient
+from engine.kernels.cpu.elementwise import ROWS_PER_SUM, half_word, relu, relu_gradient
 from engine.kernels.cuda.launch import THREADS, add_up, launch_1d, launch_blocks
 from engine.random import child, philox
 
@@ -39,9 +39,9 @@ def bias_relu_backward(y, dy, dx, db, empty):
 
 
 @cuda_version_of(cpu.dropout_forward)
-def dropout_forward(x, y, mask, threshold, scale, first, key, draw):
+def dropout_forward(x, y, mask, threshold, scale, first_sample, key, draw):
     """As on the CPU; `key` is the step's, two words in the GPU's memory, and `draw` says which of its children is meant."""
-    launch_1d(_dropout_forward, len(x) * -(-x.shape[1] // 8), x, y, mask, threshold, scale, first, key, draw)
+    launch_1d(_dropout_forward, len(x) * -(-x.shape[1] // 8), x, y, mask, threshold, scale, first_sample, key, draw)
 
 
 @cuda_version_of(cpu.dropout_backward)
@@ -50,9 +50,9 @@ def dropout_backward(dy, mask, scale, dx):
 
 
 def _add_column_sums(partial_sums, dy, db, arrays, empty):
-    """db (C,) += the sums over rows (rows, C): first of SUMMED rows each, then of those sums, both in a fixed order."""
+    """db (C,) += the sums over rows (rows, C): first of ROWS_PER_SUM rows each, then of those sums, both in a fixed order."""
     rows, C = dy.shape
-    partial = empty((-(-rows // SUMMED), C), dy.dtype)
+    partial = empty((-(-rows // ROWS_PER_SUM), C), dy.dtype)
     launch_1d(partial_sums, partial.size, *arrays, partial)
     launch_blocks(_finish_sums, C, partial, db)
 
@@ -91,7 +91,7 @@ def _partial_sums(dy, partial):
     for i in range(cuda.grid(1), partial.size, cuda.gridsize(1)):
         part, c = i // C, i % C
         total = dy.dtype.type(0)
-        for r in range(part * SUMMED, min((part + 1) * SUMMED, rows)):
+        for r in range(part * ROWS_PER_SUM, min((part + 1) * ROWS_PER_SUM, rows)):
             total += dy[r, c]
         partial[part, c] = total
 
@@ -102,7 +102,7 @@ def _masked_partial_sums(y, dy, dx, partial):
     for i in range(cuda.grid(1), partial.size, cuda.gridsize(1)):
         part, c = i // C, i % C
         total = dy.dtype.type(0)
-        for r in range(part * SUMMED, min((part + 1) * SUMMED, rows)):
+        for r in range(part * ROWS_PER_SUM, min((part + 1) * ROWS_PER_SUM, rows)):
             d = relu_gradient(y[r, c], dy[r, c])
             dx[r, c] = d
             total += d
@@ -124,13 +124,13 @@ def _finish_sums(partial, db):
 
 
 @cuda.jit
-def _dropout_forward(x, y, mask, threshold, scale, first, key, draw):
+def _dropout_forward(x, y, mask, threshold, scale, first_sample, key, draw):
     samples, n = x.shape
     blocks = (n + 7) // 8
     k0, k1 = child(np.uint64(draw), _ZERO, key[0], key[1])
     for i in range(cuda.grid(1), samples * blocks, cuda.gridsize(1)):
         s, block = i // blocks, i % blocks
-        words = philox(np.uint64(block), np.uint64(first + s), _ZERO, _ZERO, k0, k1)
+        words = philox(np.uint64(block), np.uint64(first_sample + s), _ZERO, _ZERO, k0, k1)
         for e in range(8):
             at = 8 * block + e
             if at < n:

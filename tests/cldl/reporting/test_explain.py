@@ -41,7 +41,7 @@ def test_convolutions_that_run_as_one_are_one_part_and_tell_the_algorithm_of_the
     convolutions = [part for part in parts if part.kind.startswith("Conv2d")]
     assert [part.name for part in convolutions] == ["conv1", "conv2", "conv3", "cccp6"]
     assert {part.algorithm for part in parts if part not in convolutions} == {""}
-    assert {"patches", "fourier"} <= {part.algorithm for part in convolutions}
+    assert {"patches", "fft"} <= {part.algorithm for part in convolutions}
 
 
 def test_bytes_are_those_of_every_array_once(explained):

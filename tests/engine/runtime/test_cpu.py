@@ -27,7 +27,7 @@ LABELS = np.arange(N) % 3
 
 def network(dtype=np.float64):
     bias = normal(0.5)
-    first = Conv2d(2, 3, 3, padding=1, bias=bias, algorithm="fourier")
+    first = Conv2d(2, 3, 3, padding=1, bias=bias, algorithm="fft")
     blocks = [Sequential(first, ReLU(), MaxPool2d(2), Dropout(0.5)), Sequential(Conv2d(3, 3, 1, bias=bias), ReLU())]
     made = stack(blocks, [Sequential(GlobalAvgPool(), Linear(3, 3)), GlobalAvgPool()], (6, 6, 2))
     initialise(made.parameters(), Key(3))

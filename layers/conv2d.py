@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from engine.context import Context
 from engine.device import check_device_and_dtype, contiguous
 from engine.errors import UserError
@@ -14,26 +16,25 @@ from engine.ops.fused_linear import Window
 from engine.parameters import Parameter
 from engine.typing import Array, Shape
 from layers.layer import Layer, expect_channels, expect_rank
-from layers.window import check_window, windows
+from layers.window import check_window, gather_windows, scatter_windows, windows
 
 
 class Conv2d(Layer):
     """Each output pixel is a weighted sum of a k x k window of input pixels, the same weights everywhere.
 
     Forward:   y_nijd = b_d + sum over a, b, c of x_n,(i s - p + a),(j s - p + b),c W_abcd, zeros outside the image.
-               With the windows laid out as the rows of a matrix, P (N Ho Wo, k k C), it is one matrix product,
-               y = P W + b; for k = 1 the image itself is P.
-    Backward:  of the product: dW = P^T dy, db = the sum of the rows of dy, dP = dy W^T. A pixel stands in P once for
-               every window that holds it, so dx is the sum of dP over these places.
-    Groups:    channels and outputs are split into G equal groups, and each output sees only its own group's channels.
+               With the windows as the rows of a matrix P (N Ho Wo, k k C) this is one matrix product, y = P W + b.
+    Backward:  y_rd = sum_q P_rq W_qd + b_d, so dW_qd = sum_r P_rq dy_rd, that is dW = P^T dy; likewise
+               db = sum_r dy_r and dP = dy W^T. A pixel stands in P once for every window that holds it, so dx is the
+               sum of dP over these windows.
+    Groups:    channels and outputs are split into G equal groups; each group is a convolution of its own.
     Shapes:    x (N, H, W, C), W (k, k, C / G, D), b (D,), y (N, Ho, Wo, D), Ho = floor((H + 2 p - k) / s) + 1.
-    Numerics:  large windows over many channels are computed by FFT (see engine.ops.convolution), the rest by patches;
-               both agree to rounding. `algorithm` forces one of them (where it can be used).
-    In a row:  `Sequential` runs a convolution, the 1x1 convolutions behind it and their ReLUs as one (`Mlpconv`).
-    Source:    the patch matrix: Chellapilla, Puri and Simard, 2006; groups: Krizhevsky et al., NIPS 2012.
-    Raises:    UserError for windows that are no windows, groups that do not divide the channels, other samples.
+    Source:    the matrix of windows: Chellapilla, Puri and Simard, 2006; groups: Krizhevsky et al., NIPS 2012.
+    Numerics:  large windows over many channels are computed by FFT (see engine.ops.convolution), the others by blocks of P;
+               both agree to rounding. `algorithm` forces one of them, where it can be used.
+    Raises:    UserError for a kernel, stride and padding that make no window, for groups that do not divide the channels,
+               and from `output_shape` if a sample is no image of C channels or smaller than a window.
 
-    >>> import numpy as np
     >>> layer, ctx = Conv2d(1, 1, 2, weight=constant(1)), Context()  # the sum over each 2 x 2 window
     >>> x = np.arange(6, dtype=np.float32).reshape(1, 2, 3, 1)
     >>> y, cache = layer.forward(x, ctx)
@@ -77,6 +78,39 @@ class Conv2d(Layer):
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
         return backward([self], [False], dy, cache, ctx, need_dx)
 
+    def reference(self, x: Array) -> tuple[Array, list[tuple]]:
+        """`forward` in plain NumPy: each group is a convolution of its own."""
+        shape = self.output_shape(x.shape[1:])  # (Ho, Wo, D)
+        groups = zip(*map(self._split, (x, self.weight.value, self.bias.value)), strict=True)
+        parts = [self._group(x_g, W_g, b_g, self.window, shape) for x_g, W_g, b_g in groups]
+        return np.concatenate([y for y, _ in parts], axis=-1), [cache for _, cache in parts]
+
+    def reference_backward(self, dy: Array, cache: list[tuple]) -> tuple[Array, ...]:
+        """`backward` in plain NumPy: dx, dW, db."""
+        parts = [self._group_backward(*group, self.window) for group in zip(self._split(dy), cache, strict=True)]
+        return tuple(np.concatenate(gradients, axis=-1) for gradients in zip(*parts, strict=True))
+
+    @staticmethod
+    def _group(x: Array, W: Array, b: Array, window: Window, shape: Shape) -> tuple[Array, tuple]:
+        D = len(b)
+        P = gather_windows(x, window, shape).reshape(-1, W.size // D)  # (N Ho Wo, k k C)
+        y = P @ W.reshape(-1, D) + b  # (N Ho Wo, D)
+        return y.reshape(len(x), *shape[:2], D), (x.shape, P, W)
+
+    @staticmethod
+    def _group_backward(dy: Array, cache: tuple, window: Window) -> tuple[Array, Array, Array]:
+        (x_shape, P, W), (N, Ho, Wo, D) = cache, dy.shape
+        dy = dy.reshape(-1, D)  # (N Ho Wo, D)
+        dW = P.T @ dy  # (k k C, D)
+        db = dy.sum(axis=0)  # (D,)
+        dP = dy @ W.reshape(-1, D).T  # (N Ho Wo, k k C)
+        dx = scatter_windows(dP.reshape(N, Ho, Wo, window.kernel**2, -1), window, x_shape)  # (N, H, W, C)
+        return dx, dW.reshape(W.shape), db
+
+    def _split(self, array: Array) -> list[Array]:
+        """The G groups of the last axis."""
+        return np.split(array, self.groups, axis=-1)
+
     def conv_algorithm(self, shape: Shape, transforms: bool = True) -> ConvAlgorithm:
         """What convolves images (H, W, C), where transforms are available or not."""
         algorithm = self.algorithm if transforms else "patches"
@@ -102,7 +136,7 @@ class Conv2d(Layer):
 
 
 def forward(convolutions: Sequence[Conv2d], relus: Sequence[bool], x: Array, ctx: Context) -> tuple[Array, tuple]:
-    """The output of a convolution and of 1x1 convolutions behind it, each with a ReLU or not; and the cache for `backward`."""
+    """A convolution, then 1x1 convolutions, each with a ReLU behind it or not: y, and the cache for `backward`."""
     x, shape = contiguous(x), x.shape[1:]
     algorithm = convolutions[0].conv_algorithm(shape, ctx.transforms)
     for convolution in convolutions:

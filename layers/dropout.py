@@ -15,13 +15,13 @@ from layers.layer import Layer
 class Dropout(Layer):
     """Each element is set to 0 with probability `rate` in training; in evaluation the layer does nothing.
 
-    Forward:   y = x b / (1 - rate), b drawn 1 with probability 1 - rate, so that the mean of y is x
-    Backward:  dx = dy b / (1 - rate), with the same b: the layer is linear in x once b is drawn.
-    Shapes:    any; y, dx as x.
-    Source:    Srivastava et al., JMLR 2014; divided in training rather than in evaluation, as in Caffe. `scale` stands in the
-               place of 1 / (1 - rate); Goodfellow et al., ICML 2013, drop pixels with scale 1: the rest keep their size.
-    Numerics:  b comes from the pass's key and the element's place in the batch (see engine.random), kept as bytes; the rate is
-               rounded to a multiple of 2^-16.
+    Forward:   y = s x b, with b = 0 with probability `rate` and 1 otherwise; s = 1 / (1 - rate), so that the mean of y is x
+    Backward:  y is linear in x once b is drawn, so dx = s dy b with the same b.
+    Shapes:    any; y, dx, b as x.
+    Source:    Srivastava et al., JMLR 2014; scaled in training rather than in evaluation, as in Caffe. Goodfellow et al.,
+               ICML 2013, drop pixels with `scale` 1: the others keep their size.
+    Numerics:  b depends on the pass's key and on the element's index in the batch (see engine.random), not on how the batch
+               is cut into chunks; it is kept as bytes. The rate is rounded to a multiple of 2^-16.
     Raises:    UserError if the rate is not in [0, 1).
 
     >>> x, ctx = np.ones((1, 8)), Context(training=True)
@@ -62,7 +62,19 @@ class Dropout(Layer):
         dispatch(elementwise.dropout_backward, dy.reshape(-1), cache.reshape(-1), self._scale(dy), dx.reshape(-1))
         return dx
 
+    def reference(self, x: Array, b: Array) -> tuple[Array, Array]:
+        """`forward` in training, in plain NumPy; b, of x's shape, is 1 where an element stays and 0 where it is dropped."""
+        y = self._scale(x) * x * b
+        return y, b
+
+    def reference_backward(self, dy: Array, cache: Array) -> Array:
+        """`backward` in plain NumPy: dx."""
+        b = cache
+        dx = self._scale(dy) * dy * b
+        return dx
+
     def _scale(self, x: Array) -> np.floating:
+        """s, in the precision of x."""
         return x.dtype.type(self.scale)
 
     def __repr__(self) -> str:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from engine.context import Context
 from engine.typing import Array, Shape
 from layers.layer import Layer
 
 
 class Flatten(Layer):
-    """y = x with the axes of a sample laid out as one, channels fastest.
+    """Each image (H, W, C) as a vector, row by row, the channels of a pixel side by side.
 
-    Forward:   y (N, H W C) = x (N, H, W, C)
-    Backward:  dx = dy in x's shape: every element is copied once, so its gradient comes back once.
-    Numerics:  exact; both directions are views, no element moves.
+    Forward:   y_n,((i W + j) C + c) = x_nijc
+    Backward:  each element of x is exactly one of y, so dx_nijc = dy_n,((i W + j) C + c).
+    Shapes:    x (N, ...), y (N, the product of x's other axes).
+    Numerics:  exact; y and dx are views, nothing is copied.
 
-    >>> import numpy as np
     >>> y, cache = Flatten().forward(np.ones((2, 3, 3, 4)), Context())
     >>> y.shape, Flatten().backward(y, cache, Context()).shape
     ((2, 36), (2, 3, 3, 4))
@@ -27,6 +29,17 @@ class Flatten(Layer):
 
     def backward(self, dy: Array, cache: Shape, ctx: Context, need_dx: bool = True) -> Array:
         return dy.reshape(cache)
+
+    def reference(self, x: Array) -> tuple[Array, Shape]:
+        """`forward` in plain NumPy, an image at a time."""
+        y = np.stack([image.ravel() for image in x])  # (N, H W C)
+        return y, x.shape
+
+    def reference_backward(self, dy: Array, cache: Shape) -> Array:
+        """`backward` in plain NumPy: dx."""
+        _, *image = cache
+        dx = np.stack([row.reshape(image) for row in dy])  # (N, H, W, C)
+        return dx
 
     def output_shape(self, shape: Shape) -> Shape:
         return (math.prod(shape),)

@@ -17,9 +17,9 @@ from layers.layer import Layer, expect_channels, expect_rank
 class Linear(Layer):
     """y = x W + b: every output is a weighted sum of every input.
 
-    Forward:   y_nd = sum_c x_nc W_cd + b_d
-    Backward:  W_cd meets y_nd through x_nc, so dW_cd = sum_n x_nc dy_nd, that is dW = x^T dy; likewise
-               db = sum_n dy_n and dx = dy W^T.
+    Forward:   y_nd = sum_c x_nc W_cd + b_d, that is y = x W + b
+    Backward:  dy_nd / dW_cd = x_nc, so dW_cd = sum_n x_nc dy_nd, that is dW = x^T dy; likewise db = sum_n dy_n and
+               dx = dy W^T.
     Shapes:    x (N, C), W (C, D), b (D,), y (N, D).
     Raises:    UserError from `output_shape` if a sample is not a vector of C numbers.
 
@@ -60,6 +60,20 @@ class Linear(Layer):
         W, dW, db = (self.weight.value,), (ctx.gradient(self.weight),), (ctx.gradient(self.bias),)
         dispatch(fused_linear.backward, _pixels(x), PIXEL, W, (False,), (dy,), dy, dx_pixels, dW, db, ctx)
         return dx
+
+    def reference(self, x: Array) -> tuple[Array, Array]:
+        """`forward` in plain NumPy."""
+        W, b = self.weight.value, self.bias.value
+        y = x @ W + b  # (N, D)
+        return y, x
+
+    def reference_backward(self, dy: Array, cache: Array) -> tuple[Array, Array, Array]:
+        """`backward` in plain NumPy: dx, dW, db."""
+        x, W = cache, self.weight.value
+        dW = x.T @ dy  # (C, D)
+        db = dy.sum(axis=0)  # (D,)
+        dx = dy @ W.T  # (N, C)
+        return dx, dW, db
 
     def parameters(self) -> list[Parameter]:
         return [self.weight, self.bias]

@@ -13,14 +13,14 @@ from layers.layer import Layer
 
 
 class Maxout(Layer):
-    """The largest of each k neighbouring channels: behind a linear layer or a convolution, a convex function of its input.
+    """The largest of k neighbouring channels (pieces); after a linear layer or a convolution, a convex function of its input.
 
-    Forward:   y_..c = max over 0 <= j < k of x_..(c k + j)
-    Backward:  y is the chosen piece, so the piece receives dy, and the others of its group nothing. Of equal pieces the
-               first is chosen.
+    Forward:   y_c = max over 0 <= j < k of x_(c k + j), at every pixel
+    Backward:  y_c = x_(c k + j*) at the largest piece j*, so dx_(c k + j) = dy_c [j = j*]. Of equal pieces the first
+               counts as the largest.
     Shapes:    x (N, ..., C k), y (N, ..., C).
     Source:    Goodfellow, Warde-Farley, Mirza, Courville and Bengio, "Maxout networks", ICML 2013, section 2.
-    Numerics:  the choice is kept as a byte; a NaN is larger than any number, so that it is noticed downstream.
+    Numerics:  j* is kept as a byte; a NaN counts as larger than any number, so y is NaN if one of its pieces is.
     Raises:    UserError for fewer than 1 or more than 256 pieces, and from `output_shape` if k does not divide the channels.
 
     >>> x, ctx = np.array([[3.0, 1.0, 2.0, 7.0]]), Context()
@@ -45,6 +45,19 @@ class Maxout(Layer):
         dx = ctx.empty(shape, dy.dtype)  # (N, ..., C k)
         rows = (-1, dy.shape[-1])
         dispatch(maxout.backward, contiguous(dy).reshape(rows), argmax.reshape(rows), self._grouped(dx))
+        return dx
+
+    def reference(self, x: Array) -> tuple[Array, Array]:
+        """`forward` in plain NumPy."""
+        pieces = x.reshape(*x.shape[:-1], -1, self.pieces)  # (N, ..., C, k)
+        y, argmax = pieces.max(axis=-1), pieces.argmax(axis=-1)  # (N, ..., C)
+        return y, argmax
+
+    def reference_backward(self, dy: Array, cache: Array) -> Array:
+        """`backward` in plain NumPy: dx."""
+        argmax = cache
+        chosen = np.arange(self.pieces) == argmax[..., None]  # (N, ..., C, k): [j = j*]
+        dx = (dy[..., None] * chosen).reshape(*dy.shape[:-1], -1)  # (N, ..., C k)
         return dx
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -10,7 +10,7 @@ from engine.errors import UserError
 from engine.kernels.cpu import pooling
 from engine.typing import Array, Shape
 from layers.layer import Layer, expect_rank
-from layers.window import check_window, windows
+from layers.window import check_window, gather_windows, scatter_windows, windows
 
 
 class _Pool2d(Layer):
@@ -39,12 +39,15 @@ class _Pool2d(Layer):
 class MaxPool2d(_Pool2d):
     """The largest value of each window of k x k pixels.
 
-    Forward:   y_nijc = max over 0 <= a, b < k of x_n,(i s - p + a),(j s - p + b),c; pixels outside do not take part
-    Backward:  y is the chosen pixel, so the pixel receives dy of every window that chose it, and nothing of the others.
-               Of equal values the first in reading order is chosen.
+    Forward:   y_nijc = max over 0 <= a, b < k of x_n,(i s - p + a),(j s - p + b),c; pixels outside the image do not count
+    Backward:  y is the largest pixel of its window, so a pixel's dx is the sum of dy over the windows in which it is the
+               largest. Of equal pixels the first in reading order counts as the largest.
     Shapes:    x (N, H, W, C), y (N, Ho, Wo, C); see layers.window for Ho, Wo in floor and ceil mode.
-    Numerics:  the choice is kept as a byte (a k + b); the gradient is gathered pixel by pixel, in a fixed order.
-    Raises:    UserError for windows that are no windows, or a sample that is not an image or too small.
+    Source:    Caffe, pooling_layer.cpp (MAX).
+    Numerics:  the largest pixel is kept as a byte, a k + b; dx is summed in a fixed order. NaN counts as larger than any
+               number.
+    Raises:    UserError for a kernel, stride and padding that make no window or a kernel above 16, and from `output_shape`
+               if a sample is no image or smaller than a window.
 
     >>> x, ctx = np.array([[3.0, 1.0, 2.0, 2.0]]).reshape(1, 2, 2, 1), Context()
     >>> y, cache = MaxPool2d(2).forward(x, ctx)
@@ -64,20 +67,30 @@ class MaxPool2d(_Pool2d):
         dispatch(pooling.max_backward, contiguous(dy), argmax, dx, *self._window)
         return dx
 
+    def reference(self, x: Array) -> tuple[Array, tuple]:
+        """`forward` in plain NumPy."""
+        V = gather_windows(x, self._window, self.output_shape(x.shape[1:]), -np.inf)  # (N, Ho, Wo, k k, C)
+        y, argmax = V.max(axis=3), V.argmax(axis=3)  # (N, Ho, Wo, C)
+        return y, (x.shape, argmax)
+
+    def reference_backward(self, dy: Array, cache: tuple) -> Array:
+        """`backward` in plain NumPy: dx."""
+        shape, argmax = cache
+        taps = np.arange(self.kernel**2)[:, None]  # (k k, 1)
+        dV = dy[:, :, :, None] * (taps == argmax[:, :, :, None])  # (N, Ho, Wo, k k, C)
+        dx = scatter_windows(dV, self._window, shape)  # (N, H, W, C)
+        return dx
+
     def kink_distance(self, x: Array, ctx: Context) -> float:
         """Half the smallest gap between the largest and the second largest value of a window.
 
-        Windows of zeros only are passed over: a ReLU below has made them, and its own kinks are counted there.
+        Windows whose two largest values are both 0 do not count: they come from a ReLU, which counts its own kinks.
         """
-        k, s, p = self._window
-        if k == 1:
+        if self.kernel == 1:
             return np.inf
-        Ho, Wo, _ = self.output_shape(x.shape[1:])
-        padded = np.pad(x, ((0, 0), (p, p + s), (p, p + s), (0, 0)), constant_values=-np.inf)
-        view = np.lib.stride_tricks.sliding_window_view(padded, (k, k), (1, 2))
-        view = view[:, ::s, ::s][:, :Ho, :Wo]  # (N, Ho, Wo, C, k, k)
-        top = np.sort(view.reshape(*view.shape[:4], -1))[..., -2:]
-        gaps = np.where((top == 0).all(axis=-1), np.inf, top[..., 1] - top[..., 0])
+        V = gather_windows(x, self._window, self.output_shape(x.shape[1:]), -np.inf)  # (N, Ho, Wo, k k, C)
+        second, first = np.moveaxis(np.sort(V, axis=3)[:, :, :, -2:], 3, 0)
+        gaps = np.where((first == 0) & (second == 0), np.inf, first - second)
         return float(gaps.min()) / 2
 
 
@@ -85,9 +98,10 @@ class AvgPool2d(_Pool2d):
     """The mean of each window of k x k pixels.
 
     Forward:   y_nijc = (1 / A_ij) sum over a, b of x_n,(i s - p + a),(j s - p + b),c, padding counted as zeros; A_ij is
-               the window's area inside the padded image (k^2 but for clipped windows of ceil mode)
-    Backward:  each pixel of the window entered with weight 1 / A_ij, so dx is the sum of dy_ij / A_ij over its windows.
-    Shapes:    x (N, H, W, C), y (N, Ho, Wo, C).
+               the number of the window's pixels inside the padded image: k^2, less in the last windows of ceil mode
+    Backward:  each pixel of a window has weight 1 / A_ij in its mean, so a pixel's dx is the sum of dy_ij / A_ij over the
+               windows that hold it.
+    Shapes:    x (N, H, W, C), y (N, Ho, Wo, C); see layers.window for Ho, Wo in floor and ceil mode.
     Source:    Caffe, pooling_layer.cpp (AVE).
     Raises:    as MaxPool2d.
 
@@ -107,12 +121,29 @@ class AvgPool2d(_Pool2d):
         dispatch(pooling.average_backward, contiguous(dy), dx, *self._window)
         return dx
 
+    def reference(self, x: Array) -> tuple[Array, tuple]:
+        """`forward` in plain NumPy."""
+        k, s, p = self._window
+        _, H, W, _ = x.shape
+        shape = self.output_shape(x.shape[1:])  # (Ho, Wo, C)
+        inside = np.ones((1, H + 2 * p, W + 2 * p, 1), x.dtype)  # the padded image
+        A = gather_windows(inside, (k, s, 0), shape).sum(axis=3)  # (1, Ho, Wo, 1)
+        y = gather_windows(x, self._window, shape).sum(axis=3) / A  # (N, Ho, Wo, C)
+        return y, (x.shape, A)
+
+    def reference_backward(self, dy: Array, cache: tuple) -> Array:
+        """`backward` in plain NumPy: dx."""
+        shape, A = cache
+        dV = np.repeat((dy / A)[:, :, :, None], self.kernel**2, axis=3)  # (N, Ho, Wo, k k, C)
+        dx = scatter_windows(dV, self._window, shape)  # (N, H, W, C)
+        return dx
+
 
 class GlobalAvgPool(Layer):
     """The mean of each channel over the whole image.
 
     Forward:   y_nc = (1 / HW) sum over i, j of x_nijc
-    Backward:  dx_nijc = dy_nc / HW, the same for every pixel.
+    Backward:  dy_nc/dx_nijc = 1 / HW, so dx_nijc = dy_nc / HW, the same for every pixel.
     Shapes:    x (N, H, W, C), y (N, C).
     Source:    Lin, Chen and Yan, "Network in network", ICLR 2014, section 3.2.
 
@@ -132,6 +163,17 @@ class GlobalAvgPool(Layer):
         N, H, W, C = cache
         dx = ctx.empty(cache, dy.dtype)
         dispatch(pooling.mean_backward, dy, dx.reshape(N, H * W, C))
+        return dx
+
+    def reference(self, x: Array) -> tuple[Array, Shape]:
+        """`forward` in plain NumPy."""
+        y = x.mean(axis=(1, 2))  # (N, C)
+        return y, x.shape
+
+    def reference_backward(self, dy: Array, cache: Shape) -> Array:
+        """`backward` in plain NumPy: dx."""
+        _, H, W, _ = cache
+        dx = np.broadcast_to(dy[:, None, None] / (H * W), cache)  # (N, H, W, C)
         return dx
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -12,14 +12,14 @@ from layers.layer import Layer
 
 
 class ReLU(Layer):
-    r"""y = max(x, 0), element by element.
+    """y = max(x, 0), element by element.
 
     Forward:   y = max(x, 0)
-    Backward:  dx = dy [x > 0], because y does not depend on x where x < 0, and equals x where x > 0. At the kink
-               itself, x = 0, the derivative is taken as 0 (any value in [0, 1] is a subgradient).
+    Backward:  dy/dx is 1 where x > 0 and 0 where x < 0, so dx = dy [x > 0]. At the kink itself, x = 0, the derivative
+               is taken as 0 (any value in [0, 1] is a subgradient).
     Shapes:    any; y, dx as x.
     Source:    Nair and Hinton, ICML 2010.
-    Numerics:  [x > 0] is read off y, which is 0 just where x <= 0; NaN passes through.
+    Numerics:  [x > 0] is computed as [y > 0], so that only y is kept; NaN stays NaN.
 
     >>> ctx = Context()
     >>> y, cache = ReLU().forward(np.array([[-1.0, 0.0, 2.0]]), ctx)
@@ -36,6 +36,17 @@ class ReLU(Layer):
         y = cache
         dx = ctx.empty(dy.shape, dy.dtype)
         dispatch(elementwise.relu_backward, y.reshape(-1), dy.reshape(-1), dx.reshape(-1))
+        return dx
+
+    def reference(self, x: Array) -> tuple[Array, Array]:
+        """`forward` in plain NumPy."""
+        y = np.maximum(x, 0)
+        return y, x
+
+    def reference_backward(self, dy: Array, cache: Array) -> Array:
+        """`backward` in plain NumPy: dx."""
+        x = cache
+        dx = dy * (x > 0)
         return dx
 
     def kink_distance(self, x: Array, ctx: Context) -> float:

@@ -1,8 +1,11 @@
-"""How many windows of k pixels, s apart, fit an image that is padded by p on each side."""
+"""Windows of k x k pixels, s apart, over images that are padded by p: how many fit, and their pixels."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from engine.errors import UserError
+from engine.typing import Array, Shape
 
 
 def windows(extent: int, kernel: int, stride: int, padding: int, ceil: bool = False) -> int:
@@ -13,13 +16,13 @@ def windows(extent: int, kernel: int, stride: int, padding: int, ceil: bool = Fa
 
     Source: Caffe, pooling_layer.cpp (the clipping rule); PyTorch follows the same rule.
     """
-    room = extent + 2 * padding - kernel
-    if room < 0:
+    slack = extent + 2 * padding - kernel
+    if slack < 0:
         raise UserError(
             f"a window of {kernel} pixels does not fit an image of {extent} with padding {padding}: "
             "use a smaller kernel or more padding."
         )
-    count = (-(-room // stride) if ceil else room // stride) + 1
+    count = (-(-slack // stride) if ceil else slack // stride) + 1
     if ceil and (count - 1) * stride >= extent + padding:
         count -= 1
     return count
@@ -33,3 +36,35 @@ def check_window(kernel: int, stride: int, padding: int, pooling: bool = False) 
             f"kernel {kernel}, stride {stride}, padding {padding} make no window: kernel and stride must be 1 or more, "
             f"and the padding from 0 to {most}."
         )
+
+
+def gather_windows(x: Array, window: tuple[int, int, int], shape: Shape, outside: float = 0.0) -> Array:
+    """V (N, Ho, Wo, k k, C): V_nij,(a k + b),c = x_n,(i s - p + a),(j s - p + b),c, and `outside` beyond the image.
+
+    x (N, H, W, C), window (k, s, p), shape (Ho, Wo, ...). Plain NumPy, for the layers' references.
+
+    >>> x = np.arange(6.0).reshape(1, 2, 3, 1)
+    >>> gather_windows(x, (2, 1, 0), (1, 2)).reshape(2, 4).tolist()
+    [[0.0, 1.0, 3.0, 4.0], [1.0, 2.0, 4.0, 5.0]]
+    """
+    (k, s, p), (Ho, Wo) = window, shape[:2]
+    pad = (p, p + s)  # in ceil mode the last window ends less than a stride behind the padding
+    padded = np.pad(x, ((0, 0), pad, pad, (0, 0)), constant_values=outside)
+    taps = [padded[:, a : a + s * Ho : s, b : b + s * Wo : s] for a in range(k) for b in range(k)]
+    return np.stack(taps, axis=3)
+
+
+def scatter_windows(dV: Array, window: tuple[int, int, int], shape: Shape) -> Array:
+    """dx (N, H, W, C), the adjoint of `gather_windows`: a pixel's dx is the sum of dV over all windows that hold it.
+
+    dV (N, Ho, Wo, k k, C), window (k, s, p), shape that of x.
+
+    >>> scatter_windows(np.ones((1, 1, 2, 4, 1)), (2, 1, 0), (1, 2, 3, 1)).reshape(2, 3).tolist()
+    [[1.0, 2.0, 1.0], [1.0, 2.0, 1.0]]
+    """
+    (k, s, p), (N, H, W, C), (_, Ho, Wo, *_) = window, shape, dV.shape
+    padded = np.zeros((N, H + 2 * p + s, W + 2 * p + s, C), dV.dtype)
+    for a in range(k):
+        for b in range(k):
+            padded[:, a : a + s * Ho : s, b : b + s * Wo : s] += dV[:, :, :, a * k + b]
+    return padded[:, p : p + H, p : p + W]

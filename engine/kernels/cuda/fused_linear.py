@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from engine.context import Context
 from engine.device import cuda_version_of
-from engine.kernels.cuda import elementwise
+from engine.kernels.cuda.bias import add_column_sums, relu_backward_add_column_sums
 from engine.kernels.cuda.gemm import products
 from engine.kernels.cuda.patches import patches_backward, patches_forward
 from engine.memory import Empty
@@ -47,10 +47,10 @@ def backward(
         W, a = maps.W[depth], ys[depth - 1] if depth else P
         if maps.relu[depth]:
             g = ctx.empty(d.shape, d.dtype)
-            elementwise.bias_relu_backward(ys[depth], d, g, into.b[depth], ctx.empty)
+            relu_backward_add_column_sums(ys[depth], d, g, into.b[depth], ctx.empty)
             d = g
         else:
-            elementwise.bias_backward(d, into.b[depth], ctx.empty)
+            add_column_sums(d, into.b[depth], ctx.empty)
         products().multiply(a.T, d, into.W[depth], add=True)
         if depth:
             da = ctx.empty(a.shape, d.dtype)

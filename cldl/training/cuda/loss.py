@@ -7,7 +7,7 @@ from numba import cuda, float64
 from cldl import loss
 from cldl.loss import companion_weight, margin, margin_backward, margin_gradient, softplus
 from engine.device import cuda_version_of
-from engine.kernels.cuda.launch import THREADS, add_up, launch_blocks
+from engine.kernels.cuda.launch import THREADS, launch_blocks, reduce_sum
 
 
 @cuda_version_of(loss.batch_loss)
@@ -61,6 +61,6 @@ def _stop_unless_finite(loss, weights, numbers):
     for e in range(t, loss.size, THREADS):
         total += weights[e % M] * loss[e // M, e % M]
     sums[t] = total
-    add_up(sums, t)
+    reduce_sum(sums, t)
     if t == 0 and not math.isfinite(sums[0]):
         numbers[0] = math.nan

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from engine.context import Context
 from engine.device import cuda_version_of
-from engine.kernels.cuda import elementwise
+from engine.kernels.cuda.bias import add_column_sums, relu_backward_add_column_sums
 from engine.kernels.cuda.gemm import products
 from engine.kernels.cuda.patches import patches_backward, patches_forward
 from engine.memory import Empty
@@ -51,10 +51,10 @@ def backward(
         a = ys[i - 1] if i else P
         if relu[i]:
             g = ctx.empty(d.shape, d.dtype)
-            elementwise.bias_relu_backward(ys[i], d, g, db[i], ctx.empty)
+            relu_backward_add_column_sums(ys[i], d, g, db[i], ctx.empty)
             d = g
         else:
-            elementwise.bias_backward(d, db[i], ctx.empty)
+            add_column_sums(d, db[i], ctx.empty)
         products().multiply(a.T, d, dW[i], add=True)
         if i:
             da = ctx.empty(a.shape, d.dtype)

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from engine.device import INSTALL, PRECISIONS, array_module
 from engine.errors import UserError
-from engine.kernels.cuda import elementwise
+from engine.kernels.cuda.bias import add_bias, add_bias_relu
 from engine.typing import CudaArray
 
 
@@ -57,7 +57,7 @@ class Blas:
         else:
             xp.matmul(A, B, out=C)
         if bias is not None:
-            (elementwise.bias_relu_forward if relu else elementwise.bias_forward)(C, bias)
+            (add_bias_relu if relu else add_bias)(C, bias)
 
 
 def choose_products(precision: str) -> Products:

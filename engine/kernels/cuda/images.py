@@ -6,7 +6,7 @@ from numba import cuda, int64
 from engine.device import cuda_version_of
 from engine.kernels.cpu import images as cpu
 from engine.kernels.cpu.images import contrast_of, crop_of
-from engine.kernels.cuda.launch import THREADS, add_up, launch_1d, launch_blocks, unravel
+from engine.kernels.cuda.launch import THREADS, launch_1d, launch_blocks, reduce_sum, unravel
 from engine.random import child
 
 _ZERO = np.uint64(0)
@@ -72,8 +72,8 @@ def _contrast(pixels, x, norm):
         p = np.int64(pixels[n, d])
         totals[t] += p
         squares[t] += p * p
-    add_up(totals, t)
-    add_up(squares, t)
+    reduce_sum(totals, t)
+    reduce_sum(squares, t)
     mean, factor = contrast_of(totals[0], squares[0], D, norm)
     for d in range(t, D, THREADS):
         x[n, d] = (pixels[n, d] - mean) * factor

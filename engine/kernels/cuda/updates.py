@@ -7,7 +7,7 @@ from numba import cuda, float64
 from engine.device import cuda_version_of
 from engine.kernels.cpu import updates as cpu
 from engine.kernels.cpu.updates import adamw_element, column_scale, sgd_element
-from engine.kernels.cuda.launch import THREADS, add_up, launch_1d, launch_blocks
+from engine.kernels.cuda.launch import THREADS, launch_1d, launch_blocks, reduce_sum
 
 
 @cuda_version_of(cpu.sgd)
@@ -80,7 +80,7 @@ def _divide_by_norm(w, starts, decay_mults, hyperparameters):
             for i in range(starts[p] + t, starts[p + 1], THREADS):
                 total += float(w[i]) * float(w[i])
     sums[t] = total
-    add_up(sums, t)
+    reduce_sum(sums, t)
     if t == 0:
         hyperparameters[1] /= max(math.sqrt(sums[0]), 1e-30)
 
@@ -94,7 +94,7 @@ def _limit_columns(w, limit, hyperparameters):
     for i in range(t, w.shape[0], THREADS):
         total += float(w[i, d]) * float(w[i, d])
     sums[t] = total
-    add_up(sums, t)
+    reduce_sum(sums, t)
     if not math.isnan(hyperparameters[0]):
         scale = column_scale(sums[0], limit)
         for i in range(t, w.shape[0], THREADS):

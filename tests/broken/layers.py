@@ -496,7 +496,7 @@ class BiasOfTheFirstImageOnly(Conv2d):
 @rejected_by("gradient_of_input", VECTOR, Linear(3, 3), RealReLU(), Linear(3, 3))
 class BackwardInTheOrderOfForward(Sequential):
     def backward(self, dy, cache, ctx, need_dx=True):
-        for layer, own in self.caches(cache):
+        for layer, own in zip(self.layers, cache, strict=True):
             dy = layer.backward(dy, own, ctx)
         return dy
 

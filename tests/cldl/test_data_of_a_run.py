@@ -1,7 +1,6 @@
 """What a run is fed with: its preprocessing and augmentation, the same at every resume, evaluation and prediction."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,15 +12,14 @@ from cldl.reporting import figures
 from cldl.reporting import run_report as page
 from cldl.training.trainer import Trainer
 from data import registry
+from data.dataset import Dataset, read_images
 from data.transforms.preprocessing import Scale
 from engine.context import Context
 from engine.initialisers import he
 from layers import Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU, Sequential
-from tests.cldl import synthetic
 from tests.networks import stack
 
 COLOURS = ("red apple", "green leaf", "blue sky")
-PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def network(classes=3):
@@ -43,7 +41,7 @@ def photographs(seed=0):
         images[np.arange(n), :, :, labels] += 100
         return images.astype(np.uint8), labels
 
-    return replace(synthetic.digits(), **dict(zip(PARTS, (*part(60), *part(20)), strict=True)), class_names=COLOURS)
+    return Dataset.from_arrays("squares", *part(60), *part(20), COLOURS)
 
 
 VALUES = {"classifiers": 2, "weights": (1.0, 1.0), "batch_size": 20, "warmup": 0.0, "epochs": 2}
@@ -221,7 +219,7 @@ def test_preprocessed_images_are_cropped_and_every_step_draws_anew(small):
         return seen[-1]
 
     once.augmentation = watched
-    images = t.dataset.train.images
+    images = read_images(t.dataset.train)
     everyone = np.arange(60)
     t._train(everyone, everyone)
     t._train(everyone, everyone[:0])

@@ -22,6 +22,12 @@ def test_your_layer_passes_and_its_buggy_twin_is_rejected_by_differences(capsys)
     assert "failed" in failed
 
 
+def test_your_network_learns_your_arrays():
+    errors = example("03_your_network_on_your_arrays.py")["main"](3)
+    assert set(errors) == {"1", "2", "fused"}
+    assert errors["fused"] < 50  # of 16 classes; 94 by guessing
+
+
 @pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
 def test_the_loss_in_pytorch_agrees_with_autograd_and_trains():
     import torch

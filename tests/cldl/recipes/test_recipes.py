@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from cldl.models import nin
+from cldl.models import NIN_MNIST, nin
 from cldl.recipes import RECIPES, find
 from cldl.recipes.leaves import TYPES, conform, parse, show
 from cldl.recipes.losses import CldlLossSpec, CrossEntropySpec
@@ -248,7 +248,7 @@ def test_a_new_family_needs_its_own_file_alone(monkeypatch):
         width: int
 
         def make(self, image, classes):
-            return nin(self.definition, 1, dropout=self.dropout)
+            return nin(NIN_MNIST, image, classes, 1, dropout=self.dropout)
 
     model = LinearSpec(definition="mnist", dropout=0.1, initialisation="he", bias_lr_mult=1.0, width=3)
     recipe = find("mnist_nin").changed(name="plain", model=model, loss=CrossEntropySpec(), width=5)

@@ -39,8 +39,8 @@ RETIRED = {  # a pattern: what the field says
     r"Derived|image_gradient": "WeightTransform, transformed_weight_gradient",
     r"Tally|Outcome|workers_on|Replayed|Ahead|Team": "EpochMetrics, StepResult, make_backend, CapturedGraph, Prefetcher, Backend",
     r"on_cpu|copy_to|_seen|module_of": "to_host, copy_from_host, as_kernel_argument, array_module",
-    r"release_since|needs_backward": "ctx.empty, ctx.needs_backward",
-    r"deciders|fuses": "deciding_exits, is_ensemble",
+    r"release_since|keeping": "ctx.empty, ctx.needs_backward",
+    r"deciders": "deciding_exits",
     r"promises?": "check",
     r"WHOLES|bend|bends": "END_TO_END, third_difference",
 }

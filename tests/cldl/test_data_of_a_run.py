@@ -236,7 +236,8 @@ def test_a_trainer_takes_the_preprocessing_that_it_is_given(small):
 
 
 def test_a_data_set_with_another_number_of_classes_is_refused(small):
-    data = replace(photographs(), class_names=(*COLOURS, "dark night"))
+    whole = photographs()
+    data = Dataset(whole.name, whole.train, whole.test, (*COLOURS, "dark night"))
     with pytest.raises(
         commands.UserError, match="squares has 4 classes; the network tells 3 apart: choose another recipe"
     ):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine.key import Key
 from hypothesis import example, given
 
 from cldl import inference
 from cldl.loss import cldl_loss, default_exponent
 from engine.context import Context
 from engine.gradcheck import check_gradients, grid
+from engine.random import Key
 from engine.parameters import cast
 from layers import Linear, ReLU
 from tests.cldl.synthetic import digits

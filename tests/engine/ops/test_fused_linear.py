@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.codegen.simd import LANES
-from engine.context import Context, in_turn
+from engine.context import Context, run_sequentially
 from engine.kernels.cpu.patches import patches_adjoint_reference, patches_reference
 from engine.ops import fused_linear
 from engine.ops.fused_linear import BLOCK, PIXEL, Window
@@ -112,7 +112,7 @@ def test_the_bits_of_the_backward_do_not_depend_on_scheduling(window, monkeypatc
         fused_linear.backward(x, window, W, relu, ys, dy, dx, dW, db, ctx)
         return [dx, *dW, *db], ys
 
-    (in_order, ys), (shuffled, _) = gradients(in_turn), gradients(in_any_order)
+    (in_order, ys), (shuffled, _) = gradients(run_sequentially), gradients(in_any_order)
     assert counts == [3, 3]  # of 6, 3 and 2 images
     for one, other in zip(in_order, shuffled, strict=True):
         assert np.array_equal(one, other)

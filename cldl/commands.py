@@ -45,13 +45,13 @@ def add_data_arguments(to: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="PATH",
-        help="the data set's archive, or a folder with its files: read, and kept from then on in --cache",
+        help="the data set's archive, or a folder with its files: read once, then stored in --cache",
     )
     to.add_argument(
         "--cache",
         type=Path,
         metavar="FOLDER",
-        help=f"where data sets are kept (otherwise ${CACHE}, or the user's cache folder)",
+        help=f"where data sets are stored (otherwise ${CACHE}, or the user's cache folder)",
     )
 
 

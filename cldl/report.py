@@ -25,7 +25,7 @@ from engine.errors import UserError
 from engine.io.files import atomic_write
 
 HEAD = ("data set", "method", "error in %", "the poster", "difference", "seeds", "epochs", "hardware", "time")
-NUMBERS = (2, 3, 4, 6, 8)  # the columns that keep to the right
+NUMBERS = (2, 3, 4, 6, 8)  # the columns that are aligned to the right
 NONE = "-"
 REMARK = (
     "Errors are those of the last epoch on the test images, never of the best; of several seeds the mean and the standard "
@@ -132,9 +132,7 @@ def comma_separated(cells: Sequence[Sequence[str]]) -> str:
 @guarded
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit status: 0, or 2 for an error that the user can fix."""
-    p = parser(
-        "cldl.report", "Set finished runs beside the poster's table: Markdown, and HTML and CSV where asked for."
-    )
+    p = parser("cldl.report", "Set finished runs beside the poster's table: Markdown, on request also HTML and CSV.")
     p.add_argument("runs", type=Path, metavar="RUN", nargs="+", help="the runs' folders")
     p.add_argument("--html", type=Path, metavar="FILE", help="write the table as a page too")
     p.add_argument("--csv", type=Path, metavar="FILE", help="write the table as comma-separated values too")

@@ -55,20 +55,20 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 @guarded
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit status: 0, 2 for an error that the user can fix, 130 after Ctrl-C."""
-    asked = parse(argv)
-    if asked.list:
+    args = parse(argv)
+    if args.list:
         print("\n".join(list_recipes()))
         return 0
-    if asked.explain:
-        if asked.device == "cuda":
+    if args.explain:
+        if args.device == "cuda":
             raise UserError(
                 "--explain looks at a step on the CPU: leave --device out, or time the GPU's by benchmarks.gpu."
             )
-        recipe = choose_recipe(asked)
+        recipe = choose_recipe(args)
         Display().costs(*explain(recipe), recipe.schedule.batch_size)
         return 0
     with Display() as display, interruption() as interrupted:
-        run, dataset, trainer, lines = (resume if asked.resume else begin)(asked, display)
+        run, dataset, trainer, lines = (resume if args.resume else begin)(args, display)
         display.plan(trainer, run)
         return train(run, dataset, trainer, lines, display, interrupted)
 
@@ -83,49 +83,49 @@ def list_recipes() -> Iterator[str]:
         yield f"  {recipe.name:{width}}  {recipe.summary}"
 
 
-def choose_recipe(asked: argparse.Namespace) -> Recipe:
+def choose_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe that was named, with the values that were given."""
-    if asked.recipe is None:
+    if args.recipe is None:
         raise UserError(f"no recipe was named; choose one of {', '.join(RECIPES)}.")
-    return find(asked.recipe).changed(**asked.changes)
+    return find(args.recipe).changed(**args.changes)
 
 
-def begin(asked: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Trainer, list[dict]]:
+def begin(args: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Trainer, list[dict]]:
     """Begin a new run."""
-    recipe = choose_recipe(asked)
-    folder = asked.run or new_folder(recipe.name)
+    recipe = choose_recipe(args)
+    folder = args.run or new_folder(recipe.name)
     if (folder / "config.json").exists():
         raise UserError(f"{folder} holds a run already: continue it by --resume, or choose another folder by --run.")
-    full, preprocessing = load_data(recipe, cache=asked.cache, data=asked.data, say=display.say)
-    dataset = full.limited(asked.limit_train, asked.limit_test)
+    full, preprocessing = load_data(recipe, cache=args.cache, data=args.data, say=display.say)
+    dataset = full.limited(args.limit_train, args.limit_test)
     settings: dict[str, Any] = {
-        "seed": asked.seed,
-        "threads": asked.threads or available_threads(),
-        "device": choose(asked.device),
-        "precision": asked.precision,
+        "seed": args.seed,
+        "threads": args.threads or available_threads(),
+        "device": choose(args.device),
+        "precision": args.precision,
     }
     trainer = Trainer.from_recipe(recipe, dataset, preprocessing, **settings)
-    limits = {"limit_train": asked.limit_train, "limit_test": asked.limit_test}
+    limits = {"limit_train": args.limit_train, "limit_test": args.limit_test}
     run = Run.create(folder, recipe, **settings, **limits, **identity(full, preprocessing))
     return run, dataset, trainer, []
 
 
-def resume(asked: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Trainer, list[dict]]:
+def resume(args: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Trainer, list[dict]]:
     """Continue a run where it was stopped: after its checkpoint, or at its beginning where there is none.
 
     It continues on the device that it was on, unless --device names another.
     """
-    if asked.run is None and asked.recipe is None:
+    if args.run is None and args.recipe is None:
         raise UserError(
             "neither a run nor a recipe was named: give --run DIR, or the recipe whose newest run is meant."
         )
-    run = Run.open(asked.run or newest_folder(asked.recipe))
+    run = Run.open(args.run or newest_folder(args.recipe))
     recipe, config = run.recipe, run.config
-    if asked.recipe not in (None, recipe.name):
-        raise UserError(f"{run.folder} is a run of {recipe.name}, not of {asked.recipe}: name the right one.")
-    if recipe.changed(**asked.changes) != recipe:
-        raise UserError(f"{run.folder} was begun with other values of its recipe: continue it without changes.")
-    dataset, preprocessing = load_data(recipe, config, cache=asked.cache, data=asked.data, say=display.say)
+    if args.recipe not in (None, recipe.name):
+        raise UserError(f"{run.folder} is a run of {recipe.name}, not of {args.recipe}: name the right one.")
+    if recipe.changed(**args.changes) != recipe:
+        raise UserError(f"{run.folder} was started with other values of its recipe: continue it without changes.")
+    dataset, preprocessing = load_data(recipe, config, cache=args.cache, data=args.data, say=display.say)
     dataset = dataset.limited(config["limit_train"], config["limit_test"])
     trainer = Trainer.from_recipe(
         recipe,
@@ -133,7 +133,7 @@ def resume(asked: argparse.Namespace, display: Display) -> tuple[Run, Dataset, T
         preprocessing,
         seed=config["seed"],
         threads=config["threads"],
-        device=choose(config["device"] if asked.device == "auto" else asked.device),
+        device=choose(config["device"] if args.device == "auto" else args.device),
         precision=config["precision"],
     )
     if run.has_checkpoint:
@@ -193,14 +193,14 @@ def interruption() -> Iterator[Iterator[bool]]:
             raise KeyboardInterrupt
         pressed = True
 
-    def asked() -> Iterator[bool]:
+    def poll() -> Iterator[bool]:
         while True:
             yield pressed
 
     kinds = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(kind, press) for kind in kinds]
     try:
-        yield asked()
+        yield poll()
     finally:
         for kind, handler in zip(kinds, before, strict=True):
             signal.signal(kind, handler)

@@ -45,7 +45,7 @@ class DataSpec(Spec):
         return IMAGES[self.dataset][1]
 
     def build_preprocessing(self, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
-        """From bytes to the network's input; what is fitted on the data set is looked up and kept in the folder, if any."""
+        """From bytes to the network's input; a fit is read from the folder, or stored there, if one is given."""
         return self.fixed_preprocessing() or fitted(self.preprocessing, dataset, folder, say)
 
     def fixed_preprocessing(self) -> Preprocessing | None:

@@ -28,13 +28,7 @@ from engine.errors import UserError
 from engine.optim.optimisers import Optimiser
 from layers.network import Network
 
-SECTIONS = {
-    "data": DataSpec,
-    "model": ModelSpec,
-    "loss": LossSpec,
-    "optimiser": OptimiserSpec,
-    "schedule": ScheduleSpec,
-}
+SECTIONS = ("data", "model", "loss", "optimiser", "schedule")
 COMMAND_LINE = "command line"
 
 
@@ -62,6 +56,10 @@ class Recipe:
     def check(self) -> None:
         """Raise UserError unless the specs fit together."""
         M, weights = self.model.n_classifiers, self.loss.lambdas
+        if len(weights) != M and "weights" not in self.loss.values:
+            raise UserError(
+                f"the loss {self.loss.kind} is of one classifier, but the model has {M}: choose another loss."
+            )
         if len(weights) != M:
             raise UserError(f"loss.weights is {weights}; give {M} number{'' if M == 1 else 's'}, one a classifier.")
         ramp, momentum = self.schedule.momentum_ramp, getattr(self.optimiser, "momentum", None)
@@ -194,8 +192,8 @@ def _respecified(base: Spec, kind: type[Spec], given: dict[str, Any]) -> Spec:
     values |= {name: value for name, value in base.cited_values.items() if name in leaf_types(kind)}
     for name, value in given.items():
         bare, source = uncited(value, COMMAND_LINE)
-        same = source == COMMAND_LINE and name in values and bare == getattr(base, name)
-        values[name] = values[name] if same else cited(bare, source)
+        if source != COMMAND_LINE or name not in base.values or bare != base.values[name]:
+            values[name] = cited(bare, source)
     if missing := sorted(set(leaf_types(kind)) - set(values)):
         raise UserError(f"the {kind.section} {kind.kind} has no value for {' and '.join(missing)}: give one.")
     return kind(**values)

@@ -56,12 +56,10 @@ def _finished(folder: Path, arguments: Sequence[str]) -> bool:
     """Whether the folder holds the finished run that these arguments ask for."""
     if not (folder / "config.json").exists():
         return False
-    asked, run = train.parse(arguments), Run.open(folder)
-    recipe = train.choose_recipe(asked)
-    if run.recipe != recipe or any(run.config[name] != getattr(asked, name) for name in SAME):
-        raise UserError(
-            f"{folder} holds a run with other settings than are asked for: give the same options, or another --out."
-        )
+    args, run = train.parse(arguments), Run.open(folder)
+    recipe = train.choose_recipe(args)
+    if run.recipe != recipe or any(run.config[name] != getattr(args, name) for name in SAME):
+        raise UserError(f"{folder} holds a run with other settings: give the same options, or another --out.")
     return len(run.metrics()) == recipe.schedule.epochs
 
 

@@ -34,14 +34,14 @@ def load_data(
     if config.get("training_sha256", dataset.train.fingerprint) != dataset.train.fingerprint:
         raise UserError(
             f"the run was trained on other images or labels than this copy of {dataset.name} has (its SHA-256 is "
-            f"{dataset.train.fingerprint}): name the run's own copy by --data, or the folder that keeps it by --cache."
+            f"{dataset.train.fingerprint}): name the run's own copy by --data, or the folder that holds it by --cache."
         )
     folder = cache_folder(cache)
     preprocessing = recipe.build_preprocessing(dataset, folder, say)
     if config.get("preprocessing_sha256", preprocessing.sha256) != preprocessing.sha256:
         raise UserError(
             f"the run was trained with another {recipe.data.preprocessing} than the one in {folder} (its SHA-256 is "
-            f"{preprocessing.sha256}): name the folder that keeps the run's own by --cache."
+            f"{preprocessing.sha256}): name the folder that holds the run's own by --cache."
         )
     return dataset, preprocessing
 

@@ -344,7 +344,7 @@ def test_a_configuration_that_holds_no_recipe_is_refused_by_name(whole, tmp_path
 
 def test_a_run_is_not_continued_with_other_values(whole, capsys):
     assert command("mnist_nin", "--resume", "--run", whole, "--epochs", "4") == 2
-    assert "was begun with other values of its recipe: continue it without changes" in capsys.readouterr().err
+    assert "was started with other values of its recipe: continue it without changes" in capsys.readouterr().err
     assert command("mnist_nin", "--resume", "--run", whole, "--epochs", "3") == 0
 
 

@@ -15,8 +15,8 @@ from cldl import inference
 from cldl.loss import cldl_loss, default_exponent
 from engine.context import Context
 from engine.gradcheck import check_gradients, grid
-from engine.random import Key
 from engine.parameters import cast
+from engine.random import Key
 from layers import Linear, ReLU
 from tests.cldl.synthetic import digits
 from tests.strategies import LossCase, loss_cases

@@ -83,6 +83,14 @@ def test_another_kind_of_spec_keeps_what_both_have_and_takes_its_defaults_for_th
     assert recipe.sources["schedule.gamma"] == "the default of step"
     with pytest.raises(UserError, match="sgd has no value for momentum: give one"):
         find("mnist_nin").changed(optimiser="sgd")
+    sgd = find("mnist_nin").changed(optimiser="sgd", momentum=0.5, nesterov=True).optimiser
+    assert sgd == SGDSpec(momentum=0.5, nesterov=True, weight_decay=0.05)
+
+
+def test_the_cross_entropy_is_of_one_classifier():
+    with pytest.raises(UserError, match="the loss cross_entropy is of one classifier, but the model has 3"):
+        find("mnist_nin").changed(loss="cross_entropy")
+    assert find("mnist_nin").changed(loss="cross_entropy", classifiers=1).build_objective().g == 0
 
 
 def test_a_section_can_be_a_spec():

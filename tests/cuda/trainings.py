@@ -44,8 +44,8 @@ def train(recipe: Recipe, device: str) -> dict:
     trainer = Trainer.from_recipe(recipe, dataset(), seed=3, threads=1, device=device)
     steps = []
     for _ in range(recipe.schedule.epochs):
-        for tally in trainer.steps():
-            steps.append([tally.loss, *tally.wrong.tolist(), *tally.companions.tolist()])
+        for sums in trainer.steps():
+            steps.append([sums.loss, *sums.wrong.tolist(), *sums.companions.tolist()])
         line, _ = trainer.end_epoch()
     arrays, numbers = trainer.state()
     trainer.restore(arrays, numbers)

@@ -1,1 +1,1 @@
-"""Data sets: where they come from, how they are checked and kept."""
+"""Data sets: where they come from, how they are checked and cached."""

@@ -1,6 +1,6 @@
 """Unpacking of archives that may not be what they say.
 
-Nothing is written: the wanted members come back as bytes, so there is no place that an archive could lead to. What an
+Nothing is written: the wanted members are returned as bytes, so an archive cannot write to any path. What an
 archive claims is compared with what is expected before it is read, and what is unpacked is counted, so that a small file
 cannot fill the memory.
 """

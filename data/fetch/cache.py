@@ -1,4 +1,4 @@
-"""Where data are kept: a folder of the user's, never inside the package, with an HDF5 file for each thing that is kept."""
+"""The cache: a folder of the user's, never inside the package, with an HDF5 file for each data set and each fit."""
 
 import os
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def load_or_make(
     check -- raises a UserError unless the arrays and attributes are what they should be, however well-formed the file
     made  -- what `make` does, for the remedy's words
 
-    Raises:    UserError when `make` fails, the folder cannot be written to, or the file is not one that was kept here.
+    Raises:    UserError when `make` fails, the folder cannot be written to, or the file was not written here.
     """
     if anew or not os.path.isfile(path):  # unlike Path.is_file it never raises
         make_folder(path.parent)  # before anything is fetched

@@ -1,7 +1,7 @@
-"""Ways to get bytes from elsewhere, each with a bound on its size and on its time.
+"""Downloads, each with a bound on its size and on its time.
 
-Everything arrives in memory or in a temporary folder, so a way that fails leaves no file. Its error says in a few words
-what happened; the caller knows the next way.
+Everything arrives in memory or in a temporary folder, so a download that fails leaves no file. Its error says in a few words
+what happened; the caller tries the next source.
 """
 
 import gzip
@@ -21,8 +21,8 @@ import numpy as np
 
 from engine.errors import UserError
 
-PATIENCE = 6.0  # seconds in which something must arrive
-LOOK = 1.0  # seconds between two looks at what has arrived
+TIMEOUT = 6.0  # seconds in which something must arrive
+POLL = 1.0  # seconds between two checks of what has arrived
 PIP_SECONDS = 300.0
 
 Say = Callable[[str], object]
@@ -30,19 +30,19 @@ T = TypeVar("T")
 
 
 def quiet(line: str) -> None:
-    """Take a line, and say nothing."""
+    """Print nothing."""
 
 
-def first(what: str, ways: Sequence[tuple[str, Callable[[], T]]], remedy: str, say: Say) -> T:
-    """Return what the first of the named ways leads to; `say` gets a line for each one tried, and why it failed.
+def try_sources(what: str, candidates: Sequence[tuple[str, Callable[[], T]]], remedy: str, say: Say) -> T:
+    """Return what the first of the named candidates that does not fail returns; `say` gets a line for each, and why it failed.
 
-    Raises:    UserError with all their reasons and the remedy, when none leads there.
+    Raises:    UserError with all reasons and the remedy, when all fail.
     """
     failures = []
-    for name, way in ways:
+    for name, load in candidates:
         say(f"{what}: getting it from {name}")
         try:
-            return way()
+            return load()
         except (UserError, OSError) as error:
             failures.append(f"{name}: {error}")
             say(f"{what}: nothing kept from {failures[-1]}")
@@ -50,13 +50,13 @@ def first(what: str, ways: Sequence[tuple[str, Callable[[], T]]], remedy: str, s
 
 
 def tenths(what: str, total: int, say: Say) -> Callable[[int], None]:
-    """Return what to tell how many of `total` bytes have arrived; it says so at every tenth of them."""
-    told = 0
+    """Return a function that is called with how many of `total` bytes have arrived, and reports every tenth of them."""
+    reported = 0
 
     def arrived(size: int) -> None:
-        nonlocal told
-        if 10 * size // total > told:
-            told = 10 * size // total
+        nonlocal reported
+        if 10 * size // total > reported:
+            reported = 10 * size // total
             say(f"{what}: {size / 1e6:.0f} of {total / 1e6:.0f} MB")
 
     return arrived
@@ -75,17 +75,17 @@ class _Bounded(io.BytesIO):
         return super().write(data)
 
 
-def download(url: str, limit: int, patience: float = PATIENCE, arrived: Callable[[int], object] | None = None) -> bytes:
-    """Return at most `limit` bytes from `url`; give up when nothing arrives for `patience` seconds.
+def download(url: str, limit: int, timeout: float = TIMEOUT, arrived: Callable[[int], object] | None = None) -> bytes:
+    """Return at most `limit` bytes from `url`; give up when nothing arrives for `timeout` seconds.
 
-    `arrived` is told now and then how many bytes there are. The work is done in a thread: looking up a name, and trying
-    each of a host's addresses, know no time limit of ours.
+    `arrived` is called now and then with the number of bytes so far. A thread does the work, because looking up a name and
+    trying each of a host's addresses cannot be given a time limit.
 
-    Raises:    UserError that says what the other side did.
+    Raises:    UserError that says how the server failed.
     """
     import pooch  # not needed, nor loaded, once the data are in the cache
 
-    fetch = pooch.HTTPDownloader(timeout=patience, chunk_size=8192)
+    fetch = pooch.HTTPDownloader(timeout=timeout, chunk_size=8192)
     buffer, failures = _Bounded(limit), []
 
     def work() -> None:
@@ -98,14 +98,14 @@ def download(url: str, limit: int, patience: float = PATIENCE, arrived: Callable
     thread.start()
     size, since = 0, time.monotonic()
     while thread.is_alive():
-        thread.join(min(patience, LOOK))
+        thread.join(min(timeout, POLL))
         if buffer.tell() > size:
             size, since = buffer.tell(), time.monotonic()
             if arrived:
                 arrived(size)
-        elif thread.is_alive() and time.monotonic() - since >= patience:
+        elif thread.is_alive() and time.monotonic() - since >= timeout:
             buffer.close()  # the thread ends at its next write
-            raise UserError(f"sent nothing for {patience:g} seconds")
+            raise UserError(f"sent nothing for {timeout:g} seconds")
     if failures:
         raise UserError(_reason(failures[0])) from failures[0]
     return buffer.getvalue()

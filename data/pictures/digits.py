@@ -1,6 +1,6 @@
 """From a picture of a digit to the image that a network trained on MNIST knows how to read.
 
-MNIST's digits are white on black, fitted into 20 x 20 pixels with their proportions kept, and placed in 28 x 28 pixels with
+MNIST's digits are white on black, fitted into 20 x 20 pixels with their proportions kept, and put into 28 x 28 pixels with
 their centre of mass in the middle.
 
 Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 86 (1998),
@@ -75,11 +75,11 @@ def _fitted(digit: Array) -> Array:
 def _centred(digit: Array) -> Array:
     """The digit in 28 x 28 pixels, its centre of mass in the middle as far as it fits."""
     image = np.zeros((SIZE, SIZE))
-    place = []
+    window = []
     for axis, side in enumerate(digit.shape):
         mass = digit.sum(axis=1 - axis)
         centre = (np.arange(side) * mass).sum() / mass.sum()
         start = int(np.clip(round(SIZE / 2 - centre), 0, SIZE - side))
-        place.append(slice(start, start + side))
-    image[tuple(place)] = digit
+        window.append(slice(start, start + side))
+    image[tuple(window)] = digit
     return image

@@ -1,9 +1,9 @@
 """CIFAR-100: 50,000 + 10,000 colour images of 32 x 32 pixels in 100 classes, from its binary archive.
 
-The archive comes from its authors' page, or from the cache folder where the user placed it, or the user names it, or a
+The archive comes from its authors' page, or from the cache folder where the user put it, or the user names it, or a
 folder with its files. The original archive is known by its SHA-256. Re-packed copies are common; they are taken if their files
 have the right sizes and labels, with a warning that says whether their images are those of CIFAR-100. Nothing is unpickled.
-The images and their fine labels are then kept in one HDF5 file.
+The images and their fine labels are then cached in one HDF5 file.
 
 Source: Krizhevsky, "Learning multiple layers of features from tiny images", technical report, University of Toronto (2009);
 the files are described at https://www.cs.toronto.edu/~kriz/cifar.html.
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from data.dataset import Dataset
-from data.fetch import download as sources
+from data.fetch import download
 from data.fetch.archives import Sizes, check_size, untar
 from data.fetch.cache import Arrays, load_or_make
 from data.fetch.download import Say
@@ -47,14 +47,14 @@ RECORDS_SHA256 = {  # of the records in whatever order (see `digest`), from a re
 Files = dict[str, bytes]
 
 
-def load(cache: str | Path | None = None, *, data: str | Path | None = None, say: Say = sources.quiet) -> Dataset:
+def load(cache: str | Path | None = None, *, data: str | Path | None = None, say: Say = download.quiet) -> Dataset:
     """Return CIFAR-100 from the cache folder, where it is put first if it is not there; `say` gets a line for each step.
 
-    data -- the archive, or a folder with its files: it is read, and takes the place of what the cache holds
+    data -- the archive, or a folder with its files: it is read, and replaces what the cache holds
 
     Shapes:    images uint8 (50000, 32, 32, 3) and (10000, 32, 32, 3), fine labels int64 (50000,) and (10000,).
 
-    Raises:    UserError when no way leads to the data, they are not of CIFAR-100's form, the cached file is broken, or the
+    Raises:    UserError when no source has the data, they are not of CIFAR-100's form, the cached file is broken, or the
                folder cannot be written to.
     """
     folder = cache_folder(cache)
@@ -102,21 +102,22 @@ def _sizes() -> Sizes:
 
 
 def _get(cache: Path, data: str | Path | None, say: Say) -> tuple[Arrays, Attributes]:
-    """Return the arrays and the names of the classes, by the first way that leads to them."""
-    ways: list[tuple[str, Callable[[], Files]]] = [(urlsplit(URL).netloc, partial(_download, say))]
+    """Return the arrays and the names of the classes, from the first source that has them."""
+    candidates: list[tuple[str, Callable[[], Files]]] = [(urlsplit(URL).netloc, partial(_download, say))]
     if data is not None:
-        ways = [(str(data), partial(_placed, Path(data), say))]
+        candidates = [(str(data), partial(_read_local, Path(data), say))]
     elif _find(cache):
-        ways.insert(0, (str(cache), partial(_placed, cache, say)))
+        candidates.insert(0, (str(cache), partial(_read_local, cache, say)))
     remedy = (
         f"connect to the internet, or place {ARCHIVE} in {cache}, or name it, or a folder with its files, by --data "
         f"(or a folder that holds it in {CACHE})"
     )
-    return sources.first("CIFAR-100", [(name, partial(_parsed, way)) for name, way in ways], remedy, say)
+    return download.try_sources("CIFAR-100", [(name, partial(_parsed, load)) for name, load in candidates], remedy, say)
 
 
-def _parsed(way: Callable[[], Files]) -> tuple[Arrays, Attributes]:
-    files = way()
+def _parsed(load: Callable[[], Files]) -> tuple[Arrays, Attributes]:
+    """Load the files, and return their arrays and the names of the classes."""
+    files = load()
     missing = [name for name in _sizes() if name not in files and name != "coarse_label_names.txt"]
     if missing:
         raise UserError(f"{' and '.join(missing)} is not there")
@@ -132,7 +133,7 @@ def _parsed(way: Callable[[], Files]) -> tuple[Arrays, Attributes]:
 
 def _download(say: Say) -> Files:
     """Fetch the original archive."""
-    data = sources.download(URL, ARCHIVE_BYTES, arrived=sources.tenths("CIFAR-100", ARCHIVE_BYTES, say))
+    data = download.download(URL, ARCHIVE_BYTES, arrived=download.tenths("CIFAR-100", ARCHIVE_BYTES, say))
     if hashlib.sha256(data).hexdigest() != ARCHIVE_SHA256:
         raise UserError(f"{ARCHIVE} is not the original one (its SHA-256 differs)")
     return untar(io.BytesIO(data), _sizes(), FOLDER)
@@ -146,18 +147,18 @@ def _find(path: Path) -> Path | None:
     return next(folders, path / ARCHIVE if os.path.isfile(path / ARCHIVE) else None)
 
 
-def _placed(path: Path, say: Say) -> Files:
-    """Read the archive, or the files of a folder, that the user has; a copy other than the original is told of."""
+def _read_local(path: Path, say: Say) -> Files:
+    """Read the archive, or the files of a folder, that the user has; warns of a copy other than the original."""
     found = _find(path)
     if found is None:
         raise UserError(f"neither {ARCHIVE} nor a folder with train.bin")
     if found.is_dir():
-        return _told(found, _read(found), say)
+        return _warned(found, _read(found), say)
     with found.open("rb") as opened:
         original = hashlib.file_digest(opened, "sha256").hexdigest() == ARCHIVE_SHA256
         opened.seek(0)
         files = untar(opened, _sizes(), FOLDER)
-    return files if original else _told(found, files, say)
+    return files if original else _warned(found, files, say)
 
 
 def _read(folder: Path) -> Files:
@@ -170,19 +171,19 @@ def _read(folder: Path) -> Files:
     return files
 
 
-def _told(path: Path, files: Files, say: Say) -> Files:
-    """Warn of a re-packed copy."""
+def _warned(path: Path, files: Files, say: Say) -> Files:
+    """Return the files of a re-packed copy, with a warning."""
     digests = {part: digest(files.get(f"{part}.bin", b"")) for part in COUNTS}
     if digests == RECORDS_SHA256:
-        told = "holds CIFAR-100's images, but not with the original's sum, so perhaps in another order"
+        finding = "holds CIFAR-100's images, but not with the original's sum, so perhaps in another order"
     else:
-        told = "has files of the right sizes, but not with CIFAR-100's sums"
-    say(f"warning: {path} {told}: taken as it is, and results compare with those of the same copy only")
+        finding = "has files of the right sizes, but not with CIFAR-100's sums"
+    say(f"warning: {path} {finding}: taken as it is, and results compare with those of the same copy only")
     return files
 
 
 def _check(arrays: Arrays, attributes: Attributes) -> None:
-    """Refuse arrays of another form than those kept here."""
+    """Refuse arrays of another form than those cached here."""
     form = {name: (array.shape, array.dtype.str) for name, array in arrays.items()}
     expected: dict[str, tuple[tuple[int, ...], str]] = {}
     for part, count in COUNTS.items():

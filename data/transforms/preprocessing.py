@@ -6,12 +6,12 @@ r"""Preprocessing: from the bytes of images to what a network sees.
     "gcn_zca"   the same, then ZCA whitening
 
 with p the pixels of an image, 0 to 255. What is fitted is fitted on the training images alone, on all of them whatever a
-run's limits are, and always to the same bits on one machine. It is kept in the cache folder under the SHA-256 of what it was
+run's limits are, and always to the same bits on one machine. It is stored in the cache folder under the SHA-256 of what it was
 fitted on; the SHA-256 of the fit itself goes to the run's config.json, for whitening has been seen to differ in its last
 bits from platform to platform.
 
 Whitening is applied chunk by chunk, as the chunk enters the network, rather than once to the whole data set: a matrix
-product of 2 D^2 = 19 million operations an image of CIFAR, beside more than a thousand million of the network's step.
+product of 2 D^2 = 19 million operations an image of CIFAR, beside more than a billion of the network's step.
 For that the images stay bytes (184 MB, not 737), a start does not wait for it, `predict` does the same as `train`,
 and threads share the work.
 """
@@ -156,9 +156,9 @@ KINDS: dict[str, type[Scale] | type[Whitening]] = {"standard": Scale, "gcn_zca":
 def fitted(kind: str, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
     """The preprocessing "standard" or "gcn_zca", fitted on the training images of `dataset`.
 
-    folder -- where it is kept: it is looked up there first; None fits it and keeps nothing
+    folder -- the cache: it is looked up there first; None fits it and stores nothing
 
-    Raises:    UserError when what is kept is damaged, or the folder cannot be written to.
+    Raises:    UserError when the cached file is damaged, or the folder cannot be written to.
     """
     cls = KINDS[kind]
     attributes: Attributes = {"fitted_on": dataset.train.fingerprint}

@@ -43,7 +43,7 @@ IMAGES = "train-images-idx3-ubyte"
 
 
 def unused():
-    """An address where nobody answers."""
+    """An address at which no server answers."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{bound.getsockname()[1]}/"
@@ -178,7 +178,7 @@ def test_a_mirror_that_nobody_answers_at_is_told(world, serve, monkeypatch):
 def test_a_silent_mirror_is_given_up(serve):
     start = time.monotonic()
     with pytest.raises(UserError, match=r"did not answer in time|sent nothing for 0.2 seconds"):
-        sources.download(serve({"a": b"silent"}) + "a", 100, patience=0.2)
+        sources.download(serve({"a": b"silent"}) + "a", 100, timeout=0.2)
     assert time.monotonic() - start < 5
 
 
@@ -187,7 +187,7 @@ def test_a_name_that_nobody_looks_up_is_given_up(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: looked_up.wait(20))
     start = time.monotonic()
     with pytest.raises(UserError, match=r"sent nothing for 0.2 seconds"):
-        sources.download("http://somewhere.invalid/a", 100, patience=0.2)
+        sources.download("http://somewhere.invalid/a", 100, timeout=0.2)
     assert time.monotonic() - start < 5
     looked_up.set()
 

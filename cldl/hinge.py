@@ -81,3 +81,19 @@ def hinge_loss(
         gradients=gradients,
         companions=companions.T,
     )
+
+
+def hinge_loss_reference(
+    logits: Sequence[Array], labels: Array, weights: Sequence[float] | Array | None = None
+) -> CldlResult:
+    """`hinge_loss` in plain NumPy, its equations one a line; nothing is checked."""
+    z = np.stack(list(logits)).astype(np.float64)  # (M, N, K)
+    M, N, K = z.shape
+    lam = np.ones(M) if weights is None else np.asarray(weights, np.float64)
+    y = np.where(np.arange(K) == np.asarray(labels)[:, None], 1.0, -1.0)  # (N, K)
+
+    h = np.maximum(0, 1 - y * z)  # (M, N, K)
+    loss = (h**2).sum(axis=-1)  # (M, N), the l^(m)
+    L = (lam @ loss).mean()
+    dz = -2 * lam[:, None, None] * y * h / N  # (M, N, K)
+    return CldlResult(value=float(L), per_classifier=loss, gradients=list(dz), companions=np.ones((M, N)))

@@ -11,7 +11,7 @@ fitted on; the SHA-256 of the fit itself goes to the run's config.json, for whit
 bits from platform to platform.
 
 Whitening is applied chunk by chunk, as the chunk enters the network, rather than once to the whole data set: a matrix
-product of 2 D^2 = 19 million operations an image of CIFAR, beside more than a thousand million of the network's step.
+product of 2 D^2 = 19 million operations an image of CIFAR, beside more than a billion of the network's step.
 For that the images stay bytes (184 MB, not 737), a start does not wait for it, `predict` does the same as `train`,
 and threads share the work.
 """

@@ -145,7 +145,7 @@ def test_a_run_that_is_stopped_and_resumed_has_the_bits_of_one_that_is_not():
     assert same(whole, second)
 
 
-@real_only  # simulated in tests/cuda/promises.py
+@real_only  # simulated in tests/cuda/step_checks.py
 def test_a_run_begun_on_the_cpu_goes_on_on_the_gpu():
     first, here, there = (
         Trainer.from_recipe(BASE, dataset(), threads=1, device=device) for device in ("cpu", "cpu", "cuda")
@@ -181,7 +181,7 @@ def test_a_step_is_replayed_as_a_graph_with_the_bits_of_plain_launches(monkeypat
     form = next(f for (n, _), f in replayed.take.forms.items() if n == 4).replayed
     assert form.reason == ""
     assert form.graph is not None
-    monkeypatch.setattr("engine.runtime.graph.Replayed._capture", lambda self: None)
+    monkeypatch.setattr("engine.runtime.graph.CapturedGraph._capture", lambda self: None)
     assert same(replayed, trained("AdamW", "cuda"))
 
 

@@ -1,4 +1,4 @@
-"""Every real layer gives the numbers of its blackboard version, whatever its windows and groups, and refuses nonsense."""
+"""Every real layer gives the numbers of its reference, whatever its windows and groups, and refuses nonsense."""
 
 import numpy as np
 import pytest

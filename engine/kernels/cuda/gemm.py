@@ -61,7 +61,7 @@ class Blas:
 
 
 def choose_products(precision: str) -> Products:
-    """Whoever is installed; raises UserError for an unknown precision, or one that cannot be had."""
+    """What is installed; raises UserError for an unknown precision, or one that cannot be had."""
     if precision not in PRECISIONS:
         raise UserError(f"the precision {precision!r} is unknown; choose one of {', '.join(PRECISIONS)}.")
     if find_spec("nvmath") is not None:

@@ -1,4 +1,4 @@
-"""What a step on the simulated GPU promises beside its numbers; JSON: {promise: "kept", or what went wrong}."""
+"""What a step on the simulated GPU must do beside its numbers; JSON: {check: "passed", or what went wrong}."""
 
 import json
 import re
@@ -104,7 +104,7 @@ def a_batch_is_copied_while_the_gpu_works_on_the_one_before() -> None:
     assert np.array_equal(cupy.asnumpy(to[:2]), source[unforeseen])
 
 
-PROMISES = {
+CHECKS = {
     "another device": a_run_goes_on_on_the_other_device,
     "copies ahead": a_batch_is_copied_while_the_gpu_works_on_the_one_before,
     "too many images": images_that_do_not_fit_are_copied_batch_by_batch,
@@ -115,14 +115,14 @@ PROMISES = {
 }
 
 
-def outcome(promise) -> str:
+def outcome(check) -> str:
     try:
-        promise()
+        check()
     except Exception:
         return traceback.format_exc(limit=-4)
-    return "kept"
+    return "passed"
 
 
 if __name__ == "__main__":
     Recipe.build_network = lambda recipe: network()
-    json.dump({name: outcome(promise) for name, promise in PROMISES.items()}, sys.stdout)
+    json.dump({name: outcome(check) for name, check in CHECKS.items()}, sys.stdout)

@@ -145,7 +145,7 @@ def test_a_run_that_is_stopped_and_resumed_has_the_bits_of_one_that_is_not():
     assert same(whole, second)
 
 
-@real_only  # simulated in tests/cuda/promises.py
+@real_only  # simulated in tests/cuda/step_checks.py
 def test_a_run_begun_on_the_cpu_goes_on_on_the_gpu():
     first, here, there = (Trainer(BASE, dataset(), threads=1, device=device) for device in ("cpu", "cpu", "cuda"))
     next(first.steps())
@@ -167,8 +167,8 @@ def test_images_that_stay_on_the_cpu_give_the_same_bits(monkeypatch):
     resident = trained("AdamW", "cuda")
     monkeypatch.setattr("cldl.training.cuda.step.SHARE", 0.0)
     copied = trained("AdamW", "cuda")
-    assert resident.take.ahead is None
-    assert copied.take.ahead is not None
+    assert resident.take.prefetcher is None
+    assert copied.take.prefetcher is not None
     assert same(resident, copied)
 
 
@@ -176,10 +176,10 @@ def test_images_that_stay_on_the_cpu_give_the_same_bits(monkeypatch):
 @pytest.mark.skipif(find_spec("nvmath") is None, reason="CuPy's products cannot be captured: needs nvmath-python")
 def test_a_step_is_replayed_as_a_graph_with_the_bits_of_plain_launches(monkeypatch):
     replayed = trained("AdamW", "cuda")
-    form = next(f for (n, _), f in replayed.take.forms.items() if n == 4).replayed
+    form = next(f for (n, _), f in replayed.take.forms.items() if n == 4).graph
     assert form.reason == ""
     assert form.graph is not None
-    monkeypatch.setattr("engine.runtime.graph.Replayed._capture", lambda self: None)
+    monkeypatch.setattr("engine.runtime.graph.CapturedGraph._capture", lambda self: None)
     assert same(replayed, trained("AdamW", "cuda"))
 
 

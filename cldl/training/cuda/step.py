@@ -34,25 +34,26 @@ class CudaStep:
 
     def __init__(self, once: Pass, dataset: Dataset, backend: CudaBackend, optimiser: Optimiser) -> None:
         self._pass, self._dataset, self._workers, self._optimiser = once, dataset, backend, optimiser
-        self._images, self.ahead = None, None
+        self._images, self.prefetcher = None, None
         if dataset.train_images.nbytes <= SHARE * cupy.cuda.runtime.memGetInfo()[0]:
             self._images = cupy.asarray(dataset.train_images)
         else:
-            self.ahead = Prefetcher(dataset.train_images, once.batch_size)
+            self.prefetcher = Prefetcher(dataset.train_images, once.batch_size)
         self.forms: dict[tuple[int, Objective], CapturedStep] = {}
 
     def __call__(self, batch: np.ndarray, key: Key, rate: float, objective: Objective, then: np.ndarray) -> StepResult:
         with self._workers.active():
             form = self.forms.get((len(batch), objective))
             if form is None:
+                self.forms = {key: old for key, old in self.forms.items() if key[1] == objective}  # graphs hold memory
                 self._check_memory(len(batch), objective)
                 form = CapturedStep(len(batch), objective, self._pass, self._workers, self._optimiser, self._images)
                 self.forms[len(batch), objective] = form
-            if self.ahead:
-                self.ahead.to_device(batch, form.images, self._workers.stream)
+            if self.prefetcher:
+                self.prefetcher.to_device(batch, form.images, self._workers.stream)
             form.launch(batch, self._dataset.train_labels[batch], key, self._optimiser.numbers(rate))
-            if self.ahead and len(then):
-                self.ahead.start(then)
+            if self.prefetcher and len(then):
+                self.prefetcher.start(then)
             return form.outcome()
 
     def _check_memory(self, samples: int, objective: Objective) -> None:
@@ -62,7 +63,7 @@ class CudaStep:
         needed, fits = one + (samples - 1) * each, max(0, (free - one) // each + 1)
         if needed > free:
             parameters = self._workers.gradients.buffer.nbytes * (2 + len(self._optimiser.state))
-            data = sum(held.nbytes for held in (self._images, self.ahead) if held is not None)
+            data = sum(held.nbytes for held in (self._images, self.prefetcher) if held is not None)
             raise UserError(
                 f"a step of {samples} images needs {_size(needed)} of the GPU's memory for what its layers write, beside "
                 f"{_size(parameters)} for parameters, gradients and optimiser and {_size(data)} for the data set, which are "
@@ -102,13 +103,13 @@ class CapturedStep:
         self._losses = self._left[: N * M].view(np.float64).reshape(N, M)
         self._companions = self._left[N * M : 2 * N * M].view(np.float64).reshape(N, M)
         self._answers = self._left[2 * N * M :].reshape(N, M + 1)
-        self.replayed = CapturedGraph(self._work, backend.new_context(), backend.stream)
+        self.graph = CapturedGraph(self._work, backend.new_context(), backend.stream)
 
     def launch(self, index: np.ndarray, labels: np.ndarray, key: Key, numbers: np.ndarray) -> None:
         """Begin the step on these samples, with this key, by the optimiser's numbers."""
         self._workers.words.set(np.array(key.halves, np.uint64))
         self._fed.set(np.concatenate([numbers.view(np.int64), index, labels]))
-        self.replayed()
+        self.graph()
 
     def outcome(self) -> StepResult:
         """What the step leaves, once it has ended."""

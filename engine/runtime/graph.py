@@ -20,7 +20,7 @@ class CapturedGraph:
     """
 
     def __init__(self, work: Callable[[CudaContext], None], ctx: CudaContext, stream: Any) -> None:
-        self._work, self._ctx, self._stream = work, ctx, stream
+        self._work, self.ctx, self._stream = work, ctx, stream
         self._calls = 0
         self.graph: Any = None
         self.reason = ""
@@ -30,7 +30,7 @@ class CapturedGraph:
         if self._calls == 2:
             self._capture()
         if self.graph is None:
-            self._work(self._ctx)
+            self._work(self.ctx)
         else:
             self.graph.launch(self._stream)
 
@@ -38,7 +38,7 @@ class CapturedGraph:
         try:
             self._stream.begin_capture()
             try:
-                self._work(self._ctx)
+                self._work(self.ctx)
             finally:
                 self.graph = self._stream.end_capture()
         except Exception as error:  # CUDA, CuPy and Numba do not document which ones a capture may raise

@@ -169,8 +169,8 @@ def test_images_that_stay_on_the_cpu_give_the_same_bits(monkeypatch):
     resident = trained("AdamW", "cuda")
     monkeypatch.setattr("cldl.training.cuda.step.SHARE", 0.0)
     copied = trained("AdamW", "cuda")
-    assert resident.take.ahead is None
-    assert copied.take.ahead is not None
+    assert resident.train_step.prefetcher is None
+    assert copied.train_step.prefetcher is not None
     assert same(resident, copied)
 
 
@@ -178,7 +178,7 @@ def test_images_that_stay_on_the_cpu_give_the_same_bits(monkeypatch):
 @pytest.mark.skipif(find_spec("nvmath") is None, reason="CuPy's products cannot be captured: needs nvmath-python")
 def test_a_step_is_replayed_as_a_graph_with_the_bits_of_plain_launches(monkeypatch):
     replayed = trained("AdamW", "cuda")
-    form = next(f for (n, _), f in replayed.take.forms.items() if n == 4).replayed
+    form = next(f for (n, _), f in replayed.train_step.captured.items() if n == 4).graph
     assert form.reason == ""
     assert form.graph is not None
     monkeypatch.setattr("engine.runtime.graph.CapturedGraph._capture", lambda self: None)

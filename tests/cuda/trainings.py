@@ -51,9 +51,9 @@ def train(recipe: Recipe, device: str) -> dict:
     trainer.restore(arrays, numbers)
     weights = {name: array.tolist() for name, array in arrays.items()}
     found = {"steps": steps, "test": [line["test_loss"], *line["test_error"].values()], "weights": weights}
-    forms = getattr(trainer.take, "forms", {})
-    reasons = {str(size[0]): [form.replayed.reason, form.replayed.graph is not None] for size, form in forms.items()}
-    return found | {"place": trainer.backend.device_name, "dead": line["dead_units"], "graphs": reasons}
+    forms = getattr(trainer.train_step, "captured", {})
+    reasons = {str(size[0]): [form.graph.reason, form.graph.graph is not None] for size, form in forms.items()}
+    return found | {"device": trainer.backend.device_name, "dead": line["dead_units"], "graphs": reasons}
 
 
 def main(device: str) -> None:

@@ -17,6 +17,7 @@ cupy = stand_in.install()
 
 from cldl.recipes.recipe import Recipe  # after the stand-in
 from cldl.training.trainer import DivergedError, Trainer
+from data.dataset import ArraySplit
 from engine.context import Context
 from engine.errors import UserError
 from engine.runtime.cuda import CudaBackend
@@ -174,7 +175,8 @@ def images_that_do_not_fit_are_copied_batch_by_batch() -> None:
 
 def a_batch_is_copied_while_the_gpu_works_on_the_one_before() -> None:
     source = np.arange(24, dtype=np.uint8).reshape(8, 3)
-    rows, stream, to = Prefetcher(source, 4), cupy.cuda.Stream(), cupy.empty((4, 3), np.uint8)
+    rows = Prefetcher(ArraySplit(source, np.zeros(len(source), np.int64)).read, source.shape[1:], 4)
+    stream, to = cupy.cuda.Stream(), cupy.empty((4, 3), np.uint8)
     batches = [np.array(batch) for batch in ([3, 0, 5, 2], [7, 1, 4, 6], [2, 3], [0, 0, 1, 7])]
     rows.start(batches[0])
     for batch, then in zip(batches, [*batches[1:], batches[0]], strict=True):
@@ -215,5 +217,5 @@ def outcome(check) -> str:
 
 
 if __name__ == "__main__":
-    Recipe.build = lambda recipe: network()
+    Recipe.build_network = lambda recipe: network()
     json.dump({name: outcome(check) for name, check in CHECKS.items()}, sys.stdout)

@@ -90,7 +90,9 @@ class CudaStep:
         with self._backend.active():
             step = self.captured.get((len(batch), objective))
             if step is None:
-                self.captured = {key: old for key, old in self.captured.items() if key[1] == objective}  # graphs hold memory
+                self.captured = {
+                    key: old for key, old in self.captured.items() if key[1] == objective
+                }  # graphs hold memory
                 self._check_memory(len(batch), objective)
                 step = CapturedStep(
                     len(batch), objective, self._loss_and_gradients, self._backend, self._optimiser, self._images

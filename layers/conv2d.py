@@ -73,15 +73,17 @@ class Conv2d(Layer):
         self.bias = Parameter((outputs,), bias or constant(0), lr_mult=lr_mult, decay_mult=0, name="bias")
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
+        """What `reference` computes, by blocks of P or by FFT."""
         return forward([self], [False], x, ctx)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
+        """What `reference_backward` computes, by blocks of P or by FFT."""
         return backward([self], [False], dy, cache, ctx, need_dx)
 
     def reference(self, x: Array) -> tuple[Array, list[tuple]]:
         """`forward` in plain NumPy: each group is a convolution of its own."""
         shape = self.output_shape(x.shape[1:])  # (Ho, Wo, D)
-        groups = zip(*map(self._split, (x, self.weight.value, self.bias.value)), strict=True)
+        groups = zip(self._split(x), self._split(self.weight.value), self._split(self.bias.value), strict=True)
         parts = [self._group(*group, self.window, shape) for group in groups]
         return np.concatenate([y for y, _ in parts], axis=-1), [cache for _, cache in parts]
 

@@ -9,7 +9,7 @@ from cldl import models as networks
 from cldl.gradcheck import chooser
 from cldl.loss import cldl_loss
 from cldl.models import dsn, maxout, nin
-from cldl.verification import end_to_end as gradcheck_wholes
+from cldl.verification import end_to_end as verification
 from cldl.verification.cases import Scores
 from engine.context import Context
 from engine.errors import UserError
@@ -28,7 +28,7 @@ from layers.sequential import Sequential
 
 @pytest.fixture(scope="module")
 def end_to_end():
-    return gradcheck_wholes.check_nin(chooser(Key(0)), 0)
+    return verification.check_nin(chooser(Key(0)), 0)
 
 
 def test_cldl_nin_has_the_right_gradient_for_pixels_and_every_weight(end_to_end):
@@ -38,7 +38,7 @@ def test_cldl_nin_has_the_right_gradient_for_pixels_and_every_weight(end_to_end)
     assert max(e.relative for e in end_to_end.entries) <= 1e-7
 
 
-@pytest.mark.parametrize("check", [gradcheck_wholes.check_dsn, gradcheck_wholes.check_maxout])
+@pytest.mark.parametrize("check", [verification.check_dsn, verification.check_maxout])
 def test_dsn_and_maxout_have_the_right_gradient_for_pixels_and_every_weight(check):
     found = check(chooser(Key(0)), 0)
     found.raise_if_failed()
@@ -53,7 +53,7 @@ def test_every_network_of_the_project_is_checked():
         if f.__annotations__.get("return") == "Network"
     }
     assert made
-    assert made <= set(gradcheck_wholes.WHOLES)
+    assert made <= set(verification.END_TO_END)
 
 
 def test_the_size_of_cldl_nin_is_that_of_the_definition():

@@ -58,7 +58,7 @@ def test_every_network_of_the_project_is_checked():
         if f.__annotations__.get("return") == "Network"
     }
     assert made
-    assert made <= set(end_to_end_checks.WHOLES)
+    assert made <= set(end_to_end_checks.END_TO_END)
 
 
 def test_the_size_of_cldl_nin_is_that_of_the_definition():

@@ -18,7 +18,7 @@ def context(key=0, first=0, training=True):
 
 
 def draws(key, sample, padding):
-    """Top and left of the window in the padded image, and whether it is reflected: what the docstring promises."""
+    """Top and left of the window in the padded image, and whether it is reflected: as the docstring says."""
     words = philox(np.uint64(0), np.uint64(sample), np.uint64(0), np.uint64(0), *context(key).next_key().halves)
     top, left = (int(word) * (2 * padding + 1) // 2**32 for word in words[:2])
     return top, left, int(words[2]) >= 2**31

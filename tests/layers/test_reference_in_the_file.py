@@ -14,7 +14,7 @@ from engine.random import Key
 from layers import Dropout
 from tests.strategies import layer_cases, seeds
 
-CONTAINERS = {"Layer", "Sequential", "Mlpconv", "Network", "Node"}
+CONTAINERS = {"Layer", "Sequential", "Network", "Node", "chain"}
 NAMES = sorted(set(layers.__all__) - CONTAINERS)
 
 

@@ -23,10 +23,11 @@ from engine.errors import UserError
 
 PROGRAM = """
 import os, sys
-from cldl import commands, train
+from cldl import train
+from data import registry
 if sys.argv.pop(1) == "made-up":
     from cldl.reporting.explain import made_up
-    commands.LOADERS["mnist"] = lambda *_, **__: made_up(train.find("mnist_nin").build_network(), 64, 100)
+    registry.LOADERS["mnist"] = lambda *_, **__: made_up(train.find("mnist_nin").build_network(), 64, 100)
 train.Display.step = lambda *_: os._exit(0)
 sys.exit(train.main(sys.argv[1:]))
 """

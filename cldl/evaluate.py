@@ -12,10 +12,8 @@ from cldl.commands import add_data_arguments, add_device_arguments, guarded, par
 from cldl.reporting import poster
 from cldl.reporting.display import Display
 from cldl.reporting.run_report import write_report
-from cldl.training.evaluation import Evaluation
 from cldl.training.run import Run
 from cldl.training.run_data import load_data
-from engine.device import choose
 
 
 @guarded
@@ -28,12 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     options = p.parse_args(argv)
     with Display() as display:
         run = Run.open(options.run)
-        places = {"cache": options.cache, "data": options.data}
-        dataset, _ = load_data(run.recipe, run.config, say=display.say, **places)
+        dataset, preprocessing = load_data(
+            run.recipe, run.config, cache=options.cache, data=options.data, say=display.say
+        )
         dataset = dataset.limited(test=run.config.get("limit_test"))
-        model = run.model(device=choose(options.device), precision=options.precision, **places)
+        model = run.model(preprocessing, device=options.device, precision=options.precision)
         display.say(f"testing {run.folder} on {len(dataset.test):,} images of {dataset.name}")
-        evaluation = Evaluation(model.split_logits(dataset.test), dataset.test.labels, model.objective)
+        evaluation = model.evaluate(dataset.test)
         page = write_report(run.folder, run.metrics(), evaluation, dataset, run.config)
         published = poster.errors(dataset.name, run.recipe.data.augment)
         display.result({"test_error": evaluation.errors}, published, evaluation.objective.is_ensemble)

@@ -18,7 +18,6 @@ from cldl.training.run import Run
 from cldl.training.trained import TrainedModel
 from data.pictures.digits import read_digit
 from data.pictures.files import read_picture
-from engine.device import choose
 from engine.errors import UserError
 from engine.typing import Array
 
@@ -36,14 +35,14 @@ def main(argv: list[str] | None = None) -> int:
     options = p.parse_args(argv)
     run = Run.open(options.run)
     model = run.model(
-        cache=options.cache, data=options.data, device=choose(options.device), threads=1, precision=options.precision
+        cache=options.cache, data=options.data, device=options.device, threads=1, precision=options.precision
     )
     height, width, channels = model.network.input_shape
     status = 0
     for path in options.images:
         try:
             image = read_digit(path) if channels == 1 else read_picture(path, height, width)
-        except UserError as error:  # the other images are still answered
+        except UserError as error:  # the other images are still classified
             print(f"error: {error}", file=sys.stderr, flush=True)
             status = 2
         else:

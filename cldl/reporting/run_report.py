@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from cldl.reporting import figures, poster
 from cldl.reporting.html import document, table
 from cldl.training.evaluation import Evaluation
-from data.dataset import Dataset, read_images
+from data.dataset import Dataset
 from engine.io.files import atomic_write, make_folder
 
 DPI = 180  # of the files
@@ -115,7 +115,7 @@ Every answer of the network as it is now, class by class, put down to the classi
 some classes need more layers than others. Over all classes: {told}."""
         bars = figures.shares_by_class(evaluation, names)
         sections.append(("shares_by_class", "Who answers which class", bars, caption))
-    pictures = figures.easy_and_hard(evaluation, read_images(dataset.test), names)
+    pictures = figures.easy_and_hard(evaluation, dataset.test, names)
     sections.append(("easy_and_hard", "Easy and hard images", pictures, _easy_and_hard(evaluation)))
     confusion = figures.confusion(evaluation, names)
     sections.append(("confusion", "What is taken for what", confusion, _mistakes(evaluation, names)))

@@ -11,7 +11,7 @@ import numpy as np
 from cldl.inference import softmax
 from cldl.loss import CldlResult
 from cldl.objective import Objective
-from data.dataset import Split
+from data.dataset import Split, read_images
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
 from engine.runtime.backend import Backend
@@ -108,6 +108,4 @@ def dead_units(network: Network, split: Split, preprocessing: Preprocessing, bac
 
 def _read(split: Split, start: int, stop: int, ctx: Context) -> Array:
     """The images from start to stop, where the pass computes."""
-    images = np.empty((stop - start, *split.shape), np.uint8)
-    split.read(np.arange(start, stop), images)
-    return ctx.to_device(images)
+    return ctx.to_device(read_images(split, range(start, stop)))

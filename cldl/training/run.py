@@ -19,10 +19,13 @@ from pathlib import Path
 from cldl.recipes.recipe import Recipe
 from cldl.recipes.stored import from_json, to_json
 from cldl.training.run_data import load_data
-from cldl.training.trained import TrainedModel, load_weights, trained_model
+from cldl.training.trained import TrainedModel, load_weights
+from data.transforms.preprocessing import Preprocessing
+from engine.device import choose
 from engine.errors import UserError
 from engine.io.files import atomic_write, make_folder, write_json
 from engine.io.storage import VersionError, read_arrays, write_arrays
+from engine.runtime.backend import make_backend
 
 FORMAT = 2  # of config.json and of checkpoint.h5
 WRITTEN_BY = {1: "cldl 0.1"}  # earlier formats
@@ -111,35 +114,31 @@ class Run:
 
     def model(
         self,
+        preprocessing: Preprocessing | None = None,
         *,
         cache: Path | None = None,
         data: Path | None = None,
-        device: str = "cpu",
         threads: int | None = None,
+        device: str = "auto",
         precision: str = "float32",
     ) -> TrainedModel:
-        """The network of the checkpoint, with `predict(images)` and `predict_proba(images)`.
+        """The network with the weights of the checkpoint, ready to predict.
 
-        cache, data -- where the data set is (see `data.registry`), for a preprocessing that is fitted on it
-        device, threads, precision -- as in `Trainer`
+        preprocessing      -- None: the run's; one that was fitted is taken from the cache, or fitted again on its data set
+        cache, data        -- where the data set is, should it be needed (see `data.registry.load`)
+        threads, precision -- as of `Trainer`; device -- "auto", "cpu" or "cuda"
 
         Raises:    UserError if there is no checkpoint, it is damaged or of another network, or the data set cannot be had.
         """
-        recipe, config = self.recipe, self.config
-        network, (arrays, numbers) = recipe.build_network(), self.load()
-        load_weights(network.parameters(), arrays, str(self.folder / "checkpoint.h5"))
-        preprocessing = recipe.fixed_preprocessing()
+        network, (arrays, numbers) = self.recipe.build_network(), self.load()
+        load_weights(network, arrays, self.folder / "checkpoint.h5")
+        preprocessing = preprocessing or self.recipe.fixed_preprocessing()
         if preprocessing is None:
-            _, preprocessing = load_data(recipe, config, cache=cache, data=data)
-        return trained_model(
-            network,
-            preprocessing,
-            recipe.build_objective().at(int(numbers["epoch"])),
-            config.get("classes"),
-            device=device,
-            threads=threads,
-            precision=precision,
-        )
+            _, preprocessing = load_data(self.recipe, self.config, cache=cache, data=data)
+        backend = make_backend(choose(device), network.parameters(), threads=threads, precision=precision)
+        objective = self.recipe.build_objective().at(int(numbers["epoch"]))
+        class_names = tuple(self.config.get("classes") or map(str, range(network.classes)))
+        return TrainedModel(network, objective, preprocessing, backend, class_names)
 
     @property
     def has_checkpoint(self) -> bool:

@@ -1,4 +1,4 @@
-"""One training step on the CPU: forward, loss, backward, update."""
+"""One training step: forward, loss, backward, update."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
+from cldl.loss import CldlResult
 from cldl.objective import Objective
 from data.dataset import Split
-from data.transforms.augmentation import CropFlip
+from data.transforms.augmentation import Augmentation
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
 from engine.optim.optimisers import Optimiser
@@ -21,10 +22,10 @@ from layers.network import Network
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step leaves on the CPU, from before the update.
+    """What a step computed before its update, on the CPU.
 
     losses, companions -- (N, M), the l^(m) and the T^(m)
-    predictions        -- (N, M + 1), of each classifier, and of all together
+    predictions        -- (N, M + 1), of each classifier by itself, then of the objective
     """
 
     losses: Array
@@ -33,9 +34,9 @@ class StepResult:
 
 
 class TrainStep(Protocol):
-    """A step on the samples `batch` (indices into the training images); no update where the loss is not finite.
+    """A step on the samples `batch` (indices into the training split); no update where the loss is not finite.
 
-    `next_batch` are the samples of the step after it, which a step may prefetch; none, where the epoch ends.
+    `next_batch` are the samples of the next step, so that they can be prefetched; none at the end of an epoch.
     """
 
     def __call__(
@@ -48,15 +49,25 @@ class InputPipeline:
     """From bytes (n, H, W, C) to the network's input, in the memory of the pass."""
 
     preprocessing: Preprocessing
-    augmentation: CropFlip | None = None
+    augmentation: Augmentation | None = None
 
     def __call__(self, images: Array, ctx: Context) -> Array:
         x = self.preprocessing(images, ctx)
         return self.augmentation(x, ctx) if self.augmentation else x
 
 
+def loss_and_gradients(
+    network: Network, x: Array, labels: Array, objective: Objective, samples: int, ctx: Context
+) -> tuple[list[Array], CldlResult]:
+    """The logits and the loss of a chunk x (n, H, W, C) of a batch of `samples`; gradients of parameters are added to `ctx`."""
+    logits, cache = network.forward(x, ctx)  # M arrays (n, K)
+    result = objective(logits, labels, samples=samples, empty=ctx.empty)
+    network.backward(result.gradients, cache, ctx, need_dx=False)
+    return logits, result
+
+
 class CpuStep:
-    """A step on the CPU: threads take chunks of the batch through the network."""
+    """A step on the CPU: threads read chunks of the batch and take them through the network."""
 
     def __init__(
         self, network: Network, pipeline: InputPipeline, split: Split, backend: CpuBackend, optimiser: Optimiser
@@ -76,12 +87,11 @@ class CpuStep:
             part = slice(start, stop)
             images = ctx.empty((stop - start, *self._split.shape), np.uint8)
             self._split.read(batch[part], images)
-            z, cache = self._network.forward(self._pipeline(images, ctx), ctx)
-            result = objective(z, labels[part], samples=N)
-            self._network.backward(result.gradients, cache, ctx, need_dx=False)
+            x = self._pipeline(images, ctx)
+            chunk, result = loss_and_gradients(self._network, x, labels[part], objective, N, ctx)
             losses[part], companions[part] = result.per_classifier.T, result.companions.T
-            for whole, own in zip(logits, z, strict=True):
-                whole[part] = own
+            for whole, z in zip(logits, chunk, strict=True):
+                whole[part] = z
 
         self._backend.run(N, work, training=True, key=key)
         if np.isfinite((losses @ np.asarray(objective.weights)).sum()):

@@ -1,91 +1,74 @@
-"""A trained network, out of its run's folder."""
+"""A trained network with all that it takes to use it on images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from cldl.inference import class_losses, softmax
 from cldl.objective import Objective
-from cldl.training.evaluation import compute_logits
+from cldl.training.evaluation import Evaluation, compute_logits
 from data.dataset import ArraySplit, Split
 from data.transforms.preprocessing import Preprocessing
 from engine.errors import UserError
-from engine.parameters import Parameter
-from engine.runtime.backend import Backend, make_backend
+from engine.runtime.backend import Backend
 from engine.typing import Array
 from layers.network import Network
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A network with its weights and its preprocessing: from images to labels.
+    """What a run has learned: from uint8 images (N, H, W, C) to labels and probabilities.
 
-    >>> model.predict(images)         # (N,): the labels of uint8 images (N, H, W, C)      # doctest: +SKIP
-    >>> model.predict_proba(images)   # (N, K)                                             # doctest: +SKIP
+    model = Run.open(folder).model()
+    model.predict(images)               # (N,) labels; their names: [model.class_names[k] for k in labels]
+    model.predict_proba(images)         # (N, K)
+    model.logits(images)                # M arrays (N, K), one of each classifier, from the bottom to the top
     """
 
     network: Network
-    preprocessing: Preprocessing
     objective: Objective
-    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
     backend: Backend
+    class_names: tuple[str, ...]
 
     def logits(self, images: Array) -> list[Array]:
-        """The logits of the M classifiers, M arrays (N, K) float32; raises UserError for other images than the network's."""
-        if images.ndim != 4 or images.shape[1:] != self.network.input_shape or images.dtype != np.uint8:
+        """The logits of the M classifiers, M arrays (N, K) float32; raises UserError for images of another form."""
+        split = ArraySplit(images, np.zeros(len(images), np.int64))  # no label is read
+        if split.shape != tuple(self.network.input_shape):
             raise UserError(
-                f"the images are {images.dtype} of shape {images.shape}; N uint8 images of shape "
-                f"{self.network.input_shape} are needed: convert them."
+                f"images have shape {split.shape}; the network takes {tuple(self.network.input_shape)}: resize them."
             )
-        return self.split_logits(ArraySplit(images, np.zeros(len(images), np.int64)))
-
-    def split_logits(self, split: Split) -> list[Array]:
-        """The same for a data set's split."""
-        return compute_logits(self.network, split, self.preprocessing, self.backend)
+        return self._logits(split)
 
     def predict(self, images: Array) -> Array:
-        """The labels (N,)."""
+        """The labels (N,), as the objective predicts them: under CLDL, by all classifiers jointly."""
         return self.objective.predictions(self.logits(images))
 
     def predict_proba(self, images: Array) -> Array:
-        """Probabilities (N, K) whose largest is the prediction.
+        """The probability of each class, (N, K), of which the predicted one is the largest; see `Objective.probabilities`."""
+        return self.objective.probabilities(self.logits(images))
 
-        Under CLDL, exp(-L(y)) / sum over y of exp(-L(y)), with L(y) the loss were y the label: the Boltzmann distribution of the
-        energy that the prediction minimises (docs/derivation.md, the conditional random field). Otherwise the softmax of the top
-        classifier.
-        """
-        logits = self.logits(images)
-        if self.objective.is_ensemble:
-            return softmax(-class_losses(logits, self.objective.weights, self.objective.exponent))
-        return softmax(logits[-1].astype(np.float64))
+    def evaluate(self, split: Split) -> Evaluation:
+        """Losses, errors and predictions on a split of a data set."""
+        return Evaluation(self._logits(split), split.labels, self.objective)
+
+    def _logits(self, split: Split) -> list[Array]:
+        return compute_logits(self.network, split, self.preprocessing, self.backend)
 
 
-def load_weights(parameters: Sequence[Parameter], arrays: dict[str, Array], where: str) -> None:
-    """Write the arrays weights/NAME into the parameters of these names; raises UserError unless all are there and fit."""
-    for parameter in parameters:
+def load_weights(network: Network, arrays: Mapping[str, Array], checkpoint: Path) -> None:
+    """Copy the weights in the arrays of a checkpoint to the network.
+
+    Raises:    UserError where they are another network's.
+    """
+    for parameter in network.parameters():
         stored = arrays.get(f"weights/{parameter.name}")
         if stored is None or stored.shape != parameter.shape or stored.dtype != parameter.dtype:
             raise UserError(
-                f"{where} does not hold the weights of the network in config.json ({parameter.name} is not there or differs): "
-                "restore both files of one run."
+                f"{checkpoint} does not hold the weights of the network in config.json "
+                f"({parameter.name} is not there or differs): restore both files of one run."
             )
         parameter.value[...] = stored
-
-
-def trained_model(
-    network: Network,
-    preprocessing: Preprocessing,
-    objective: Objective,
-    class_names: Sequence[str] | None = None,
-    *,
-    device: str = "cpu",
-    threads: int | None = None,
-    precision: str = "float32",
-) -> TrainedModel:
-    """The model of a network whose weights are set, on a device; classes without names are called by their numbers."""
-    names = tuple(class_names or map(str, range(network.classes)))
-    backend = make_backend(device, network.parameters(), threads=threads, precision=precision)
-    return TrainedModel(network, preprocessing, objective, names, backend)

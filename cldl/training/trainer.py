@@ -1,8 +1,8 @@
-"""Training: from a network, an objective, an optimiser, a data set and a seed to a trained network, one step at a time.
+"""Training: a network, an objective, an optimiser, a data set and a schedule, one step at a time.
 
 The trainer shows and saves nothing: `steps()` yields after every step of an epoch, and the loop that calls it decides what to
-show, when to stop and what to keep. Its state between two steps is a handful of arrays and numbers, so that a run can stop
-after any step and go on to the same bits. Every random number comes from the seed and a place in the run:
+show, when to stop and what to save. Its state between two steps is a few arrays and numbers, so that a run can be stopped after
+any step and resumed to the same bits. Every random number is derived from the seed and a position in the run:
 
     Key(seed).fold(0).fold(i)      the initial weights of parameter i (`Trainer.from_recipe`)
     Key(seed).fold(1).fold(e)      the order of the samples in epoch e
@@ -23,7 +23,7 @@ from cldl.objective import Objective
 from cldl.training.evaluation import Evaluation, compute_logits, dead_units
 from cldl.training.step import CpuStep, InputPipeline, TrainStep
 from data.dataset import Dataset
-from data.transforms.augmentation import CropFlip
+from data.transforms.augmentation import Augmentation
 from data.transforms.preprocessing import Preprocessing, Scale
 from engine.device import copy_from_host, to_host
 from engine.errors import UserError
@@ -68,7 +68,7 @@ class EpochMetrics:
 
     samples: int
     loss: float
-    wrong: Array  # (M + 1,): of each classifier, and of all together
+    wrong: Array  # (M + 1,): of each classifier by itself, then of the objective
     companions: Array  # (M,): of the T^(m)
     seconds: float
 
@@ -92,16 +92,24 @@ class EpochMetrics:
 class Trainer:
     """A network in training.
 
+        for _ in range(schedule.epochs):
+            for metrics in trainer.steps():         # after every step: metrics.samples, metrics.loss, ...
+                ...
+            line, evaluation = trainer.end_epoch()
+
     network       -- its weights are taken as they are: `network.initialise(Key(seed))` draws new ones
     objective     -- the loss, and the prediction
     optimiser     -- of `network.parameters()`
+    dataset       -- uint8 images of the network's input shape, in as many classes as it has
     schedule      -- epochs, batch size, learning rate and momentum
     preprocessing -- from bytes to the network's input; None: pixels / 255
-    augmentation  -- what varies the training images, if anything
+    augmentation  -- of preprocessed training images; None: no augmentation
+    seed          -- every random number of the training is derived from it
+    threads       -- of the CPU; None: one a processor
     device        -- "cpu" or "cuda" (see engine.device.choose)
     precision     -- of the matrix products on a GPU (see engine.kernels.cuda.gemm)
 
-    Raises:    UserError where network, objective and data set do not fit together.
+    Raises:    UserError where network, objective, optimiser and data set do not fit together.
     """
 
     def __init__(
@@ -113,13 +121,17 @@ class Trainer:
         schedule: TrainingSchedule,
         *,
         preprocessing: Preprocessing | None = None,
-        augmentation: CropFlip | None = None,
+        augmentation: Augmentation | None = None,
         seed: int = 0,
         threads: int | None = None,
         device: str = "cpu",
         precision: str = "float32",
     ) -> None:
         _check_fit(network, objective, dataset)
+        if optimiser.parameters != network.parameters():
+            raise UserError(
+                "the optimiser is of other parameters than the network's: build it of network.parameters(), in that order."
+            )
         self.network, self.objective, self.optimiser = network, objective, optimiser
         self.dataset, self.schedule, self.key = dataset, schedule, Key(seed)
         self.preprocessing = preprocessing or Scale()
@@ -165,7 +177,7 @@ class Trainer:
         return math.ceil(len(self.dataset.train) / self.schedule.batch_size)
 
     def steps(self) -> Iterator[EpochMetrics]:
-        """Train to the end of the present epoch, from wherever it stands; yields the epoch's metrics after every step."""
+        """Train to the end of the present epoch, from the present step; yields the epoch's metrics after every step."""
         order = self.key.fold(ORDER).fold(self.epoch).permutation(len(self.dataset.train))
         size = self.schedule.batch_size
         while self.step < self.steps_per_epoch:
@@ -174,7 +186,7 @@ class Trainer:
             yield self.metrics
 
     def end_epoch(self) -> tuple[dict, Evaluation]:
-        """Evaluate on the test images and go on to the next epoch; the line of metrics.jsonl, and the evaluation."""
+        """Evaluate on the test images and begin the next epoch; the line of metrics.jsonl, and the evaluation."""
         evaluation = self.evaluate()
         dead = dead_units(self.network, self.dataset.test, self.preprocessing, self.backend)
         self.epoch += 1
@@ -194,24 +206,24 @@ class Trainer:
         return line, evaluation
 
     def evaluate(self) -> Evaluation:
-        """The network's present predictions on the test images."""
+        """The present network on the test images."""
         logits = compute_logits(self.network, self.dataset.test, self.preprocessing, self.backend)
         return Evaluation(logits, self.dataset.test.labels, self.objective.at(self.epoch))
 
     def state(self) -> tuple[dict[str, Array], dict[str, int | float | str]]:
-        """Arrays and numbers from which `restore` goes on to the same bits."""
+        """Arrays and numbers from which `restore` continues to the same bits."""
         arrays = {name: to_host(array) for name, array in self._arrays().items()}
         numbers = {"samples": self.metrics.samples, "loss": self.metrics.loss, "seconds": self.metrics.seconds}
         return arrays, {"epoch": self.epoch, "step": self.step, "updates": self.optimiser.step_count, **numbers}
 
     def restore(self, arrays: dict[str, Array], numbers: dict[str, int | float | str]) -> None:
-        """Go back to a state; raises UserError if it is another network's."""
-        mine = self._arrays()
-        if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in arrays.items()}:
+        """Return to a state; raises UserError if it is another network's."""
+        own = self._arrays()
+        if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in arrays.items()}:
             raise UserError(
                 "the checkpoint is of another network or optimiser than the run's config.json says: restore both."
             )
-        for name, array in mine.items():
+        for name, array in own.items():
             copy_from_host(array, arrays[name])
         self.epoch, self.step = int(numbers["epoch"]), int(numbers["step"])
         self.optimiser.step_count = int(numbers["updates"])
@@ -223,10 +235,10 @@ class Trainer:
         arrays = {f"weights/{p.name}": p.value for p in self.network.parameters()}
         for slot, flat in self.optimiser.state.items():
             arrays |= {f"optimiser/{slot}/{p.name}": view for p, view in flat.views.items()}
-        return arrays | {"tally/wrong": self.metrics.wrong, "tally/companions": self.metrics.companions}
+        return arrays | {"metrics/wrong": self.metrics.wrong, "metrics/companions": self.metrics.companions}
 
     def _train(self, batch: Array, next_batch: Array) -> None:
-        """One step on the samples `batch` (indices into the training images), before the one on `next_batch`."""
+        """One step on the samples `batch` (indices into the training split), before the one on `next_batch`."""
         began = time.perf_counter()
         update = self.epoch * self.steps_per_epoch + self.step
         epoch, objective = update / self.steps_per_epoch, self.objective.at(self.epoch)
@@ -249,7 +261,7 @@ class Trainer:
         self.step += 1
 
     def _make_step(self, pipeline: InputPipeline) -> TrainStep:
-        """A step on the CPU or on a GPU, wherever the backend is."""
+        """A step on the device of the backend."""
         parts = self.network, pipeline, self.dataset.train
         if isinstance(self.backend, CpuBackend):
             return CpuStep(*parts, self.backend, self.optimiser)
@@ -264,9 +276,9 @@ class Trainer:
         gradients = self.backend.gradients.views
         rows = []
         for p in self.network.parameters():
-            w, g = to_host(p.value), to_host(gradients[p])
-            bad = np.count_nonzero(~np.isfinite(w)) + np.count_nonzero(~np.isfinite(g))
-            rows.append((p.name, float(np.abs(w).max()), float(np.abs(g).max()), int(bad)))
+            w, dw = to_host(p.value), to_host(gradients[p])
+            bad = np.count_nonzero(~np.isfinite(w)) + np.count_nonzero(~np.isfinite(dw))
+            rows.append((p.name, float(np.abs(w).max()), float(np.abs(dw).max()), int(bad)))
         return rows
 
 

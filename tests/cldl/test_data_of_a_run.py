@@ -12,7 +12,8 @@ from cldl.reporting import figures
 from cldl.reporting import run_report as page
 from cldl.training.trainer import Trainer
 from data import registry
-from data.dataset import Dataset, read_images
+from data.dataset import Dataset
+from data.transforms.augmentation import CropFlip
 from data.transforms.preprocessing import Scale
 from engine.context import Context
 from engine.initialisers import he
@@ -207,25 +208,31 @@ def test_test_images_are_never_augmented(small):
         np.testing.assert_array_equal(a, b)
 
 
-def test_preprocessed_images_are_cropped_and_every_step_draws_anew(small):
-    t = trainer(threads=1, chunk=60, augment=True, preprocessing="standard", batch_size=60)  # a batch is one chunk
-    given, seen = [], []
-    once = t.take.once
-    apply = once.augmentation
+class Watched:
+    """An augmentation that keeps its inputs and outputs."""
 
-    def watched(x, ctx):
-        given.append(x.copy())
-        seen.append(apply(x, ctx).copy())
-        return seen[-1]
+    def __init__(self):
+        self.given, self.returned = [], []
 
-    once.augmentation = watched
-    images = read_images(t.dataset.train)
-    everyone = np.arange(60)
-    t._train(everyone, everyone)
-    t._train(everyone, everyone[:0])
-    for x in given:
-        np.testing.assert_array_equal(x, t.preprocessing(images, Context()))
-    assert not np.array_equal(*seen)
+    def __call__(self, x, ctx):
+        self.given.append(x.copy())
+        self.returned.append(CropFlip()(x, ctx).copy())
+        return self.returned[-1]
+
+
+def test_preprocessed_images_are_cropped_and_every_step_draws_anew(small, monkeypatch):
+    watched = Watched()
+    monkeypatch.setattr(recipes.Recipe, "build_augmentation", lambda recipe: watched)
+    t = trainer(threads=1, chunk=60, preprocessing="standard", batch_size=60)  # a batch is one chunk
+    for _ in range(2):
+        list(t.steps())
+        t.end_epoch()
+    orders = [t.key.fold(1).fold(epoch).permutation(60) for epoch in range(2)]
+    assert len(watched.given) == 2
+    for x, order in zip(watched.given, orders, strict=True):
+        np.testing.assert_array_equal(x, t.preprocessing(t.dataset.train.images[order], Context()))
+    first, second = (y[np.argsort(order)] for y, order in zip(watched.returned, orders, strict=True))
+    assert not np.array_equal(first, second)
 
 
 def test_a_trainer_takes_the_preprocessing_that_it_is_given(small):

@@ -6,7 +6,6 @@ import pytest
 from cldl.evaluate import main
 from cldl.reporting import figures
 from cldl.reporting import run_report as page
-from cldl.training.run import Run
 from data import registry
 from data.dataset import Dataset
 from engine.errors import UserError
@@ -78,20 +77,3 @@ def test_what_cannot_be_evaluated_is_one_line_and_status_2(run, monkeypatch, cap
     assert captured.out == ""
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
-
-
-def test_the_network_has_the_weights_of_the_checkpoint(run):
-    loaded = Run.open(run.folder).model().network
-    for mine, theirs in zip(loaded.parameters(), tiny.network().parameters(), strict=True):
-        assert mine.name == theirs.name
-        np.testing.assert_array_equal(mine.value, theirs.value)
-
-
-@pytest.mark.parametrize("change", ["missing", "shape", "dtype"])
-def test_a_checkpoint_of_another_network_is_refused(run, change):
-    arrays, numbers = run.load()
-    name = "weights/head2.1.weight"
-    arrays[name] = {"shape": arrays[name][:-1], "dtype": arrays[name].astype(np.float64)}.get(change)
-    run.save({k: v for k, v in arrays.items() if v is not None}, numbers)
-    with pytest.raises(UserError, match=r"checkpoint\.h5 does not hold .*head2\.1\.weight is not there or differs"):
-        run.model()

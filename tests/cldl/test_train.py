@@ -48,7 +48,7 @@ def metrics(folder):
 
 def weights(folder):
     arrays, _ = Run.open(folder).load()
-    return {name: array for name, array in arrays.items() if not name.startswith("tally")}
+    return {name: array for name, array in arrays.items() if not name.startswith("metrics")}
 
 
 def same_end(a, b):

@@ -17,7 +17,6 @@ cupy = stand_in.install()
 
 from cldl.recipes.recipe import Recipe  # after the stand-in
 from cldl.training.trainer import DivergedError, Trainer
-from data.dataset import ArraySplit
 from engine.context import Context
 from engine.errors import UserError
 from engine.runtime.cuda import CudaBackend
@@ -139,7 +138,7 @@ def the_memory_of_a_graph_is_handed_to_no_one_else_as_long_as_the_graph_lives() 
 def every_step_that_is_captured_has_scratch_memory_of_its_own() -> None:
     t = trainer()
     list(t.steps())
-    contexts = [form.graph.ctx for form in t.train_step.captured.values()]
+    contexts = [step.graph.ctx for step in t.train_step.captured.values()]
     t.evaluate()
     assert len(contexts) == 2, "batches of 4 and of 2"
     assert len({id(ctx) for ctx in contexts}) == 2
@@ -175,7 +174,7 @@ def images_that_do_not_fit_are_copied_batch_by_batch() -> None:
 
 def a_batch_is_copied_while_the_gpu_works_on_the_one_before() -> None:
     source = np.arange(24, dtype=np.uint8).reshape(8, 3)
-    rows = Prefetcher(ArraySplit(source, np.zeros(len(source), np.int64)).read, source.shape[1:], 4)
+    rows = Prefetcher(lambda index, out: np.take(source, index, axis=0, out=out), (3,), 4)
     stream, to = cupy.cuda.Stream(), cupy.empty((4, 3), np.uint8)
     batches = [np.array(batch) for batch in ([3, 0, 5, 2], [7, 1, 4, 6], [2, 3], [0, 0, 1, 7])]
     rows.start(batches[0])

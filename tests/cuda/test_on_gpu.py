@@ -178,9 +178,9 @@ def test_images_that_stay_on_the_cpu_give_the_same_bits(monkeypatch):
 @pytest.mark.skipif(find_spec("nvmath") is None, reason="CuPy's products cannot be captured: needs nvmath-python")
 def test_a_step_is_replayed_as_a_graph_with_the_bits_of_plain_launches(monkeypatch):
     replayed = trained("AdamW", "cuda")
-    form = next(f for (n, _), f in replayed.train_step.captured.items() if n == 4).graph
-    assert form.reason == ""
-    assert form.graph is not None
+    graph = next(step for (n, _), step in replayed.train_step.captured.items() if n == 4).graph
+    assert graph.reason == ""
+    assert graph.graph is not None
     monkeypatch.setattr("engine.runtime.graph.CapturedGraph._capture", lambda self: None)
     assert same(replayed, trained("AdamW", "cuda"))
 

@@ -44,15 +44,15 @@ def train(recipe: Recipe, device: str) -> dict:
     trainer = Trainer.from_recipe(recipe, dataset(), seed=3, threads=1, device=device)
     steps = []
     for _ in range(recipe.schedule.epochs):
-        for tally in trainer.steps():
-            steps.append([tally.loss, *tally.wrong.tolist(), *tally.companions.tolist()])
+        for sums in trainer.steps():
+            steps.append([sums.loss, *sums.wrong.tolist(), *sums.companions.tolist()])
         line, _ = trainer.end_epoch()
     arrays, numbers = trainer.state()
     trainer.restore(arrays, numbers)
     weights = {name: array.tolist() for name, array in arrays.items()}
     found = {"steps": steps, "test": [line["test_loss"], *line["test_error"].values()], "weights": weights}
-    forms = getattr(trainer.train_step, "captured", {})
-    reasons = {str(size[0]): [form.graph.reason, form.graph.graph is not None] for size, form in forms.items()}
+    graphs = {size: step.graph for (size, _), step in getattr(trainer.train_step, "captured", {}).items()}
+    reasons = {str(size): [graph.reason, graph.graph is not None] for size, graph in graphs.items()}
     return found | {"device": trainer.backend.device_name, "dead": line["dead_units"], "graphs": reasons}
 
 

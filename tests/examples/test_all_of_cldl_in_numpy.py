@@ -252,10 +252,10 @@ def npz(folder, **changes):
     """A file like MNIST's, of small data, with some arrays replaced; None leaves one out."""
     data = digits()
     arrays = {
-        "x_train": data.train_images,
-        "y_train": data.train_labels,
-        "x_test": data.test_images,
-        "y_test": data.test_labels,
+        "x_train": data.train.images,
+        "y_train": data.train.labels,
+        "x_test": data.test.images,
+        "y_test": data.test.labels,
     }
     arrays |= changes
     path = folder / "mnist.npz"
@@ -270,7 +270,7 @@ def part(images, labels):
 @pytest.mark.parametrize("g", [0.25, 0.5])
 def test_separable_data_is_learned_to_a_joint_error_of_at_most_one_percent(g):
     data = digits(train=500, test=200)
-    train, test = part(data.train_images, data.train_labels), part(data.test_images, data.test_labels)
+    train, test = part(data.train.images, data.train.labels), part(data.test.images, data.test.labels)
     rng = np.random.default_rng(0)
     untrained = ours.error_rates(*test, ours.init_network(rng, 784, ours.WIDTHS, 10), np.ones(3), g)
     _, errors = ours.train(*train, *test, 6, g, rng)
@@ -280,7 +280,7 @@ def test_separable_data_is_learned_to_a_joint_error_of_at_most_one_percent(g):
 
 def test_equal_seeds_train_equal_networks():
     data = digits()
-    train, test = part(data.train_images, data.train_labels), part(data.test_images, data.test_labels)
+    train, test = part(data.train.images, data.train.labels), part(data.test.images, data.test.labels)
     first, second = (ours.train(*train, *test, 1, 0.25, np.random.default_rng(3))[0] for _ in range(2))
     assert all((a == b).all() for one, two in zip(first, second, strict=True) for a, b in zip(one, two, strict=True))
 

@@ -9,7 +9,6 @@ half of its free memory; otherwise each batch is copied there during the step be
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import cupy
 import numpy as np
@@ -17,8 +16,8 @@ import numpy as np
 from cldl.objective import Objective
 from cldl.training.cuda.inference import predictions
 from cldl.training.cuda.loss import stop_unless_finite
-from cldl.training.step import InputPipeline, StepResult
-from data.dataset import Split, read_images
+from cldl.training.step import InputPipeline, StepResult, loss_and_gradients
+from data.dataset import BATCH, Split, read_images
 from engine.errors import UserError
 from engine.kernels.cuda.images import gather
 from engine.optim.optimisers import SHARED, Optimiser
@@ -33,36 +32,6 @@ from layers.network import Network
 SHARE = 0.5  # of the free memory that a data set may take
 
 
-class LossAndGradients:
-    """From a batch's bytes to its losses and all gradients."""
-
-    def __init__(self, network: Network, pipeline: InputPipeline) -> None:
-        self.network, self.pipeline = network, pipeline
-        self._weights: dict[Objective, np.ndarray] = {}
-
-    def weights(self, objective: Objective, ctx: CudaContext) -> CudaArray:
-        """Lambda (M,), copied to the GPU once."""
-        host = self._weights.setdefault(objective, np.array(objective.weights, np.float64))
-        return ctx.to_device_cached(host)
-
-    def __call__(
-        self,
-        images: CudaArray,
-        labels: CudaArray,
-        losses: CudaArray,
-        companions: CudaArray,
-        objective: Objective,
-        ctx: CudaContext,
-    ) -> Sequence[CudaArray]:
-        """The logits; losses and companions (N, M) are written, gradients added to `ctx`."""
-        logits, cache = self.network.forward(self.pipeline(images, ctx), ctx)
-        dlogits = tuple(ctx.empty(z.shape, z.dtype) for z in logits)
-        weights = self.weights(objective, ctx)
-        objective.write_loss_and_gradients(logits, labels, weights, losses, companions, dlogits, 1 / len(labels))
-        self.network.backward(dlogits, cache, ctx, need_dx=False)
-        return logits
-
-
 class CudaStep:
     """A step on one GPU; a graph for each size of batch (the last of an epoch may be smaller) and each objective."""
 
@@ -75,11 +44,11 @@ class CudaStep:
         optimiser: Optimiser,
         batch_size: int,
     ) -> None:
-        self._loss_and_gradients, self._split = LossAndGradients(network, pipeline), split
+        self._network, self._pipeline, self._split = network, pipeline, split
         self._backend, self._optimiser = backend, optimiser
         self._images, self.prefetcher = None, None
         if len(split) * math.prod(split.shape) <= SHARE * cupy.cuda.runtime.memGetInfo()[0]:
-            self._images = cupy.asarray(read_images(split))
+            self._images = _to_gpu(split)
         else:
             self.prefetcher = Prefetcher(split.read, split.shape, batch_size)
         self.captured: dict[tuple[int, Objective], CapturedStep] = {}
@@ -90,13 +59,10 @@ class CudaStep:
         with self._backend.active():
             step = self.captured.get((len(batch), objective))
             if step is None:
-                self.captured = {
-                    key: old for key, old in self.captured.items() if key[1] == objective
-                }  # graphs hold memory
+                self.captured = {k: old for k, old in self.captured.items() if k[1] == objective}  # graphs hold memory
                 self._check_memory(len(batch), objective)
-                step = CapturedStep(
-                    len(batch), objective, self._loss_and_gradients, self._backend, self._optimiser, self._images
-                )
+                parts = self._network, self._pipeline, self._backend, self._optimiser, self._images
+                step = CapturedStep(len(batch), objective, *parts)
                 self.captured[len(batch), objective] = step
             if self.prefetcher:
                 self.prefetcher.to_device(batch, step.images, self._backend.stream)
@@ -125,8 +91,7 @@ class CudaStep:
         ctx = self._backend.new_context()
         ctx.begin(training=True)
         images, labels = cupy.zeros((samples, *self._split.shape), np.uint8), cupy.zeros(samples, np.int64)
-        losses, companions = (cupy.empty((samples, len(objective.weights))) for _ in range(2))
-        self._loss_and_gradients(images, labels, losses, companions, objective, ctx)
+        loss_and_gradients(self._network, self._pipeline(images, ctx), labels, objective, samples, ctx)
         return ctx.nbytes
 
 
@@ -137,15 +102,16 @@ class CapturedStep:
         self,
         samples: int,
         objective: Objective,
-        loss_and_gradients: LossAndGradients,
+        network: Network,
+        pipeline: InputPipeline,
         backend: CudaBackend,
         optimiser: Optimiser,
         source: CudaArray | None,
     ) -> None:
-        self._objective, self._loss_and_gradients = objective, loss_and_gradients
+        self._objective, self._network, self._pipeline = objective, network, pipeline
         self._backend, self._optimiser, self._source = backend, optimiser, source
         N, M, n = samples, len(objective.weights), SHARED + len(optimiser.parameters)
-        self.images = cupy.empty((N, *loss_and_gradients.network.input_shape), np.uint8)
+        self.images = cupy.empty((N, *network.input_shape), np.uint8)
         self._fed = cupy.empty(n + 2 * N, np.int64)  # one copy to the GPU a step
         self._hyperparameters = self._fed[:n].view(np.float64)
         self._index, self._labels = self._fed[n : n + N], self._fed[n + N :]
@@ -168,21 +134,30 @@ class CapturedStep:
         return StepResult(losses, companions, out[2 * N * M :].reshape(N, M + 1))
 
     def _work(self, ctx: CudaContext) -> None:
-        gradients, network = self._backend.gradients, self._loss_and_gradients.network
-        N, K = len(self._labels), network.classes
+        gradients, objective = self._backend.gradients, self._objective
+        N, K, weights = len(self._labels), self._network.classes, objective.weights
         ctx.begin(training=True)
         gradients.buffer.fill(0)
         if self._source is not None:
             gather(self._source.reshape(len(self._source), -1), self._index, self.images.reshape(N, -1))
-        arrays = self.images, self._labels, self._losses, self._companions
-        logits = self._loss_and_gradients(*arrays, self._objective, ctx)
-        weights = self._loss_and_gradients.weights(self._objective, ctx)
+        x = self._pipeline(self.images, ctx)
+        logits, result = loss_and_gradients(self._network, x, self._labels, objective, N, ctx)
+        self._losses[...], self._companions[...] = result.per_classifier.T, result.companions.T
         shapes = (N, K, len(weights)), (N, K), (N, K)
         margins, losses, preference = (ctx.empty(shape, np.float64) for shape in shapes)
-        joint = self._objective.loss == "cldl"
-        predictions(logits, weights, self._objective.g, joint, margins, losses, preference, self._predictions)
+        joint = objective.loss == "cldl"
+        predictions(logits, weights, objective.g, joint, margins, losses, preference, self._predictions)
         stop_unless_finite(self._losses, weights, self._hyperparameters)
         self._optimiser.apply(gradients, self._hyperparameters)
+
+
+def _to_gpu(split: Split) -> CudaArray:
+    """All images of a split, copied to the GPU batch by batch."""
+    images = cupy.empty((len(split), *split.shape), np.uint8)
+    for start in range(0, len(split), BATCH):
+        stop = min(start + BATCH, len(split))
+        images[start:stop].set(read_images(split, range(start, stop)))
+    return images
 
 
 def _free() -> int:

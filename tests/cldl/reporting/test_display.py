@@ -7,7 +7,7 @@ from rich.console import Console
 from cldl.recipes.nin import MNIST_NIN
 from cldl.reporting.display import Display
 from cldl.training import throughput as pace
-from cldl.training.throughput import Pace, duration
+from cldl.training.throughput import Throughput, duration
 from cldl.training.trainer import Trainer
 from tests.cldl import tiny
 from tests.cldl.synthetic import digits
@@ -155,7 +155,7 @@ def test_the_estimate_comes_once_after_the_first_steps_without_the_time_they_too
 
 
 def test_what_is_left_counts_the_tests_as_they_were_measured(trainer, clock):
-    measured = Pace()
+    measured = Throughput()
     for _ in range(10):
         clock[0] += 1
         walk(trainer)
@@ -171,7 +171,7 @@ def test_what_is_left_counts_the_tests_as_they_were_measured(trainer, clock):
 
 
 def test_nothing_is_estimated_before_the_first_steps(trainer, clock):
-    young = Pace()
+    young = Throughput()
     for _ in range(pace.FIRST):
         clock[0] += 1
         walk(trainer)

@@ -73,10 +73,10 @@ def test_whitened_training_images_have_nearly_the_covariance_of_white_noise():
 
 
 def test_a_fit_in_several_parts_is_the_fit_in_one(monkeypatch):
-    images = photographs(300)
-    one = Whitening.fit(images)
+    split = dataset(photographs(300)).train
+    one = Whitening.fit(split)
     monkeypatch.setattr(preprocessing, "ROWS", 70)
-    for name, array in Whitening.fit(images).items():
+    for name, array in Whitening.fit(split).items():
         np.testing.assert_allclose(array, one[name], atol=1e-6)
 
 
@@ -156,7 +156,7 @@ def test_whitening_is_fitted_by_one_thread_however_many_there_are(monkeypatch):
     seen, eigh = [], np.linalg.eigh
     monkeypatch.setattr(np.linalg, "eigh", lambda matrix: seen.append(threads()) or eigh(matrix))
     with threadpool_limits(2, user_api="blas"):
-        Whitening.fit(photographs(30))
+        Whitening.fit(dataset(photographs(30)).train)
         assert threads() == {2}
     assert seen == [{1}]
 

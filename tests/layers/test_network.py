@@ -121,7 +121,7 @@ def test_a_layer_twice_in_a_fused_run_gets_both_gradients():
     check_layer(Logits(network), (3, 3, 2), samples=2).raise_if_failed()
 
 
-def test_a_head_that_only_rearranges_keeps_every_promise():
+def test_a_head_that_only_rearranges_passes_every_check():
     """Its gradient is a view of the logits' gradient, which must not be added into."""
     nodes = chain("x", [("conv1", Conv2d(2, 3, 2, stride=2, bias=BIAS)), ("relu1", ReLU())])
     nodes += [Node("low", Flatten(), ("relu1",)), Node("conv2", Conv2d(3, 12, 2, stride=2, bias=BIAS), ("relu1",))]

@@ -107,7 +107,8 @@ def world(tmp_path, monkeypatch):
 
 def assert_is_mnist(dataset):
     for key, array in ARRAYS.items():
-        found = getattr(dataset, key)
+        part, what = key.split("_")
+        found = getattr(getattr(dataset, part), what)
         np.testing.assert_array_equal(found, array[..., None] if "images" in key else array)
         assert found.dtype == (np.uint8 if "images" in key else np.int64)
     assert dataset.class_names == tuple("0123456789")

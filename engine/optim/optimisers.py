@@ -78,7 +78,7 @@ class Optimiser:
         self.state: dict[str, FlatBuffer] = {}
 
     def bind(self) -> None:
-        """Lay out the weights, and a new state, on the device of the parameters; the first step does so if nobody did before."""
+        """Lay out the weights and a new state on the device of the parameters; the first step calls it where it must."""
         self.weights = FlatBuffer.holding(self.parameters)
         self.state = {slot: FlatBuffer(self.parameters) for slot in self.slots}
         xp = array_module(self.weights.buffer)

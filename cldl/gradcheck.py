@@ -19,7 +19,7 @@ from rich.progress import track
 from rich.table import Table
 
 from cldl.verification.cases import LAYERS
-from cldl.verification.end_to_end import ONCE, WHOLES
+from cldl.verification.end_to_end import END_TO_END, ONCE
 from engine.errors import UserError
 from engine.gradcheck import check_layer
 from engine.random import Key
@@ -55,7 +55,7 @@ def chooser(key: Key) -> Callable[[int, int], int]:
 
 
 def check(name: str, examples: int, seed: int) -> Iterator[Row]:
-    """Check one layer or loss on `examples` examples; the row so far is given out after each."""
+    """Check one layer or loss on `examples` examples; yields the row after each."""
     row = Row(name)
     for example in range(1 if name in ONCE else examples):
         key = Key(seed).fold(example)
@@ -69,7 +69,7 @@ def check(name: str, examples: int, seed: int) -> Iterator[Row]:
             where = f"{report.layer}, input shape {shape}, {samples} samples, seed {own_seed}"
             row.failures += [f"{r.name} ({where}): {r.message}" for r in report.results if not r.passed]
         else:
-            found = WHOLES[name](chooser(key), own_seed)
+            found = END_TO_END[name](chooser(key), own_seed)
             row.checks += len(found.entries)
             row.relative = max(row.relative, *(e.relative for e in found.entries))
             if not found.passed:
@@ -108,7 +108,7 @@ def to_json(rows: Sequence[Row], seed: int) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    names = [*LAYERS, *WHOLES]
+    names = [*LAYERS, *END_TO_END]
     parser = argparse.ArgumentParser("python -m cldl.gradcheck", description="Check every gradient of the project.")
     parser.add_argument(
         "--layer", metavar="NAME", action="append", help=f"only this one (repeatable): {', '.join(names)}"

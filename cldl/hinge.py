@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from cldl.loss import CldlResult, allocate_result, check_inputs
 from engine.codegen.jit import exact
 from engine.device import dispatch
@@ -76,3 +78,19 @@ def hinge_loss(
     outputs = result.per_classifier.T, result.companions.T, tuple(result.gradients), 1.0 / result.samples
     dispatch(batch_hinge, logits, labels, tuple(weights.tolist()), *outputs)
     return result
+
+
+def hinge_loss_reference(
+    logits: Sequence[Array], labels: Array, weights: Sequence[float] | Array | None = None
+) -> CldlResult:
+    """`hinge_loss` in plain NumPy, its equations one a line; nothing is checked."""
+    z = np.stack(list(logits)).astype(np.float64)  # (M, N, K)
+    M, N, K = z.shape
+    lam = np.ones(M) if weights is None else np.asarray(weights, np.float64)
+    y = np.where(np.arange(K) == np.asarray(labels)[:, None], 1.0, -1.0)  # (N, K)
+
+    h = np.maximum(0, 1 - y * z)  # (M, N, K)
+    loss = (h**2).sum(axis=-1)  # (M, N), the l^(m)
+    # L = (lam @ loss).mean(), which `CldlResult.value` is
+    dz = -2 * lam[:, None, None] * y * h / N  # (M, N, K)
+    return CldlResult(loss, list(dz), companions=np.ones((M, N)), weights=lam, samples=N)

@@ -219,6 +219,41 @@ def default_exponent(classifiers: int) -> float:
     return 1.0 / (classifiers - 1) if classifiers > 1 else 1.0
 
 
+def cldl_loss_reference(
+    logits: Sequence[Array],
+    labels: Array,
+    weights: Sequence[float] | Array | None = None,
+    exponent: float | None = None,
+    through_companions: bool = True,
+) -> CldlResult:
+    """`cldl_loss` in plain NumPy, the equations at the top of this module one a line; nothing is checked.
+
+    >>> z, labels = [np.array([[2.0, -1.0, 0.5]]), np.array([[0.0, 1.0, 3.0]])], np.array([0])
+    >>> np.allclose(cldl_loss_reference(z, labels).gradients, cldl_loss(z, labels).gradients)
+    True
+    """
+    z = np.stack(list(logits)).astype(np.float64)  # (M, N, K)
+    M, N, K = z.shape
+    lam = np.ones(M) if weights is None else np.asarray(weights, np.float64)
+    g = default_exponent(M) if exponent is None else exponent
+    target = np.arange(K) == np.asarray(labels)[:, None]  # (N, K)
+    wrong = np.where(target, -np.inf, z)  # (M, N, K)
+
+    d = z[:, target] - np.logaddexp.reduce(wrong, axis=-1)  # (M, N), the margins
+    C = np.logaddexp(0, -d)
+    log_q = -np.logaddexp(0, d)
+    T = np.stack([np.exp(g * np.delete(log_q, m, axis=0).sum(axis=0)) for m in range(M)])
+    loss = C * T  # the l^(m)
+    # L = (lam @ loss).mean(), which `CldlResult.value` is
+
+    q, p = np.exp(log_q), np.exp(-C)
+    others = np.stack([np.delete(lam[:, None] * loss, k, axis=0).sum(axis=0) for k in range(M)])
+    dd = -(lam[:, None] * T * q + (g * p * others if through_companions else 0)) / N  # dL/dd (M, N)
+    dd_dz = np.where(target, 1, -np.exp(wrong - np.logaddexp.reduce(wrong, axis=-1, keepdims=True)))  # (M, N, K)
+    dz = dd[:, :, None] * dd_dz
+    return CldlResult(loss, list(dz), companions=T, weights=lam, samples=N)
+
+
 def stack(logits: Sequence[Array], weights: Sequence[float] | Array | None, exponent: float | None):
     """The logits as one array (N, M, K), lambda as (M,) and g, checked; raises UserError where they do not fit."""
     checked = check_logits(logits)

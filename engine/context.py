@@ -68,7 +68,7 @@ class Context:
     key            -- the key from which all randomness of the pass is derived
     first_sample   -- index in the batch of this chunk's first sample: random numbers belong to samples, not to chunks
     needs_backward -- if False (inference), layers keep nothing for a backward pass, and a layer's input is freed once its output
-                      exists and nobody else holds it
+                      exists and nothing else holds it
     parallel_for   -- runs a list of independent jobs: one after another, or with the help of idle threads
 
     `engine.runtime.cuda_context.CudaContext` is the same on a GPU.

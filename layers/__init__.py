@@ -3,17 +3,16 @@
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
 from layers.flatten import Flatten
-from layers.fuse import Mlpconv
 from layers.layer import Layer
 from layers.linear import Linear
 from layers.maxout import Maxout
 from layers.network import Network
-from layers.node import Node
+from layers.node import Node, chain
 from layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
 from layers.sequential import Sequential
 
 __all__ = [
-    "AvgPool2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool", "Layer", "Linear", "MaxPool2d", "Maxout", "Mlpconv",
-    "Network", "Node",    "ReLU", "Sequential",
+    "AvgPool2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool", "Layer", "Linear", "MaxPool2d", "Maxout", "Network",
+    "Node", "ReLU", "Sequential", "chain",
 ]  # fmt: skip

@@ -36,7 +36,7 @@ class Layer:
     def backward(self, dy: Array, cache: Any, ctx: Context, need_dx: bool = True) -> Array | None:
         """dx = (dy / dx)^T dy, of x's shape; the parameters' gradients are added to `ctx`.
 
-        `need_dx=False` says that nobody will use dx (the layer's input is the image): it may be left out.
+        With `need_dx=False` dx may be None: no parameter below this layer needs it.
         """
         raise NotImplementedError
 

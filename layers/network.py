@@ -1,8 +1,19 @@
-"""A network: named nodes in topological order, and exits, the nodes that are classifiers."""
+"""A network: layers as named nodes, and the exits at which it classifies.
+
+The nodes stand in topological order: each reads only the input, "x", and nodes before it. One walk over them is the forward
+pass, one walk back is the backward pass:
+
+    forward    h_x = x;  h_v = f_v(h_u, ...) for every node v, u its inputs;  z^(m) = h_e, e the m-th exit
+    backward   dh_u = [u is the m-th exit] dz^(m) + sum over the nodes v that read u of (df_v / dh_u)^T dh_v
+
+All readers of u stand behind it, so walking back, dh_u is complete before node u is reached: fan-out, to other nodes and to an
+exit that is read on, is this one sum.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,164 +24,167 @@ from engine.parameters import Parameter, initialise
 from engine.random import Key
 from engine.typing import Array, Shape
 from layers.fuse import fuse
-from layers.node import INPUT, Node
+from layers.node import INPUT, Node, check_nodes, gather
 
 
 class Network:
-    """M classifiers on one graph of layers.
+    """Layers as named nodes in topological order, with M exits.
 
-    Forward:   h_x = x, and for each node i in order h_i = layer_i(h of its inputs); z^(m) = h of exit m
-    Backward:  h_i enters the loss through every node that reads it, and as logits if i is an exit. So dh_i is the sum of what
-               all these give: exits begin with dz^(m), and from the last node to the first, layer_i's backward of dh_i is added
-               to the dh of its inputs.
-    Names:     node i's parameters are called i.weight and so on, whatever exits there are.
     Shapes:    x (N, *input_shape), z^(m) (N, K).
-    Fusing:    neighbours that can run as one do so (see layers.fuse); the numbers are the same.
-    Raises:    UserError for names that repeat or are unknown, nodes that no exit needs, shapes that do not fit.
+    Memory:    h_v is held until its last reader has run, dh_v until v's backward has; a backward pass uses up its cache.
+    Numerics:  neighbours that can run as one do (layers.fuse), with the same bits. A gradient that reaches no parameter is not
+               computed, unless dx is needed.
+    Names:     a parameter is called after its node: conv1.weight.
+    Raises:    UserError for a repeated or unknown name, a node that leads to no exit, exits that differ in K.
 
-    >>> from layers import Flatten, Linear, ReLU
-    >>> nodes = [Node("flat", Flatten()), Node("hidden", Linear(4, 3), ("flat",)), Node("low", Linear(3, 2), ("hidden",))]
-    >>> nodes += [Node("relu", ReLU(), ("hidden",)), Node("top", Linear(3, 2), ("relu",))]
-    >>> network = Network(nodes, exits=("low", "top"), input_shape=(2, 2, 1))
-    >>> (low, top), cache = network.forward(np.ones((5, 2, 2, 1), np.float32), ctx := Context())
-    >>> low.shape, top.shape, network.backward([low, top], cache, ctx).shape
-    ((5, 2), (5, 2), (5, 2, 2, 1))
-    >>> [p.name for p in network.parameters()][:3]
-    ['hidden.weight', 'hidden.bias', 'low.weight']
+    >>> from layers import Flatten, Linear, Network, Node, ReLU, chain
+    >>> trunk = chain("x", [("flatten", Flatten()), ("linear1", Linear(4, 3)), ("relu1", ReLU())])
+    >>> low, top = Node("low", Linear(3, 2), ("linear1",)), Node("top", Linear(3, 2), ("relu1",))
+    >>> network = Network([*trunk, low, top], exits=["low", "top"], input_shape=(2, 2, 1))
+    >>> ctx = Context()
+    >>> logits, cache = network.forward(np.ones((5, 2, 2, 1), np.float32), ctx)
+    >>> [z.shape for z in logits]
+    [(5, 2), (5, 2)]
+    >>> network.backward([np.ones_like(z) for z in logits], cache, ctx).shape
+    (5, 2, 2, 1)
+    >>> [p.name for p in network.parameters() if p in ctx.gradients()]
+    ['linear1.weight', 'linear1.bias', 'low.weight', 'low.bias', 'top.weight', 'top.bias']
+
+    nodes -- as given; steps -- what runs, the same nodes fused.
     """
 
-    def __init__(self, nodes: Iterable[Node], exits: Sequence[str], input_shape: Shape) -> None:
-        self.nodes, self.exits, self.input_shape = list(nodes), tuple(exits), tuple(input_shape)
-        self._check_names()
-        shapes = self.node_shapes()
-        logits = {shapes[name] for name in self.exits}
-        if len(logits) != 1 or len(next(iter(logits))) != 1:
-            raise UserError(
-                f"the exits give logits of shapes {sorted(logits)}; all must give the same K numbers: change their last layers."
-            )
-        ((self.classes,),) = logits
+    def __init__(self, nodes: Sequence[Node], exits: Sequence[str], input_shape: Shape) -> None:
+        self.nodes, self.exits, self.input_shape = tuple(nodes), tuple(exits), tuple(input_shape)
+        check_nodes(self.nodes, self.exits)
+        self._shapes = _shapes(self.nodes, self.input_shape)
+        self.classes = _classes({name: self._shapes[name] for name in self.exits})  # K
         self.steps = fuse(self.nodes, self.exits)
-        self._name_parameters()
+        self._reads = Counter([*self.exits, *(name for node in self.nodes for name in node.inputs)])
+        self._learning = _learning(self.nodes)
+        _name_parameters(self.nodes)
 
     def forward(self, x: Array, ctx: Context) -> tuple[list[Array], list]:
-        """The logits of the exits, M arrays (N, K), and the cache for `backward`."""
-        h: dict[str, Any] = {INPUT: x}
-        caches = []
-        last_readers = self._last_readers()
-        for step, done in zip(self.steps, last_readers, strict=True):
-            h[step.name], cache = step.layer.forward(_one_or_all([h[name] for name in step.inputs]), ctx)
-            caches.append(cache if ctx.needs_backward else None)
-            del cache
-            for name in done:  # no later step reads it: its memory is free unless a cache holds it
-                del h[name]
-        return [h[name] for name in self.exits], caches
+        """The logits, M arrays (N, K), and the cache for one `backward`."""
+        h, reads, cache = {INPUT: x}, self._reads.copy(), []
+        del x
+        for step in self.steps:
+            h[step.name], own = step.layer.forward(_take(h, reads, step.inputs), ctx)
+            cache.append(own if ctx.needs_backward else None)
+            del own  # it may hold what no later node reads
+        return [h[name] for name in self.exits], cache
 
     def backward(self, dlogits: Sequence[Array], cache: list, ctx: Context, need_dx: bool = True) -> Array | None:
         """dx, where it is needed; the parameters' gradients are added to `ctx`."""
-        dh: dict[str, Array] = {}
-        for name, dz in zip(self.exits, dlogits, strict=True):
-            _accumulate(dh, name, dz, ctx)
-        for step, kept in zip(reversed(self.steps), reversed(cache), strict=True):
-            need = need_dx or any(name != INPUT for name in step.inputs)
-            dx = step.layer.backward(dh.pop(step.name), kept, ctx, need)
-            for name, gradient in zip(step.inputs, dx if isinstance(dx, tuple) else (dx,), strict=True):
-                if gradient is not None:
-                    _accumulate(dh, name, gradient, ctx)
-            del dx, gradient
-        return dh.get(INPUT) if need_dx else None
+        if len(cache) != len(self.steps):
+            raise UserError("a backward pass has used this cache up: give the one of a new forward pass.")
+        dh = dict(zip(self.exits, dlogits, strict=True))
+        for step in reversed(self.steps):
+            dy, own = dh.pop(step.name, None), cache.pop()
+            if dy is not None:
+                needed = [need_dx or self.learns(name) for name in step.inputs]
+                dx: Any = step.layer.backward(dy, own, ctx, any(needed))
+                if any(needed):
+                    _accumulate(dx if isinstance(dx, tuple) else (dx,), step.inputs, needed, dh, ctx)
+                del dx
+            del dy, own
+        return dh.get(INPUT)
 
-    def initialise(self, key: Key) -> None:
-        """Draw all weights anew, parameter i from `key.fold(i)`."""
-        initialise(self.parameters(), key)
+    def trace(self, x: Array, ctx: Context) -> Iterator[tuple[Node, Any, Array]]:
+        """The forward pass node by node: each node, its input (a tuple where there are several) and its output."""
+        h, reads = {INPUT: x}, self._reads.copy()
+        for node in self.nodes:
+            inputs = _take(h, reads, node.inputs)
+            h[node.name] = node.layer.forward(inputs, ctx)[0]
+            yield node, inputs, h[node.name]
 
     def parameters(self) -> list[Parameter]:
-        """All parameters in the order of the nodes, each once however often its layer stands in the network."""
-        return list(dict.fromkeys(parameter for node in self.nodes for parameter in node.layer.parameters()))
+        """All parameters in the order of the nodes, each once."""
+        return list(dict.fromkeys(p for node in self.nodes for p in node.layer.parameters()))
+
+    def initialise(self, key: Key) -> None:
+        """Draw all parameters anew, the i-th from key.fold(i)."""
+        initialise(self.parameters(), key)
 
     def node_shapes(self) -> dict[str, Shape]:
         """The shape of one sample of every node's output."""
-        shapes: dict[str, Any] = {INPUT: self.input_shape}
-        for node in self.nodes:
-            shapes[node.name] = node.layer.output_shape(_one_or_all([shapes[name] for name in node.inputs]))
-        del shapes[INPUT]
-        return shapes
+        return {node.name: self._shapes[node.name] for node in self.nodes}
 
     def rows(self) -> list[tuple[Node, Any, Shape]]:
         """Every node with the shapes of one sample of its input (a tuple of shapes if it has several) and of its output."""
-        shapes: dict[str, Any] = {INPUT: self.input_shape, **self.node_shapes()}
-        return [(node, _one_or_all([shapes[name] for name in node.inputs]), shapes[node.name]) for node in self.nodes]
-
-    def node_caches(self, cache: list) -> list[tuple[Node, Any]]:
-        """Every node with what its layer's forward left for its backward."""
-        return [row for step, kept in zip(self.steps, cache, strict=True) for row in step.caches(kept)]
+        return [(node, gather(self._shapes, node.inputs), self._shapes[node.name]) for node in self.nodes]
 
     def multiply_adds(self) -> int:
         """Multiplications that are added up, for one sample's forward pass."""
         return sum(node.layer.multiply_adds(shape) for node, shape, _ in self.rows())
 
+    def learns(self, name: str) -> bool:
+        """Whether a node's output depends on parameters, so that a training step needs its gradient."""
+        return name in self._learning
+
     def kink_distance(self, x: Array, ctx: Context) -> float:
-        """The smallest of the nodes' distances, each at its own input."""
-        h: dict[str, Any] = {INPUT: x}
-        nearest = np.inf
-        for node in self.nodes:
-            inputs = _one_or_all([h[name] for name in node.inputs])
-            nearest = min(nearest, node.layer.kink_distance(inputs, ctx))
-            h[node.name], _ = node.layer.forward(inputs, ctx)
-        return nearest
+        """How far, in the largest change of any element of a layer's input, the nearest kink of any layer is."""
+        return min(node.layer.kink_distance(inputs, ctx) for node, inputs, _ in self.trace(x, ctx))
 
     def __repr__(self) -> str:
-        nodes = ", ".join(f"{node.name} = {node.layer} of {' and '.join(node.inputs)}" for node in self.nodes)
+        nodes = ", ".join(f"{node.name}: {node.layer!r} of {', '.join(node.inputs)}" for node in self.nodes)
         return f"Network({nodes}; exits {', '.join(self.exits)})"
 
-    def _last_readers(self) -> list[list[str]]:
-        """For each step, the outputs that no step after it reads; exits are left out."""
-        last = {name: i for i, step in enumerate(self.steps) for name in (step.name, *step.inputs)}
-        return [
-            [name for name, i in last.items() if i == index and name not in self.exits]
-            for index in range(len(self.steps))
-        ]
 
-    def _check_names(self) -> None:
-        """Raise UserError unless names are unique, inputs come earlier, and every node leads to an exit."""
-        known = {INPUT}
-        for node in self.nodes:
-            if node.name in known:
-                raise UserError(f"two nodes are called {node.name!r}; names must be unique: rename one of them.")
-            if unknown := [name for name in node.inputs if name not in known]:
-                raise UserError(
-                    f"node {node.name!r} takes the output of {unknown[0]!r}, which is no earlier node: list each node "
-                    "after its inputs."
-                )
-            known.add(node.name)
-        if not self.exits or len(set(self.exits)) != len(self.exits) or not set(self.exits) <= known - {INPUT}:
-            raise UserError(f"the exits are {list(self.exits)}; different names of nodes are needed, one at least.")
-        needed = set(self.exits)
-        for node in reversed(self.nodes):
-            if node.name not in needed:
-                raise UserError(f"no exit needs node {node.name!r}: leave it out, or make it an exit.")
-            needed.update(node.inputs)
-
-    def _name_parameters(self) -> None:
-        """Give every parameter the name that checkpoints rely on: conv1.weight."""
-        names: dict[str, Parameter] = {}
-        for node in reversed(self.nodes):  # a layer that stands twice is called by its first node
-            for own, parameter in node.layer.named_parameters():
-                parameter.name = f"{node.name}.{own}"
-        for parameter in self.parameters():
-            if parameter.name in names:
-                raise UserError(
-                    f"two parameters are called {parameter.name!r}; names must be unique: rename one of them."
-                )
-            names[parameter.name] = parameter
+def _take(h: dict[str, Array], reads: Counter[str], names: tuple[str, ...]) -> Any:
+    """The inputs of these names; those that nothing else reads leave h."""
+    inputs = gather(h, names)
+    for name in names:
+        reads[name] -= 1
+        if not reads[name]:
+            del h[name]
+    return inputs
 
 
-def _one_or_all(values: list) -> Any:
-    """What a layer takes: its input, or a tuple if it has several."""
-    return values[0] if len(values) == 1 else tuple(values)
+def _accumulate(
+    dx: Sequence[Array], names: Sequence[str], needed: Sequence[bool], dh: dict[str, Array], ctx: Context
+) -> None:
+    """dh[name] += dx, where it is needed; in new memory, because what a layer returns may be a view of its dy."""
+    for name, need, d in zip(names, needed, dx, strict=True):
+        if need:
+            dh[name] = np.add(dh[name], d, out=ctx.empty(d.shape, d.dtype)) if name in dh else d
 
 
-def _accumulate(dh: dict[str, Array], name: str, gradient: Array, ctx: Context) -> None:
-    """dh[name] += gradient, into new memory: the gradient may be somebody else's array."""
-    if name in dh:
-        gradient = np.add(dh[name], gradient, out=ctx.empty(gradient.shape, gradient.dtype))
-    dh[name] = gradient
+def _shapes(nodes: Sequence[Node], input_shape: Shape) -> dict[str, Shape]:
+    shapes = {INPUT: input_shape}
+    for node in nodes:
+        shapes[node.name] = node.layer.output_shape(gather(shapes, node.inputs))
+    return shapes
+
+
+def _classes(exits: dict[str, Shape]) -> int:
+    """K, the length of the vector that every exit gives."""
+    shapes = set(exits.values())
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        given = ", ".join(f"{name} {shape}" for name, shape in exits.items())
+        raise UserError(f"the exits give logits of shapes {given}; all must give the same K numbers.")
+    return next(iter(shapes))[0]
+
+
+def _learning(nodes: Sequence[Node]) -> set[str]:
+    """The nodes whose output depends on a parameter."""
+    names: set[str] = set()
+    for node in nodes:
+        if node.layer.parameters() or not names.isdisjoint(node.inputs):
+            names.add(node.name)
+    return names
+
+
+def _name_parameters(nodes: Sequence[Node]) -> None:
+    """Call every parameter after its node, or the first of its nodes."""
+    owners: dict[str, Parameter] = {}
+    named = {
+        parameter: f"{node.name}.{name}"
+        for node in reversed(nodes)
+        for name, parameter in reversed(node.layer.named_parameters())
+    }
+    for parameter, name in named.items():
+        if owners.setdefault(name, parameter) is not parameter:
+            raise UserError(
+                f"two parameters are called {name!r}: let `named_parameters` of their layer tell them apart."
+            )
+        parameter.name = name

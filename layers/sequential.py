@@ -15,42 +15,45 @@ from layers.layer import Layer
 class Sequential(Layer):
     """y = f_n(... f_2(f_1(x))).
 
-    Forward:   each layer takes the output of the one before it.
-    Backward:  the chain rule, from the last layer to the first: each takes the gradient of its output, and returns that
-               of its input, which is the output of the layer before it.
-    Numerics:  a container and no more: it fuses nothing (a network's nodes are fused, see layers.fuse).
+    Forward:   h_0 = x, h_i = f_i(h_{i-1}), y = h_n
+    Backward:  h_{i-1} reaches y through h_i alone, so dh_{i-1} = (df_i / dh_{i-1})^T dh_i, from dh_n = dy down to dx = dh_0.
+    Names:     the parameters are called after their layer's position: 0.weight, and 1.0.weight of a Sequential inside.
 
-    >>> from layers import Flatten, ReLU
-    >>> net, ctx = Sequential(ReLU(), Flatten()), Context()
-    >>> y, cache = net.forward(np.array([[[-1.0, 2.0]]]), ctx)
-    >>> y.tolist(), net.backward(np.ones((1, 2)), cache, ctx).tolist()
-    ([[0.0, 2.0]], [[[0.0, 1.0]]])
+    >>> from layers import Linear, ReLU
+    >>> [p.name for p in Sequential(Linear(2, 3), Sequential(ReLU(), Linear(3, 1))).parameters()]
+    ['0.weight', '0.bias', '1.1.weight', '1.1.bias']
     """
 
     def __init__(self, *layers: Layer) -> None:
         self.layers = layers
+        for name, parameter in reversed(self.named_parameters()):  # one that stands twice keeps its first name
+            parameter.name = name
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Any]:
         caches = []
         for layer in self.layers:
             x, cache = layer.forward(x, ctx)
             caches.append(cache if ctx.needs_backward else None)
-            del cache
+            del cache  # it may hold what no later layer reads
         return x, caches
 
     def backward(self, dy: Array, cache: Any, ctx: Context, need_dx: bool = True) -> Array | None:
-        gradient: Array | None = dy
-        for depth in reversed(range(len(self.layers))):
-            assert gradient is not None
-            gradient = self.layers[depth].backward(gradient, cache[depth], ctx, need_dx or depth > 0)
-        return gradient
+        dh: Array | None = dy
+        del dy  # a gradient is freed once the one below it exists
+        for i in reversed(range(len(self.layers))):
+            assert dh is not None
+            dh = self.layers[i].backward(dh, cache[i], ctx, need_dx or i > 0)
+        return dh
 
     def parameters(self) -> list[Parameter]:
-        return [parameter for layer in self.layers for parameter in layer.parameters()]
+        return list(dict.fromkeys(parameter for _, parameter in self.named_parameters()))
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
-        """Each parameter with its layer's place and its name there: 0.weight."""
-        return [(f"{i}.{name}", p) for i, layer in enumerate(self.layers) for name, p in layer.named_parameters()]
+        return [
+            (f"{i}.{name}", parameter)
+            for i, layer in enumerate(self.layers)
+            for name, parameter in layer.named_parameters()
+        ]
 
     def output_shape(self, shape: Shape) -> Shape:
         for layer in self.layers:
@@ -65,7 +68,7 @@ class Sequential(Layer):
         return total
 
     def kink_distance(self, x: Array, ctx: Context) -> float:
-        nearest = np.inf
+        nearest: float = np.inf
         for layer in self.layers:
             nearest = min(nearest, layer.kink_distance(x, ctx))
             x, _ = layer.forward(x, ctx)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cldl.models.heads import attach_heads, check_initialisation
+from cldl.models.heads import attach_heads, check_initialisation, check_task
 from engine.initialisers import he, uniform
 from engine.typing import Shape
 from layers.conv2d import Conv2d
@@ -68,6 +68,7 @@ def maxout(
     Inferred for CIFAR-100: the network for CIFAR-10 with 100 outputs; the authors' own was never published. Inferred for
     MNIST: one bias a channel, as for CIFAR-10; mnist.yaml does not tie a channel's biases.
     """
+    check_task(image, classes)
     check_initialisation(initialisation)
     weight = he if initialisation == "he" else uniform(IRANGE)
     layers: list[tuple[str, Layer]] = [("dropout0", Dropout(input_dropout, scale=1.0))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cldl.models.heads import NamedLayers, attach_heads, check_initialisation
+from cldl.models.heads import NamedLayers, attach_heads, check_initialisation, check_task
 from engine.errors import UserError
 from engine.initialisers import constant, he, normal
 from engine.typing import Shape
@@ -105,6 +105,7 @@ def nin_trunk(
     cross-channel parametric pooling), a ReLU after each (Lin et al., ICLR 2014, section 3.1); then pool b and dropout b.
     `top_lr_mult` multiplies the learning rate of the last one.
     """
+    check_task(image, classes)
     check_initialisation(initialisation)
     inputs, layers = image[-1], list[tuple[str, Layer]]()
     rows = zip(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -95,10 +96,10 @@ def dead_units(network: Network, split: Split, preprocessing: Preprocessing, bac
     alive: dict[str, list[Array]] = {}
 
     def work(ctx: Context, start: int, stop: int) -> None:
-        _, caches = network.forward(preprocessing(_read(split, start, stop, ctx), ctx), ctx)
-        for node, cache in network.node_caches(caches):
-            if isinstance(node.layer, ReLU):  # its cache is its output
-                channels = cache.reshape(-1, cache.shape[-1])  # (n H W, C)
+        ctx.needs_backward = False
+        for node, _, y in network.trace(preprocessing(_read(split, start, stop, ctx), ctx), ctx):
+            if isinstance(node.layer, ReLU):
+                channels: Any = y.reshape(-1, y.shape[-1])  # (n H W, C)
                 alive.setdefault(node.name, []).append(ctx.to_host((channels > 0).any(axis=0)))
 
     backend.run(min(len(split), ALIVE_SAMPLES), work)

@@ -22,7 +22,7 @@ from engine.typing import Array, Shape
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
 from layers.flatten import Flatten
-from layers.fuse import Mlpconv
+from layers.fuse import FusedConv
 from layers.layer import Layer
 from layers.linear import Linear
 from layers.maxout import Maxout
@@ -60,7 +60,7 @@ class Logits(Layer):
 
     def backward(self, dy: Array, cache: list, ctx: Context, need_dx: bool = True) -> Array | None:
         parts = np.split(dy, len(self.network.exits), axis=1)
-        return self.network.backward([contiguous(part) for part in parts], cache, ctx, need_dx)
+        return self.network.backward([contiguous(part) for part in parts], list(cache), ctx, need_dx)
 
     def parameters(self) -> list:
         return self.network.parameters()
@@ -117,7 +117,7 @@ def _maxout(choose: Choose) -> Case:
     return Case(Maxout(pieces), shape, choose(1, 4))
 
 
-def _mlpconv(choose: Choose) -> Case:
+def _fused_conv(choose: Choose) -> Case:
     """A convolution and up to two 1x1 convolutions, widths that fill a vector or not, some ReLUs left out."""
     inputs, kernel = choose(1, 2), choose(1, 3)
     widths = [[2, LANES][choose(0, 1)] for _ in range(choose(1, 3))]
@@ -126,7 +126,7 @@ def _mlpconv(choose: Choose) -> Case:
         algorithm = "auto" if layers else ALGORITHMS[choose(0, len(ALGORITHMS) - 1)]
         layers.append(Conv2d(below, width, 1 if layers else kernel, bias=clear_bias, algorithm=algorithm))
         layers += [ReLU()] * choose(0, 1)
-    return Case(Mlpconv(*layers), _image(choose, kernel, inputs), choose(1, 3))
+    return Case(FusedConv(*layers), _image(choose, kernel, inputs), choose(1, 3))
 
 
 def _sequential(choose: Choose) -> Case:
@@ -174,7 +174,7 @@ _LAYERS: dict[str, Callable[[Choose], Case]] = {
     "Dropout": _dropout,
     "Maxout": _maxout,
     "Flatten": lambda choose: Case(Flatten(), _image(choose), choose(1, 4)),
-    "Mlpconv": _mlpconv,
+    "FusedConv": _fused_conv,
     "Sequential": _sequential,
     "Network": _network,
 }

@@ -29,7 +29,7 @@ def loss_pair(
     through_companions: bool,
     frozen: Array | None = None,
 ) -> tuple[Callable, Callable]:
-    """cldl_loss as a forward/backward pair of its M arrays of scores.
+    """cldl_loss as a forward/backward pair of its M arrays of logits.
 
     `frozen`, the T^(m) (M, N), holds the companions constant in the forward pass too: sum lambda_m C^(m) frozen^(m).
     """
@@ -71,7 +71,7 @@ def check_hinge_loss(choose: Choose, seed: int) -> GradientReport:
     return check_gradients(forward, lambda dy, gradients: [dy * dz for dz in gradients], logits, seed=seed)
 
 
-def check_whole(network: Network, objective: Objective, choose: Choose, seed: int) -> GradientReport:
+def check_network(network: Network, objective: Objective, choose: Choose, seed: int) -> GradientReport:
     """A network from pixels and every weight to the loss, in float64, in random directions."""
     key = Key(seed)
     initialise(network.parameters(), key)
@@ -98,21 +98,21 @@ def check_whole(network: Network, objective: Objective, choose: Choose, seed: in
 
 def check_nin(choose: Choose, seed: int) -> GradientReport:
     """CLDL-NIN with all its five classifiers."""
-    return check_whole(nin(NIN_MNIST, *MNIST, 5), Objective((0.25, 0.5, 0.75, 1.0, 1.25)), choose, seed)
+    return check_network(nin(NIN_MNIST, *MNIST, 5), Objective((0.25, 0.5, 0.75, 1.0, 1.25)), choose, seed)
 
 
 def check_dsn(choose: Choose, seed: int) -> GradientReport:
     """DSN with its squared hinge losses."""
     network = dsn(NIN_MNIST, *MNIST, initialisation="he")
-    return check_whole(network, Objective((0.25, 0.5, 0.75, 1.0), loss="hinge"), choose, seed)
+    return check_network(network, Objective((0.25, 0.5, 0.75, 1.0), loss="hinge"), choose, seed)
 
 
 def check_maxout(choose: Choose, seed: int) -> GradientReport:
     """The Maxout network, with weights large enough to tell its pieces apart."""
-    return check_whole(maxout(MAXOUT_MNIST, *MNIST, initialisation="he"), Objective((1.0,)), choose, seed)
+    return check_network(maxout(MAXOUT_MNIST, *MNIST, initialisation="he"), Objective((1.0,)), choose, seed)
 
 
-WHOLES: dict[str, Callable[[Choose, int], GradientReport]] = {
+END_TO_END: dict[str, Callable[[Choose, int], GradientReport]] = {
     "cldl_loss": check_cldl_loss,
     "hinge_loss": check_hinge_loss,
     "nin": check_nin,

@@ -1,7 +1,7 @@
-"""Is a hand-written backward pass the gradient of its forward pass? The public checker, for anybody's layers.
+"""Is a hand-written backward pass the gradient of its forward pass? The public checker, for your own layers too.
 
 `check_gradients` takes any forward/backward pair and holds each gradient against differences of the forward pass.
-`check_layer` takes a layer (see layers.layer), and checks that and everything else that a layer promises;
+`check_layer` takes a layer (see layers.layer), of one input or several, and checks that and the rest of a layer's contract;
 `layer_checks` and `parametrize_layers` are the same checks as a generator and as a pytest decorator.
 """
 

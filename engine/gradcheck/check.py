@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import UserError
-from engine.gradcheck.differences import TOLERANCES, Line, Slope, central, slope, taylor_order
+from engine.gradcheck.differences import TOLERANCES, Line, Slope, central, error_over_tolerance, slope, taylor_order
 from engine.gradcheck.report import Entry, GradientError, GradientReport
 from engine.random import Key
 
@@ -36,13 +36,13 @@ def check_gradients(
     inputs     -- float64 arrays, or a mapping from names to them
     parameters -- what forward reads beside its inputs: objects with the float64 array `value`, such as
                   engine.parameters.Parameter; while forward is called, moved arrays are put there
-    dy         -- the upstream gradient; random by default, because ones hide mistakes
+    dy         -- the upstream gradient; random by default, because ones hide bugs
     method     -- "elementwise", a central difference for every element; "directional", along random directions, for
                   whole networks; "taylor", the order of the Taylor remainder along them, which needs no step;
                   "complex", the complex step for every element, exact to rounding, where forward takes complex numbers
                   and is analytic (comparisons, `abs` and `np.var` are not)
-    rtol, atol -- in the place of the limits of `TOLERANCES`: |analytic - numeric| <= rtol max(|analytic|, |numeric|) +
-                  atol; by default the second term is the rounding of the difference, noise sum |dy y| / step
+    rtol, atol -- replace those of `TOLERANCES`: |analytic - numeric| <= rtol max(|analytic|, |numeric|) + atol; by default
+                  the second term is the rounding of the difference, noise sum |dy y| / step
     only       -- (name, index): one element (or direction) alone
 
     Raises UserError for arrays that are not float64 and for an unknown method, GradientError if backward does not give
@@ -148,19 +148,19 @@ class _Array:
 
     def __init__(self, function: _Function, i: int, analytic, dy, method: str, rtol, atol, key: Key) -> None:
         self.function, self.i, self.analytic, self.dy = function, i, analytic, dy
-        self.method, self.limits, self.key = method, (rtol, atol), key
+        self.method, self.tolerances, self.key = method, (rtol, atol), key
 
     def entry(self, only: Index | None) -> Entry:
         """Measure every element (or direction), or `only` one, and report the worst."""
         every = self.method in ("elementwise", "complex")
         shape = self.analytic.shape if every else (DIRECTIONS,)
-        shares, errors = np.zeros(shape), np.zeros(shape)
+        errors, ratios = np.zeros(shape), np.zeros(shape)
         found: dict[Index, tuple[float, Slope]] = {}
         for index in [only] if only is not None else np.ndindex(shape):
             analytic, measured = found[index] = self._measure(index)
             errors[index] = abs(analytic - measured.numeric)
-            shares[index] = _share(float(errors[index]), measured.limit)
-        index = max(found, key=lambda i: (found[i][1].kink, bool(np.isnan(shares[i])), shares[i]))
+            ratios[index] = error_over_tolerance(float(errors[index]), measured.tolerance)
+        index = max(found, key=lambda i: (found[i][1].kink, bool(np.isnan(ratios[i])), ratios[i]))
         analytic, measured = found[index]
         size = np.abs(self.analytic).max() if every else np.linalg.norm(self.analytic)
         return Entry(
@@ -168,11 +168,11 @@ class _Array:
             index=index,
             analytic=analytic,
             numeric=measured.numeric,
-            share=float(shares[index]),
+            error_over_tolerance=float(ratios[index]),
             relative=float(errors.max() / (size or 1.0)),
             step=measured.step,
             kink=measured.kink,
-            shares=shares,
+            errors_over_tolerance=ratios,
             curve=self._curve(index, every),
         )
 
@@ -181,15 +181,17 @@ class _Array:
             v = self._direction(index)
             size = float(np.sum(np.abs(self.analytic * self.function.values[self.i])))
             order, step = taylor_order(self.function.line(self.i, v), self.dy, float(np.vdot(self.analytic, v)), size)
-            allowed = TOLERANCES["taylor"].rtol if self.limits[0] is None else self.limits[0]
+            allowed = TOLERANCES["taylor"].rtol if self.tolerances[0] is None else self.tolerances[0]
             return 2.0, Slope(min(order, 2.0), step, allowed)
         if self.method == "directional":
             v = self._direction(index)
             analytic = float(np.vdot(self.analytic, v))
-            return analytic, slope(self.function.line(self.i, v), self.dy, analytic, 1.0, self.method, *self.limits)
+            return analytic, slope(self.function.line(self.i, v), self.dy, analytic, 1.0, self.method, *self.tolerances)
         analytic = float(self.analytic[index])
         scale = max(1.0, abs(float(self.function.values[self.i][index])))
-        return analytic, slope(self.function.line(self.i, index), self.dy, analytic, scale, self.method, *self.limits)
+        return analytic, slope(
+            self.function.line(self.i, index), self.dy, analytic, scale, self.method, *self.tolerances
+        )
 
     def _direction(self, index: Index) -> np.ndarray:
         return self.key.fold(index[0]).normal(self.analytic.shape)
@@ -199,7 +201,3 @@ class _Array:
         analytic = float(self.analytic[index] if every else np.vdot(self.analytic, v))
         line = self.function.line(self.i, v)
         return lambda h: abs(central(line, self.dy, h)[0] - analytic)
-
-
-def _share(error: float, limit: float) -> float:
-    return error / limit if limit > 0 else 0.0 if error == 0 else np.inf

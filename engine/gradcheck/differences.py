@@ -8,9 +8,9 @@ Everything here sees the forward pass as `line(t)`, its output y at x + t v; the
 The two errors of a central difference balance near h = cbrt(eps), where both are about eps^(2/3). The difference of the
 outputs is taken before the sum, so outputs that do not change add no rounding.
 
-A kink inside [-h, h] makes a central difference the mean of two slopes, which is the gradient of nothing. Five points
-show it: their third differences are of the order h^3 where y is smooth, and of the order h at a kink. A smaller step
-may pass between kinks; one at x itself stays.
+A kink inside [-h, h] makes a central difference the mean of two slopes, which is no gradient. Five points show it: their
+third differences are of the order h^3 where y is smooth, and of the order h at a kink. A smaller step may avoid a kink
+nearby, but not one at x itself.
 """
 
 from __future__ import annotations
@@ -44,17 +44,22 @@ TOLERANCES = {
 
 
 def same_to(dtype: np.typing.DTypeLike) -> float:
-    """How far two ways of computing one array may differ, as a share of its largest element."""
+    """How far two ways of computing one array may differ, relative to its largest element."""
     return 100 * float(np.finfo(dtype).eps)
+
+
+def error_over_tolerance(error: float, tolerance: float) -> float:
+    """error / tolerance: a check passes up to 1; without any tolerance only an error of 0 does."""
+    return error / tolerance if tolerance > 0 else 0.0 if error == 0 else np.inf
 
 
 @dataclass(frozen=True)
 class Slope:
-    """A numeric slope: its step, the limit that |analytic - numeric| is held to, and whether a kink spoils it."""
+    """A numeric slope: its step, the tolerance of |analytic - numeric|, and whether a kink spoils it."""
 
     numeric: float
     step: float
-    limit: float
+    tolerance: float
     kink: bool = False
 
 
@@ -71,7 +76,7 @@ def complex_step(line: Line, dy: np.ndarray, h: float) -> tuple[float, float]:
     return float(np.vdot(dy, imaginary)), float(np.sum(np.abs(dy * imaginary)))
 
 
-def bend(line: Line, dy: np.ndarray, h: float) -> float:
+def third_difference(line: Line, dy: np.ndarray, h: float) -> float:
     """The largest third difference over the five points -h, -h/2, 0, h/2, h, as a slope: 0 where y is smooth."""
     middle = line(0.0)
     five = [float(np.vdot(dy, line(t * h) - middle)) for t in (-1, -0.5, 0, 0.5, 1)]
@@ -81,8 +86,8 @@ def bend(line: Line, dy: np.ndarray, h: float) -> float:
 def slope(line: Line, dy: np.ndarray, analytic: float, scale: float, method: str, rtol=None, atol=None) -> Slope:
     """The numeric slope of y along the line; `scale` is max(1, |x|).
 
-    A slope that does not agree is only believed if the five points show no kink: a kink that makes the error e bends
-    the third differences by e at least. Otherwise the step shrinks.
+    A slope that does not agree counts only if the five points show no kink: a kink that makes an error e makes a third
+    difference of at least e. Otherwise the step shrinks.
     """
     table = TOLERANCES[method]
     rtol = table.rtol if rtol is None else rtol
@@ -93,16 +98,16 @@ def slope(line: Line, dy: np.ndarray, analytic: float, scale: float, method: str
         return numeric, rtol * max(abs(analytic), abs(numeric)) + noise
 
     if method == "complex":
-        numeric, limit = measured(table.step * scale)
-        return Slope(numeric, table.step * scale, limit)
+        numeric, tolerance = measured(table.step * scale)
+        return Slope(numeric, table.step * scale, tolerance)
     found = None
     for shrink in SHRINK:
         h = table.step * scale * shrink
-        numeric, limit = measured(h)
+        numeric, tolerance = measured(h)
         error = abs(analytic - numeric)
-        if error <= limit or not bend(line, dy, h) > error / 4:
-            return Slope(numeric, h, limit)
-        found = found or Slope(numeric, h, limit, kink=True)
+        if error <= tolerance or not third_difference(line, dy, h) > error / 4:
+            return Slope(numeric, h, tolerance)
+        found = found or Slope(numeric, h, tolerance, kink=True)
     assert found is not None
     return found
 
@@ -125,6 +130,6 @@ def taylor_order(line: Line, dy: np.ndarray, analytic: float, size: float = 0.0)
         if not np.isnan(remainders).any() and clear.sum() < 2:
             return np.inf, step
         order = float(np.polyfit(np.log(steps[clear]), np.log(remainders[clear]), 1)[0]) if clear.any() else 0.0
-        if order >= 2 - table.rtol or not bend(line, dy, step) > 0.1 * remainders[0] / step:
+        if order >= 2 - table.rtol or not third_difference(line, dy, step) > 0.1 * remainders[0] / step:
             break
     return order, step

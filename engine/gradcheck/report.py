@@ -13,7 +13,7 @@ from rich.table import Table
 
 
 class GradientError(AssertionError):
-    """A gradient is wrong, or a layer breaks a promise."""
+    """A gradient is wrong, or a layer fails a check."""
 
 
 class KinkError(GradientError):
@@ -24,32 +24,33 @@ class KinkError(GradientError):
 class Entry:
     """The worst element of one array.
 
-    name, index  -- which array, and which of its elements (or which of its random directions)
-    analytic     -- what backward gave
-    numeric      -- what the differences of forward gave (for the Taylor method: the order; `analytic` is then nominal, 2)
-    share        -- |analytic - numeric| as a share of the limit: above 1 is a failure
-    relative     -- the largest |analytic - numeric| of the array over its largest |analytic| (along directions: over the
-                    gradient's norm, the usual size of a slope along one)
-    step         -- of the difference
-    kink         -- True if the five-point detector found a kink there
-    shares       -- the share of every element (of every direction), in the array's shape
-    curve        -- step -> |analytic - numeric| at this element, for the figure
+    name, index           -- which array, and which of its elements (or which of its random directions)
+    analytic              -- what backward gave
+    numeric               -- what the differences of forward gave (for the Taylor method: the order; `analytic` is then
+                             nominal, 2)
+    error_over_tolerance  -- |analytic - numeric| over its tolerance: above 1 is a failure
+    relative              -- the largest |analytic - numeric| of the array over its largest |analytic| (along directions:
+                             over the gradient's norm, the usual size of a slope along one)
+    step                  -- of the difference
+    kink                  -- True if the five-point detector found a kink there
+    errors_over_tolerance -- that of every element (of every direction), in the array's shape
+    curve                 -- step -> |analytic - numeric| at this element, for the figure
     """
 
     name: str
     index: tuple[int, ...]
     analytic: float
     numeric: float
-    share: float
+    error_over_tolerance: float
     relative: float
     step: float
     kink: bool
-    shares: np.ndarray
+    errors_over_tolerance: np.ndarray
     curve: Callable[[float], float]
 
     @property
     def verdict(self) -> str:
-        return "kink" if self.kink else "passed" if self.share <= 1 else "FAILED"
+        return "kink" if self.kink else "passed" if self.error_over_tolerance <= 1 else "FAILED"
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,11 @@ class GradientReport:
 
     @property
     def worst(self) -> Entry:
-        """The entry nearest to failure, or furthest beyond; a NaN is worse than any number."""
-        return max(self.entries, key=lambda e: (e.verdict != "passed", np.isnan(e.share), e.share))
+        """The entry with the largest error over its tolerance; a NaN is worse than any number."""
+        return max(
+            self.entries,
+            key=lambda e: (e.verdict != "passed", np.isnan(e.error_over_tolerance), e.error_over_tolerance),
+        )
 
     def repeat(self, entry: Entry) -> str:
         """One line of Python that checks just this element again."""
@@ -88,20 +92,26 @@ class GradientReport:
             )
         raise GradientError(
             f"the gradient of {entry.name}{list(entry.index)} is {entry.analytic:.12g} by backward (analytic) and "
-            f"{entry.numeric:.12g} by {self.method} (numeric), {entry.share:.3g} times the limit, "
+            f"{entry.numeric:.12g} by {self.method} (numeric), {entry.error_over_tolerance:.3g} times the tolerance, "
             f"step {entry.step:.1e}, seed {self.seed}. To repeat: {self.repeat(entry)}"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, for JSON."""
-        keys = ("name", "analytic", "numeric", "share", "relative", "step", "verdict")
+        keys = ("name", "analytic", "numeric", "error_over_tolerance", "relative", "step", "verdict")
         rows = [{**{k: getattr(e, k) for k in keys}, "index": list(e.index)} for e in self.entries]
         return {"method": self.method, "seed": self.seed, "passed": self.passed, "entries": rows}
 
     def __str__(self) -> str:
-        table = Table("array", "index", "analytic", "numeric", "of limit", "step", "verdict", box=SIMPLE)
+        table = Table("array", "index", "analytic", "numeric", "error / tolerance", "step", "verdict", box=SIMPLE)
         for e in self.entries:
-            row = (f"{e.analytic:.10g}", f"{e.numeric:.10g}", f"{e.share:.2g}", f"{e.step:.1e}", e.verdict)
+            row = (
+                f"{e.analytic:.10g}",
+                f"{e.numeric:.10g}",
+                f"{e.error_over_tolerance:.2g}",
+                f"{e.step:.1e}",
+                e.verdict,
+            )
             table.add_row(e.name, str(list(e.index)), *row)
         console = Console(width=120, no_color=True, legacy_windows=False)
         with console.capture() as capture:
@@ -122,10 +132,11 @@ class GradientReport:
         entry = entry or self.worst
         figure = Figure(figsize=(10, 4), layout="constrained")
         left, right = figure.subplots(1, 2)
-        rows = entry.shares.reshape(-1, entry.shares.shape[-1]) if entry.shares.ndim else entry.shares.reshape(1, 1)
+        errors = np.atleast_2d(entry.errors_over_tolerance)
+        rows = errors.reshape(-1, errors.shape[-1])
         image = left.imshow(rows, aspect="auto", cmap="viridis", interpolation="nearest")
-        figure.colorbar(image, ax=left, label="error as a share of the limit")
-        left.set(title=f"{entry.name} {entry.shares.shape}", xlabel="last axis", ylabel="all other axes")
+        figure.colorbar(image, ax=left, label="error / tolerance")
+        left.set(title=f"{entry.name} {entry.errors_over_tolerance.shape}", xlabel="last axis", ylabel="all other axes")
         steps = np.logspace(-12, 0, 49)
         right.loglog(steps, [max(entry.curve(h), 1e-18) for h in steps], marker=".")
         right.axvline(entry.step, linestyle="--", color="grey")

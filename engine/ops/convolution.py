@@ -20,7 +20,7 @@ from engine.device import contiguous, dispatch
 from engine.memory import aligned
 from engine.ops import fused_linear
 from engine.ops.fft_convolution import FFTConvolution
-from engine.ops.fused_linear import PIXEL, Window
+from engine.ops.fused_linear import PIXEL, Arrays, Window
 from engine.parameters import Parameter
 from engine.typing import Array
 
@@ -47,12 +47,12 @@ class ConvAlgorithm(Protocol):
 
     name: ClassVar[str]
 
-    def forward(self, x: Array, chain: Chain, y: Array, ctx: Context) -> tuple[tuple[Array, ...], Any]:
+    def forward(self, x: Array, chain: Chain, y: Array, ctx: Context) -> tuple[Arrays, Any]:
         """Write y; return the output of every convolution, as rows, and what else `backward` needs."""
         ...
 
     def backward(
-        self, x: Array, dy: Array, ys: tuple[Array, ...], saved: Any, chain: Chain, dx: Array | None, ctx: Context
+        self, x: Array, dy: Array, ys: Arrays, saved: Any, chain: Chain, dx: Array | None, ctx: Context
     ) -> None:
         """Add to the gradients of weights and biases and, unless dx is None, write dx; ys and saved as of `forward`."""
         ...
@@ -84,7 +84,7 @@ class Patches:
     groups: int
     name: ClassVar[str] = "patches"
 
-    def forward(self, x: Array, chain: Chain, y: Array, ctx: Context) -> tuple[tuple[Array, ...], None]:
+    def forward(self, x: Array, chain: Chain, y: Array, ctx: Context) -> tuple[Arrays, None]:
         """Every output; y alone where there are groups."""
         (W, b, relu), y_rows = _values(chain), _rows(y)
         if self.groups == 1:
@@ -95,7 +95,7 @@ class Patches:
         return (y_rows,), None
 
     def backward(
-        self, x: Array, dy: Array, ys: tuple[Array, ...], saved: None, chain: Chain, dx: Array | None, ctx: Context
+        self, x: Array, dy: Array, ys: Arrays, saved: None, chain: Chain, dx: Array | None, ctx: Context
     ) -> None:
         """Group by group: dW = P^T dy, db = the sum of dy's rows, dP = dy W^T; see `fused_linear.backward_reference`."""
         (W, _, relu), (dW, db), dy = _values(chain), _gradients(chain, ctx), _rows(dy)
@@ -124,8 +124,8 @@ class FFT:
     plan: FFTConvolution
     name: ClassVar[str] = "fft"
 
-    def forward(self, x: Array, chain: Chain, y: Array, ctx: Context) -> tuple[tuple[Array, ...], Array]:
-        """Every output, and the spectrum X of x."""
+    def forward(self, x: Array, chain: Chain, y: Array, ctx: Context) -> tuple[Arrays, Array]:
+        """Every output, and the spectrum X of x: y^_f = x^_f v_f."""
         first, *others = chain
         h = ctx.empty((*y.shape[:3], first.weight.shape[3]), x.dtype) if others else y
         X = ctx.empty(self.plan.image_shape(len(x), x.shape[3]), x.dtype)
@@ -136,9 +136,9 @@ class FFT:
         return (_rows(h), *fused_linear.forward(h, PIXEL, *_values(others), _rows(y), ctx)), X
 
     def backward(
-        self, x: Array, dy: Array, ys: tuple[Array, ...], saved: Array, chain: Chain, dx: Array | None, ctx: Context
+        self, x: Array, dy: Array, ys: Arrays, saved: Array, chain: Chain, dx: Array | None, ctx: Context
     ) -> None:
-        """The gradient of the weight stays a spectrum until the pass ends."""
+        """dv_f = x^_f' e_f, which stays a spectrum until the pass ends, and conj(dx^)_f = e_f v_f', where e = conj(dy^)."""
         first, *others = chain
         spectrum = WeightSpectrum(self.plan, first.weight)
         V, (dV, is_first) = ctx.transformed_weight(spectrum), ctx.transformed_weight_gradient(spectrum)
@@ -181,17 +181,15 @@ def _rows(array: Array) -> Array:
     return array.reshape(-1, array.shape[-1])
 
 
-def _values(chain: Chain) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[bool, ...]]:
-    """W, b and relu, as engine.ops.fused_linear takes them."""
-    return (
-        tuple(_rows(layer.weight.value) for layer in chain),
-        tuple(layer.bias.value for layer in chain),
-        tuple(layer.relu for layer in chain),
-    )
+def _values(chain: Chain) -> tuple[Arrays, Arrays, tuple[bool, ...]]:
+    """W, b and relu of every map, as engine.ops.fused_linear expects them."""
+    W = tuple(_rows(layer.weight.value) for layer in chain)
+    b = tuple(layer.bias.value for layer in chain)
+    return W, b, tuple(layer.relu for layer in chain)
 
 
-def _gradients(chain: Chain, ctx: Context) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """dW and db."""
-    return tuple(_rows(ctx.gradient(layer.weight)) for layer in chain), tuple(
-        ctx.gradient(layer.bias) for layer in chain
-    )
+def _gradients(chain: Chain, ctx: Context) -> tuple[Arrays, Arrays]:
+    """dW and db of every map."""
+    dW = tuple(_rows(ctx.gradient(layer.weight)) for layer in chain)
+    db = tuple(ctx.gradient(layer.bias) for layer in chain)
+    return dW, db

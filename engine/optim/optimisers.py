@@ -1,12 +1,14 @@
-"""From gradients to the next weights: SGD with momentum, and AdamW; and the penalty on the weights.
+"""From gradients to the next weights: SGD with momentum, and AdamW; the penalty on the weights, and the bound on their norms.
 
-The penalty. The poster prints alpha |W|_2; what is usually meant, and the default here, is half its square, whose gradient is
-weight_decay * w ("l2"); the printed norm, over all decayed weights together, has the gradient weight_decay * w / |W| ("norm").
-Biases are not decayed (`Parameter.decay_mult` is 0 for them).
+Penalty. The poster prints alpha |W|_2. What is usually meant, and the default here, is half the square, alpha / 2 |W|^2 ("l2"),
+whose gradient is alpha w; the norm as printed ("norm"), of all decayed weights together, has the gradient alpha w / |W|. Biases
+are not decayed (their `Parameter.decay_mult` is 0).
 
-The constraint. After an update, a column of a parameter (all that leads to one output: a kernel of a convolution) that is
+Bound. After an update, a column of a parameter (the weights that lead to one output: one kernel of a convolution) that is
 longer than the parameter's `max_norm` is scaled back to that length (Srebro and Shraibman, COLT 2005; Goodfellow et al.,
 ICML 2013; pylearn2's max_kernel_norm and max_col_norm).
+
+Beside each fast path stands its reference, plain NumPy on one parameter; lr and weight_decay include the parameter's multipliers.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ from engine.kernels.cpu import updates
 from engine.parameters import FlatBuffer, Parameter
 from engine.typing import Array
 
-SHARED = 5  # hyperparameters of a step that all parameters share; each parameter's lr multiplier follows
+SHARED = 5  # hyperparameters of a step that all parameters share, see `Optimiser.step_hyperparameters`
 
 
 def sgd_reference(
-    w: Array, g: Array, v: Array, lr: float, momentum: float, weight_decay: float, nesterov: bool
+    w: Array, g: Array, v: Array, *, lr: float, momentum: float, weight_decay: float = 0.0, nesterov: bool = False
 ) -> tuple[Array, Array]:
-    """The next w and v."""
+    """The next w and velocity v."""
     g = g + weight_decay * w
     v = momentum * v + g
     return w - lr * (g + momentum * v if nesterov else v), v
@@ -39,22 +41,29 @@ def adamw_reference(
     m: Array,
     s: Array,
     t: int,
+    *,
     lr: float,
     betas: tuple[float, float],
     epsilon: float,
-    weight_decay: float,
+    weight_decay: float = 0.0,
 ) -> tuple[Array, Array, Array]:
-    """The next w, m and s; t counts the steps from 1."""
-    m = betas[0] * m + (1 - betas[0]) * g
-    s = betas[1] * s + (1 - betas[1]) * g**2
-    m_hat, s_hat = m / (1 - betas[0] ** t), s / (1 - betas[1] ** t)
+    """The next w, and the next running means m of g and s of g^2; t counts the steps from 1."""
+    beta1, beta2 = betas
+    m = beta1 * m + (1 - beta1) * g
+    s = beta2 * s + (1 - beta2) * g**2
+    m_hat, s_hat = m / (1 - beta1**t), s / (1 - beta2**t)
     return w - lr * (m_hat / (np.sqrt(s_hat) + epsilon) + weight_decay * w), m, s
 
 
-class Optimiser:
-    """What both rules share: the parameters, the penalty, the number of steps taken, and a state to store.
+def bound_reference(w: Array, max_norm: float) -> Array:
+    """w (n, D) with each column at most `max_norm` long."""
+    return w * np.minimum(1, max_norm / np.linalg.norm(w, axis=0))
 
-    The parameters' values become views of one buffer, so that a step is one pass over memory.
+
+class Optimiser:
+    """What both rules share: the parameters, the penalty, the number of steps made, and the state that a checkpoint stores.
+
+    One update is one pass over memory: the parameters' values become views of one flat buffer, which `bind` lays out.
     """
 
     slots: tuple[str, ...] = ()
@@ -63,12 +72,13 @@ class Optimiser:
         self, parameters: Sequence[Parameter], *, momentum: float, weight_decay: float = 0.0, penalty: str = "l2"
     ) -> None:
         self.parameters, self.weight_decay, self.penalty = list(parameters), weight_decay, penalty
-        self.momentum = momentum  # may be set before each step, where it changes in the course of a run
+        self.momentum = momentum  # a schedule may set it before each step
         self.step_count = 0
-        self.bind()
+        self.weights: FlatBuffer | None = None
+        self.state: dict[str, FlatBuffer] = {}
 
     def bind(self) -> None:
-        """Lay out the weights and a new state where the parameters are; once more after they moved to another device."""
+        """Lay out the weights and a new state on the device of the parameters; the first step calls it where it must."""
         self.weights = FlatBuffer.holding(self.parameters)
         self.state = {slot: FlatBuffer(self.parameters) for slot in self.slots}
         xp = array_module(self.weights.buffer)
@@ -76,17 +86,27 @@ class Optimiser:
         self._decay_mults = xp.asarray([p.decay_mult for p in self.parameters], np.float64)
 
     def step(self, gradients: FlatBuffer, lr: float) -> None:
-        """Move every parameter against its gradient; `lr` is the learning rate of this step."""
+        """Apply one update with the learning rate `lr`."""
         self.apply(gradients, self.step_hyperparameters(lr))
 
     def step_hyperparameters(self, lr: float) -> np.ndarray:
-        """Count a step; what `apply` needs of it: lr, weight decay, momentum, two corrections, each parameter's multiplier."""
+        """What changes from step to step, as `apply` takes it; counts a step.
+
+        An array of float64: lr, weight decay, momentum (beta1 of AdamW), the two bias corrections of AdamW, and then for each
+        parameter the factor of its learning rate.
+        """
         lr_mults = [p.lr_mult * (p.lr_policy(self.step_count) if p.lr_policy else 1.0) for p in self.parameters]
         self.step_count += 1
         return np.array([lr, self.weight_decay, self.momentum, *self._corrections(), *lr_mults])
 
     def apply(self, gradients: FlatBuffer, hyperparameters: np.ndarray) -> None:
-        """Apply one update; the hyperparameters lie where the parameters do. A NaN learning rate makes it a no-op."""
+        """Apply one update; a NaN learning rate makes it a no-op.
+
+        hyperparameters -- of `step_hyperparameters`, on the device of the parameters; "norm" overwrites the weight decay
+        """
+        if self.weights is None:
+            self.bind()
+        assert self.weights is not None
         if self.penalty == "norm" and self.weight_decay:
             dispatch(updates.divide_by_norm, self.weights.buffer, self._starts, self._decay_mults, hyperparameters)
         state = [self.state[slot].buffer for slot in self.slots]

@@ -1,4 +1,4 @@
-"""Broken layers: each is a blackboard layer with one realistic slip, and names the check that must reject it."""
+"""Broken layers: each a correct layer of tests/reference.py with one realistic bug, and the check that must reject it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,25 +8,41 @@ import numpy as np
 from engine.parameters import initialise
 from engine.random import Key
 from layers.conv2d import Conv2d as RealConv2d
-from layers.fuse import Mlpconv
+from layers.fuse import FusedConv
 from layers.layer import Layer
+from layers.linear import Linear as RealLinear
 from layers.relu import ReLU as RealReLU
 from layers.sequential import Sequential
-from tests.reference import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, Maxout, MaxPool2d, ReLU
+from layers.window import gather_windows, scatter_windows
+from tests.reference import (
+    AvgPool2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    Maxout,
+    MaxPool2d,
+    Product,
+    ReLU,
+    Skip,
+    WeightedSum,
+)
 
 VECTOR, IMAGE, TINY, PIECES = (3,), (6, 5, 2), (3, 3, 2), (2, 2, 6)
+TWO = [(4,), (4,)]
 
 
 class Broken(NamedTuple):
     make: Callable[[], Any]
-    shape: tuple[int, ...]
+    shape: Any
     check: str
 
 
 GALLERY: list[Broken] = []
 
 
-def rejected_by(check: str, shape: tuple[int, ...], *arguments: Any, **options: Any):
+def rejected_by(check: str, shape: Any, *arguments: Any, **options: Any):
     """Put the class into the gallery, built with these arguments, its parameters drawn."""
 
     def make(kind: type) -> Any:
@@ -46,14 +62,14 @@ def rejected_by(check: str, shape: tuple[int, ...], *arguments: Any, **options: 
 
 @rejected_by("gradient_of_input", VECTOR)
 class SignOfDx(Linear):
-    def dx(self, x, dy):
-        return -super().dx(x, dy)
+    def dx(self, dx, dy):
+        return -dx
 
 
 @rejected_by("gradient_of_input", VECTOR)
 class OnePerCentTooMuch(Linear):
-    def dx(self, x, dy):
-        return 1.01 * super().dx(x, dy)
+    def dx(self, dx, dy):
+        return 1.01 * dx
 
 
 @rejected_by("adjoint", VECTOR)
@@ -63,15 +79,14 @@ class SignOfDxSeenByTheAdjoint(SignOfDx):
 
 @rejected_by("gradients_of_parameters", VECTOR)
 class OneElementOnePerCentTooMuch(Linear):
-    def dweight(self, x, dy):
-        dW = super().dweight(x, dy)
+    def dweight(self, dW, x, dy):
         dW[1, 2] *= 1.01
         return dW
 
 
 @rejected_by("gradient_of_input", VECTOR, 3, 3)
 class TransposedWeight(Linear):
-    def dx(self, x, dy):
+    def dx(self, dx, dy):
         return dy @ self.weight.value
 
 
@@ -89,19 +104,19 @@ class SetsInsteadOfAdds(Linear):
 
 @rejected_by("gradients_of_parameters", VECTOR)
 class BiasGradientIsAMean(Linear):
-    def dbias(self, x, dy):
+    def dbias(self, db, x, dy):
         return dy.mean(axis=0)
 
 
 @rejected_by("samples_apart", VECTOR)
 class WeightGradientDividedByTheBatch(Linear):
-    def dweight(self, x, dy):
-        return super().dweight(x, dy) / len(x)
+    def dweight(self, dW, x, dy):
+        return dW / len(x)
 
 
 @rejected_by("gradients_of_parameters", VECTOR)
 class LastSampleForgotten(Linear):
-    def dweight(self, x, dy):
+    def dweight(self, dW, x, dy):
         return x[:-1].T @ dy[:-1]
 
 
@@ -114,8 +129,8 @@ class BiasGradientForgotten(Linear):
 
 @rejected_by("gradient_of_input", VECTOR)
 class ReturnsZeros(Linear):
-    def dx(self, x, dy):
-        return np.zeros_like(x)
+    def dx(self, dx, dy):
+        return np.zeros_like(dx)
 
 
 # What must not be written, kept or shared
@@ -215,14 +230,14 @@ class AlwaysDouble(Linear):
 
 @rejected_by("linear_in_dy", VECTOR)
 class SinglePrecisionInside(Linear):
-    def dx(self, x, dy):
-        return (dy.astype(np.float32) @ self.weight.value.T.astype(np.float32)).astype(x.dtype)
+    def dx(self, dx, dy):
+        return (dy.astype(np.float32) @ self.weight.value.T.astype(np.float32)).astype(dy.dtype)
 
 
 @rejected_by("single_precision", VECTOR)
 class HalfPrecisionInside(Linear):
-    def dx(self, x, dy):
-        return super().dx(x, dy if dy.dtype == np.float64 else dy.astype(np.float16).astype(np.float32))
+    def dx(self, dx, dy):
+        return dx if dy.dtype == np.float64 else dx.astype(np.float16).astype(np.float32)
 
 
 @rejected_by("shape_known", VECTOR)
@@ -261,11 +276,11 @@ class MaskOfTheUpstreamGradient(ReLU):
 @rejected_by("gradient_of_input", TINY)
 class ScaledTwice(Dropout):
     def backward(self, dy, cache, ctx, need_dx=True):
-        return dy.copy() if cache is None else dy * cache / (1 - self.rate) ** 2
+        return self.scale * super().backward(dy, cache, ctx)
 
 
 @rejected_by("gradient_of_input", TINY)
-class NotScaledOnTheWayBack(Dropout):
+class ScaleForgottenInTheBackward(Dropout):
     def backward(self, dy, cache, ctx, need_dx=True):
         return dy.copy() if cache is None else dy * cache
 
@@ -273,14 +288,13 @@ class NotScaledOnTheWayBack(Dropout):
 @rejected_by("gradient_of_input", TINY)
 class MaskDrawnAgain(Dropout):
     def backward(self, dy, cache, ctx, need_dx=True):
-        return dy.copy() if cache is None else dy * self.mask(dy, ctx, ctx.next_key()) / (1 - self.rate)
+        return super().backward(dy, None if cache is None else self.mask(dy, ctx, ctx.next_key()), ctx)
 
 
 @rejected_by("evaluation_mode", TINY)
 class DropsInEvaluationToo(Dropout):
     def forward(self, x, ctx):
-        mask = self.mask(x, ctx, ctx.next_key())
-        return x * mask / (1 - self.rate), mask
+        return self.reference(x, self.mask(x, ctx, ctx.next_key()))
 
 
 @rejected_by("samples_apart", TINY)
@@ -299,134 +313,150 @@ class MaskOfAGlobalState(Dropout):
 
 @rejected_by("gradient_of_input", PIECES)
 class EveryPieceTakesTheGradient(Maxout):
-    def chosen(self, groups):
-        return np.ones_like(groups)
+    def reference_backward(self, dy, cache):
+        return np.repeat(dy, self.pieces, axis=-1)
 
 
 @rejected_by("gradient_of_input", PIECES)
-class PiecesFarApartOnTheWayBack(Maxout):
-    """Forward takes neighbouring channels, backward those that stand C apart."""
+class BackwardTakesPiecesThatStandApart(Maxout):
+    """Forward takes neighbouring channels, backward those that are C apart."""
 
-    def backward(self, dy, cache, ctx, need_dx=True):
-        dx = dy[..., None] * self.chosen(cache)
-        return np.ascontiguousarray(dx.swapaxes(-1, -2)).reshape(*dy.shape[:-1], -1)
+    def reference_backward(self, dy, cache):
+        chosen = np.arange(self.pieces)[:, None] == cache[..., None, :]  # (N, ..., k, C)
+        return (dy[..., None, :] * chosen).reshape(*dy.shape[:-1], -1)
 
 
 @rejected_by("gradient_of_input", PIECES)
 class TheSmallestPieceTakesTheGradient(Maxout):
-    def chosen(self, groups):
-        return super().chosen(-groups)
+    def reference(self, x):
+        (y, _), (_, argmin) = super().reference(x), super().reference(-x)
+        return y, argmin
 
 
 @rejected_by("samples_apart", PIECES)
 class LargestOfTheBatch(Maxout):
-    def forward(self, x, ctx):
-        return super().forward(np.broadcast_to(x.max(axis=0), x.shape).copy(), ctx)
+    def reference(self, x):
+        return super().reference(np.broadcast_to(x.max(axis=0), x.shape).copy())
 
 
 @rejected_by("equal_pieces_go_to_the_first", PIECES)
 class EqualPiecesShare(Maxout):
-    def chosen(self, groups):
-        return (groups == groups.max(axis=-1, keepdims=True)).astype(groups.dtype)
+    def reference(self, x):
+        y, _ = super().reference(x)
+        return y, x == np.repeat(y, self.pieces, axis=-1)
+
+    def reference_backward(self, dy, cache):
+        return np.repeat(dy, self.pieces, axis=-1) * cache
 
 
 @rejected_by("equal_pieces_go_to_the_first", PIECES)
 class EqualPiecesGoToTheLast(Maxout):
-    def chosen(self, groups):
-        return super().chosen(groups[..., ::-1])[..., ::-1]
+    def reference(self, x):
+        y, argmax_from_the_end = super().reference(x[..., ::-1])
+        return y[..., ::-1], self.pieces - 1 - argmax_from_the_end[..., ::-1]
 
 
 # Windows: stride, padding, ceil mode, overlaps, areas
-
-
-class SlippedOnTheWayBack:
-    """Forward with the right windows, backward with `slip` applied to them."""
-
-    def backward(self, dy, cache, ctx, need_dx=True):
-        right = self.padding, self.stride, self.ceil
-        self.slip()
-        try:
-            return super().backward(dy, cache, ctx)
-        finally:
-            self.padding, self.stride, self.ceil = right
 
 
 @rejected_by("gradient_of_input", IMAGE)
 class PaddingOffByOne(AvgPool2d):
     """Every window is taken a row too low."""
 
-    def backward(self, dy, cache, ctx, need_dx=True):
-        return np.roll(super().backward(dy, cache, ctx), 1, axis=1)
+    def dx(self, dx, dy):
+        return np.roll(dx, 1, axis=1)
 
 
 @rejected_by("gradient_of_input", IMAGE, 2, 2, 0)
-class StrideOffByOne(SlippedOnTheWayBack, AvgPool2d):
-    def slip(self):
-        self.stride -= 1
-
-    def places(self, x_shape):
-        count = [len(AvgPool2d(2, 2, 0).starts(n)) for n in x_shape[1:3]]
-        return ((i, j, r, c) for i, j, r, c in super().places(x_shape) if i < count[0] and j < count[1])
+class StrideOffByOne(AvgPool2d):
+    def reference_backward(self, dy, cache):
+        shape, A = cache
+        dV = np.repeat((dy / A)[:, :, :, None], self.kernel**2, axis=3)
+        return scatter_windows(dV, (self.kernel, self.stride - 1, self.padding), shape)
 
 
 @rejected_by("gradient_of_input", IMAGE, 2, 2, 0)
-class CeilModeForgotten(SlippedOnTheWayBack, MaxPool2d):
-    def slip(self):
-        self.ceil = False
+class CeilModeForgotten(MaxPool2d):
+    """The last windows, which floor mode does not have, give no gradient."""
+
+    def reference_backward(self, dy, cache):
+        Ho, Wo, _ = MaxPool2d(self.kernel, self.stride, self.padding, ceil=False).output_shape(cache[0][1:])
+        dy = dy.copy()
+        dy[:, Ho:], dy[:, :, Wo:] = 0, 0
+        return super().reference_backward(dy, cache)
 
 
 @rejected_by("gradient_of_input", IMAGE)
 class OverlapsOverwritten(MaxPool2d):
-    def give(self, place, gradient):
-        place[...] = gradient
+    """A pixel that is the largest of several windows gets the gradient of the last one."""
+
+    def reference_backward(self, dy, cache):
+        shape, argmax = cache
+        dx = np.zeros(shape, dy.dtype)
+        for n, i, j, c in np.ndindex(dy.shape):
+            a, b = divmod(argmax[n, i, j, c], self.kernel)
+            dx[n, i * self.stride - self.padding + a, j * self.stride - self.padding + b, c] = dy[n, i, j, c]
+        return dx
 
 
 @rejected_by("gradient_of_input", IMAGE)
 class EveryPixelChosen(MaxPool2d):
-    def chosen(self, part, best):
-        return np.ones_like(part)
+    def reference_backward(self, dy, cache):
+        dV = np.repeat(dy[:, :, :, None], self.kernel**2, axis=3)
+        return scatter_windows(dV, (self.kernel, self.stride, self.padding), cache[0])
 
 
 @rejected_by("ties_go_to_the_first", TINY)
 class TiesCountedTwice(MaxPool2d):
-    def chosen(self, part, best):
-        return part == best[:, None, None]
+    def reference(self, x):
+        y, _ = super().reference(x)
+        V = gather_windows(x, (self.kernel, self.stride, self.padding), y.shape[1:], -np.inf)
+        return y, (x.shape, y[:, :, :, None] == V)
+
+    def reference_backward(self, dy, cache):
+        shape, largest = cache
+        return scatter_windows(dy[:, :, :, None] * largest, (self.kernel, self.stride, self.padding), shape)
 
 
 @rejected_by("ties_go_to_the_first", TINY)
 class TiesGoToTheLast(MaxPool2d):
-    def chosen(self, part, best):
-        return super().chosen(part[:, ::-1, ::-1], best)[:, ::-1, ::-1]
+    def reference(self, x):
+        y, _ = super().reference(x)
+        V = gather_windows(x, (self.kernel, self.stride, self.padding), y.shape[1:], -np.inf)
+        return y, (x.shape, self.kernel**2 - 1 - V[:, :, :, ::-1].argmax(axis=3))
 
 
 @rejected_by("flat_at_zero", TINY)
-class SlopeOneAtZero(ReLU):
-    def backward(self, dy, cache, ctx, need_dx=True):
+class DerivativeOneAtZero(ReLU):
+    def reference_backward(self, dy, cache):
         return dy * (cache >= 0)
 
 
 @rejected_by("gradient_of_input", IMAGE, 3, 2, 0)
 class ClippedWindowsDividedByTheFullArea(AvgPool2d):
-    def share(self, dy, i, j, x_shape):
-        return dy / self.kernel**2
+    def reference_backward(self, dy, cache):
+        shape, _ = cache
+        return super().reference_backward(dy, (shape, self.kernel**2))
 
 
 @rejected_by("gradient_of_input", IMAGE)
 class PaddingNotCounted(AvgPool2d):
-    def share(self, dy, i, j, x_shape):
-        rows, columns = next((r, c) for a, b, r, c in self.places(x_shape) if (a, b) == (i, j))
-        return dy / ((rows.stop - rows.start) * (columns.stop - columns.start))
+    def reference_backward(self, dy, cache):
+        shape, _ = cache
+        image = np.ones((1, *shape[1:3], 1))
+        area = gather_windows(image, (self.kernel, self.stride, self.padding), dy.shape[1:]).sum(axis=3)
+        return super().reference_backward(dy, (shape, area))
 
 
 @rejected_by("gradient_of_input", TINY)
 class DividedByTheHeightOnly(GlobalAvgPool):
-    def backward(self, dy, cache, ctx, need_dx=True):
-        return super().backward(dy, cache, ctx) * cache[2]
+    def reference_backward(self, dy, cache):
+        return super().reference_backward(dy, cache) * cache[2]
 
 
 @rejected_by("gradient_of_input", TINY)
 class ChannelsFirst(Flatten):
-    def backward(self, dy, cache, ctx, need_dx=True):
+    def reference_backward(self, dy, cache):
         N, H, W, C = cache
         return dy.reshape(N, C, H, W).transpose(0, 2, 3, 1)
 
@@ -436,64 +466,109 @@ class ChannelsFirst(Flatten):
 
 @rejected_by("gradient_of_input", IMAGE)
 class KernelFlipped(Conv2d):
-    def dpatch(self, dy, W):
-        return super().dpatch(dy, W[::-1, ::-1])
+    def reference_backward(self, dy, cache):
+        return super().reference_backward(dy, [(shape, P, W[::-1, ::-1]) for shape, P, W in cache])
 
 
 @rejected_by("gradients_of_parameters", IMAGE)
 class WeightGradientFlipped(Conv2d):
-    def dweight(self, patch, dy):
-        return super().dweight(patch[:, ::-1], dy)
+    def dweight(self, dW, cache, dy):
+        return dW[::-1]
 
 
 @rejected_by("gradient_of_input", IMAGE, 2, 2)
 class ChannelsTransposed(Conv2d):
-    def dpatch(self, dy, W):
-        return super().dpatch(dy, W.swapaxes(2, 3))
+    def reference_backward(self, dy, cache):
+        return super().reference_backward(dy, [(shape, P, W.swapaxes(2, 3)) for shape, P, W in cache])
 
 
 @rejected_by("gradient_of_input", IMAGE)
 class CroppedOneTooFar(Conv2d):
-    def crop(self, dpadded, shape):
-        return dpadded[:, 2 : 2 + shape[1], 2 : 2 + shape[2]]
+    def dx(self, dx, dy):
+        return np.roll(dx, -1, axis=(1, 2))
 
 
 @rejected_by("gradients_of_parameters", IMAGE)
 class LastColumnOfTheKernelForgotten(Conv2d):
-    def dweight(self, patch, dy):
-        dW = super().dweight(patch, dy)
+    def dweight(self, dW, cache, dy):
         dW[:, -1] = 0
         return dW
 
 
 @rejected_by("gradient_of_input", IMAGE, groups=2)
-class GroupsExchangedOnTheWayBack(Conv2d):
-    back = False
-
-    def channels(self, g):
-        c, d = super().channels(g)
-        return (super().channels(1 - g)[0] if self.back else c), d
-
-    def backward(self, dy, cache, ctx, need_dx=True):
-        self.back = True
-        try:
-            return super().backward(dy, cache, ctx)
-        finally:
-            self.back = False
+class GroupsExchangedInTheBackward(Conv2d):
+    def dx(self, dx, dy):
+        return np.concatenate(np.split(dx, 2, axis=-1)[::-1], axis=-1)
 
 
 @rejected_by("gradients_of_parameters", IMAGE)
 class BiasOfTheFirstImageOnly(Conv2d):
+    def dbias(self, db, cache, dy):
+        return dy[0].sum(axis=(0, 1))
+
+
+# Two inputs
+
+
+@rejected_by("gradient_of_input", TWO)
+class SecondGradientNotScaled(WeightedSum):
+    def reference_backward(self, dy, cache):
+        return dy.copy(), dy.copy()
+
+
+@rejected_by("adjoint", TWO)
+class SecondInputForgotten(WeightedSum):
+    def reference_backward(self, dy, cache):
+        return dy.copy(), np.zeros_like(dy)
+
+
+@rejected_by("gradient_of_input", TWO)
+class GradientsExchanged(Product):
+    def reference_backward(self, dy, cache):
+        x1, x2 = cache
+        return dy * x1, dy * x2
+
+
+@rejected_by("gradient_of_input", TWO)
+class OneGradientForTwoInputs(Product):
     def backward(self, dy, cache, ctx, need_dx=True):
-        dx = super().backward(dy, cache, ctx)
-        ctx.gradient(self.bias)[...] -= dy[1:].sum(axis=(0, 1, 2))
-        return dx
+        return super().backward(dy, cache, ctx)[0]
+
+
+@rejected_by("untouched", TWO)
+class WritesIntoTheSecondInput(WeightedSum):
+    def reference(self, x1, x2):
+        x2 *= self.scale
+        return x1 + x2, None
+
+
+@rejected_by("samples_apart", TWO)
+class SecondInputOfAnotherSample(Product):
+    def reference(self, x1, x2):
+        return super().reference(x1, np.roll(x2, 1, axis=0))
+
+    def reference_backward(self, dy, cache):
+        dx1, dx2 = super().reference_backward(dy, cache)
+        return dx1, np.roll(dx2, -1, axis=0)
+
+
+@rejected_by("dtype_kept", TWO)
+class SecondGradientAlwaysDouble(WeightedSum):
+    def reference_backward(self, dy, cache):
+        return dy.copy(), np.float64(self.scale) * dy
+
+
+@rejected_by("shape_known", [(2,), (3,)])
+class SecondGradientTransposed(Skip):
+    def reference_backward(self, dy, cache):
+        dx1, dx2, dW = super().reference_backward(dy, cache)
+        return dx1, dx2[:, :-1], dW
 
 
 # Layers of layers
 
 
-@rejected_by("gradient_of_input", VECTOR, Linear(3, 3), RealReLU(), Linear(3, 3))
+@rejected_by("gradient_of_input", VECTOR, RealLinear(3, 3), RealReLU(), RealLinear(3, 3))
 class BackwardInTheOrderOfForward(Sequential):
     def backward(self, dy, cache, ctx, need_dx=True):
         for layer, own in zip(self.layers, cache, strict=True):
@@ -501,21 +576,21 @@ class BackwardInTheOrderOfForward(Sequential):
         return dy
 
 
-MLP = RealConv2d(2, 3, 2), RealReLU(), RealConv2d(3, 4, 1), RealReLU()
+FUSED = RealConv2d(2, 3, 2), RealReLU(), RealConv2d(3, 4, 1), RealReLU()
 
 
-@rejected_by("gradient_of_input", IMAGE, *MLP)
-class MlpconvPastItsInnerReLU(Mlpconv):
+@rejected_by("gradient_of_input", IMAGE, *FUSED)
+class FusedConvPastItsInnerReLU(FusedConv):
     def backward(self, dy, cache, ctx, need_dx=True):
-        self._relus[0] = False
+        self.relus[0] = False
         try:
             return super().backward(dy, cache, ctx, need_dx)
         finally:
-            self._relus[0] = True
+            self.relus[0] = True
 
 
-@rejected_by("gradients_of_parameters", IMAGE, *MLP)
-class MlpconvWithTheOutputsOfAnotherMap(Mlpconv):
+@rejected_by("gradients_of_parameters", IMAGE, *FUSED)
+class FusedConvWithTheOutputsOfAnotherMap(FusedConv):
     """The second map's weight meets the first map's output, taken one pixel too late."""
 
     def backward(self, dy, cache, ctx, need_dx=True):
@@ -523,15 +598,15 @@ class MlpconvWithTheOutputsOfAnotherMap(Mlpconv):
         return super().backward(dy, (x, way, (np.roll(first, 1, axis=0), *others), kept), ctx, need_dx)
 
 
-@rejected_by("samples_apart", IMAGE, *MLP)
-class MlpconvWhoseBlocksRunIntoTheNextImage(Mlpconv):
+@rejected_by("samples_apart", IMAGE, *FUSED)
+class FusedConvWhoseBlocksRunIntoTheNextImage(FusedConv):
     def forward(self, x, ctx):
         return super().forward(x + 0.1 * np.roll(x, 1, axis=0), ctx)
 
 
 @rejected_by("gradient_of_input", VECTOR, Linear(3, 3))
 class Residual(Layer):
-    """y = x + f(x), whose way around f is forgotten on the way back."""
+    """y = x + f(x), where backward forgets the x."""
 
     def __init__(self, inner):
         self.inner = inner

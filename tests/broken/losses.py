@@ -1,9 +1,74 @@
-"""Broken losses: the blackboard loss with one realistic slip each, and the law that must reject it."""
+"""Broken losses: a correct loss with one realistic bug each, and the law that must reject it."""
 
 import numpy as np
 
 from tests.cldl import laws
-from tests.reference import Loss
+
+
+class Loss:
+    """A correct loss, in steps that a broken version replaces; plain NumPy, all samples at once."""
+
+    def __call__(self, logits, labels, weights=None, exponent=None, through=True):
+        z = np.stack(list(logits))  # (M, N, K)
+        self.M, self.N, self.K = z.shape
+        lam = np.ones(self.M) if weights is None else np.asarray(weights, float)
+        g = self.default_exponent() if exponent is None else exponent
+        d = self.margin(z, labels)  # (M, N)
+        C, log_q = self.cross_entropy(d), self.log_wrong(d)
+        T = np.stack([self.companion(log_q, m, g) for m in range(self.M)])
+        value = self.mean((lam[:, None] * C * T).sum(axis=0))
+        gradients = []
+        for k in range(self.M):
+            others = self.companion_term(lam, k, C, T, d, g) if through else 0
+            dd = -self.own_term(lam, k, T, d) - others  # dL/dd_k
+            gradients.append(self.scale(dd)[:, None] * self.direction(z[k], labels, d[k]))
+        return value, C * T, gradients, T
+
+    def default_exponent(self):
+        return 1 / (self.M - 1) if self.M > 1 else 1.0
+
+    def margin(self, z, labels):
+        wrong = np.arange(self.K) != labels[:, None]  # (N, K)
+        return z[:, np.arange(self.N), labels] - self.log_sum_exp(np.where(wrong, z, -np.inf))
+
+    def log_sum_exp(self, z):
+        top = z.max(axis=-1, keepdims=True)
+        return np.log(np.exp(z - top).sum(axis=-1)) + top[..., 0]
+
+    def p(self, d):
+        return np.exp(-np.logaddexp(0, -d))
+
+    def cross_entropy(self, d):
+        return np.logaddexp(0, -d)
+
+    def log_wrong(self, d):
+        return -np.logaddexp(0, d)
+
+    def companions(self, m):
+        return [t for t in range(self.M) if t != m]
+
+    def companion(self, log_q, m, g):
+        return np.exp(g * log_q[self.companions(m)].sum(axis=0))
+
+    def own_term(self, lam, k, T, d):
+        return lam[k] * T[k] * self.p(-d[k])
+
+    def companion_term(self, lam, k, C, T, d, g):
+        others = self.companions(k)
+        return g * self.p(d[k]) * (lam[others, None] * C[others] * T[others]).sum(axis=0)
+
+    def direction(self, z, labels, d):
+        wrong = np.where(np.arange(self.K) != labels[:, None], z, -np.inf)
+        direction = -np.exp(wrong - self.log_sum_exp(wrong)[:, None])  # dd/dz: minus the softmax over the wrong classes
+        direction[np.arange(self.N), labels] = 1
+        return direction
+
+    def mean(self, losses):
+        return losses.mean()
+
+    def scale(self, dd):
+        return dd / self.N
+
 
 GALLERY: list[tuple[Loss, object]] = []
 
@@ -42,8 +107,8 @@ class OnePerCentTooMuch(Loss):
 
 @rejected_by(laws.gradient_agrees_with_differences)
 class OneOverNMissing(Loss):
-    def scale(self, slope):
-        return slope
+    def scale(self, dd):
+        return dd
 
 
 @rejected_by(laws.a_batch_is_the_mean_of_its_samples)
@@ -51,8 +116,8 @@ class SumInsteadOfMean(Loss):
     def mean(self, losses):
         return losses.sum()
 
-    def scale(self, slope):
-        return slope
+    def scale(self, dd):
+        return dd
 
 
 @rejected_by(laws.the_default_exponent_is_the_geometric_mean)

@@ -1,4 +1,4 @@
-"""The tests are tested: every broken version is rejected by the check that the gallery names, and for its slip."""
+"""The tests are tested: every broken version is rejected by the check that the gallery names, and for its bug."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.gradcheck import check_layer
-from engine.gradcheck.promises import PROMISES
+from engine.gradcheck.checks import CHECKS
 from tests.broken import hinges, layers, losses
 from tests.cldl import hinge_laws
 from tests.cldl.laws import LAWS
@@ -54,6 +54,6 @@ def test_the_broken_hinge_loss_breaks_the_law_named(loss, law):
 
 def test_the_gallery_is_large_and_every_check_and_law_rejects_something():
     assert len(layers.GALLERY) + len(losses.GALLERY) >= 40
-    assert {broken.check for broken in layers.GALLERY} == {*PROMISES, *CONVENTIONS}
+    assert {broken.check for broken in layers.GALLERY} == {*CHECKS, *CONVENTIONS}
     assert {law for _, law in losses.GALLERY} == set(LAWS)
     assert {law for _, law in hinges.GALLERY} == set(hinge_laws.LAWS)

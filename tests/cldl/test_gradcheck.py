@@ -7,8 +7,7 @@ import pytest
 
 from cldl import hinge, loss
 from cldl.gradcheck import check_all, chooser, main
-from cldl.verification import cases as gradcheck_cases
-from cldl.verification import end_to_end as gradcheck_wholes
+from cldl.verification import cases, end_to_end
 from engine.random import Key
 from tests.broken.layers import SetsInsteadOfAdds
 
@@ -32,15 +31,15 @@ def test_json_holds_the_same_as_the_table(capsys):
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_a_failure_gives_status_1_and_says_what_failed(monkeypatch, capsys, options):
-    broken = gradcheck_cases.Case(SetsInsteadOfAdds(), (3,), 2)
-    monkeypatch.setitem(gradcheck_cases.LAYERS, "Linear", lambda choose: broken)
+    broken = cases.Case(SetsInsteadOfAdds(), (3,), 2)
+    monkeypatch.setitem(cases.LAYERS, "Linear", lambda choose: broken)
     assert main(["--layer", "Linear", "--examples", "1", *options]) == 1
     captured = capsys.readouterr()
     assert "accumulates (SetsInsteadOfAdds, input shape (3,), 2 samples" in captured.out + captured.err
 
 
 def test_a_wrong_loss_gives_status_1(monkeypatch, capsys):
-    right = gradcheck_wholes.cldl_loss
+    right = end_to_end.cldl_loss
 
     def wrong(logits, *arguments):
         result = right(logits, *arguments)
@@ -48,7 +47,7 @@ def test_a_wrong_loss_gives_status_1(monkeypatch, capsys):
             gradient *= 1.01
         return result
 
-    monkeypatch.setattr(gradcheck_wholes, "cldl_loss", wrong)
+    monkeypatch.setattr(end_to_end, "cldl_loss", wrong)
     assert main(["--layer", "cldl_loss", "--examples", "3"]) == 1
     assert "FAILED" in capsys.readouterr().err
 
@@ -82,7 +81,7 @@ def test_every_loss_of_the_project_is_covered():
     }
     public = {name for name in losses if name.endswith("_loss") and not name.startswith(("sample_", "batch_"))}
     assert public
-    assert public <= set(gradcheck_wholes.WHOLES)
+    assert public <= set(end_to_end.END_TO_END)
 
 
 def test_the_seed_decides_what_is_drawn():

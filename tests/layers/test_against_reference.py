@@ -1,14 +1,19 @@
-"""Every real layer gives the numbers of its blackboard version, whatever its windows and groups, and refuses nonsense."""
+"""Every layer's fast path agrees with the reference in its file, every reference with differences; numbers worked by hand."""
+
+import inspect
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import layers
+from cldl.verification.cases import LAYERS
 from engine.context import Context
 from engine.errors import UserError
-from engine.gradcheck import grid
-from engine.initialisers import normal
+from engine.gradcheck import check_gradients, grid
+from engine.gradcheck.compare import agree
+from engine.gradcheck.differences import same_to
 from engine.ops.convolution import FFT, Patches
 from engine.parameters import cast, initialise
 from engine.random import Key
@@ -25,80 +30,81 @@ from layers import (
     ReLU,
     Sequential,
 )
-from layers.window import check_window, windows
-from tests import reference
-from tests.strategies import seeds
+from layers.window import check_window, gather_windows, scatter_windows, windows
+from tests.strategies import layer_cases, seeds
+
+PUBLIC = [
+    kind for kind in map(layers.__dict__.get, layers.__all__) if inspect.isclass(kind) and issubclass(kind, Layer)
+]
+SIMPLE = [kind.__name__ for kind in PUBLIC if kind is not Layer and not issubclass(kind, Sequential)]
+TOLERANCE = {np.float64: 1e-12, np.float32: same_to(np.float32)}  # relative to the largest element
 
 
-def both_ways(layer, x, dy=None, training=False):
-    """y, dx and the parameters' gradients of one pass."""
-    cast(layer.parameters(), np.float64)
-    ctx = Context(training=training, key=Key(3))
+def fast(layer, x, dy):
+    """y, dx, the parameters' gradients, and the cache, of one pass in training."""
+    ctx = Context(training=True, key=Key(3))
     y, cache = layer.forward(x, ctx)
     y = np.array(y)
-    dy = grid(y.shape, Key(8)) if dy is None else dy
     dx = layer.backward(dy, cache, ctx)
-    return [y, np.array(dx), *(ctx.gradients()[p] for p in layer.parameters())]
+    return [y, np.array(dx), *(ctx.gradients()[p] for p in layer.parameters())], cache
 
 
-def assert_same(real, plain, x):
-    for p, q in zip(real.parameters(), plain.parameters(), strict=True):
-        q.value[...] = p.value
-    for a, b in zip(both_ways(real, x), both_ways(plain, x), strict=True):
-        assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+def by_reference(layer, x, dy, *drawn):
+    """The same by the reference; `drawn` is the mask of a dropout layer."""
+    y, cache = layer.reference(x, *drawn)
+    gradients = layer.reference_backward(dy, cache)
+    return [y, *(gradients if isinstance(gradients, tuple) else [gradients])]
 
 
-@given(
-    kernel=st.integers(1, 5),
-    stride=st.integers(1, 3),
-    padding=st.integers(0, 4),
-    groups=st.integers(1, 3),
-    size=st.tuples(st.integers(1, 8), st.integers(1, 8)),
-    algorithm=st.sampled_from(["auto", "patches", "fft"]),
-    seed=seeds,
-)
-def test_convolution(kernel, stride, padding, groups, size, algorithm, seed):
-    padding = min(padding, kernel - 1)
-    H, W = (max(n, kernel - 2 * padding) for n in size)
-    options = {"stride": stride, "padding": padding, "groups": groups}
-    real = Conv2d(2 * groups, groups, kernel, **options, bias=normal(1.0), algorithm=algorithm)
-    initialise(real.parameters(), Key(seed))
-    assert_same(real, reference.Conv2d(2 * groups, groups, kernel, **options), grid((2, H, W, 2 * groups), Key(seed)))
+def mask(layer, x, cache):
+    """What the fast path drew: () for most layers."""
+    if not isinstance(layer, Dropout):
+        return ()
+    return (np.ones(x.shape, np.uint8) if cache is None else cache,)  # at rate 0 it draws nothing
 
 
-@pytest.mark.parametrize(("real", "plain"), [(MaxPool2d, reference.MaxPool2d), (AvgPool2d, reference.AvgPool2d)])
-@given(
-    kernel=st.integers(1, 4),
-    stride=st.integers(1, 5),
-    padding=st.integers(0, 2),
-    ceil=st.booleans(),
-    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    seed=seeds,
-)
-def test_pooling(real, plain, kernel, stride, padding, ceil, size, seed):
-    padding = min(padding, kernel // 2)
-    H, W = (max(n, kernel - 2 * padding) for n in size)
-    x = grid((2, H, W, 2), Key(seed))
-    assert_same(real(kernel, stride, padding, ceil=ceil), plain(kernel, stride, padding, ceil), x)
+@pytest.mark.parametrize("precision", TOLERANCE, ids=lambda precision: precision.__name__)
+@pytest.mark.parametrize("name", SIMPLE)
+def test_the_fast_path_agrees_with_the_reference(name, precision):
+    """With ties among the inputs and without: reference and fast path break them alike."""
+
+    @given(case=layer_cases(name), seed=seeds, ties=st.booleans())
+    def holds(case, seed, ties):
+        layer, shape, samples = case
+        cast(layer.parameters(), precision)
+        x = grid((samples, *shape), Key(seed))
+        x = (np.round(x) if ties else x).astype(precision)
+        dy = Key(seed).normal((samples, *layer.output_shape(shape))).astype(precision)
+        found, cache = fast(layer, x, dy)
+        drawn = mask(layer, x, cache)
+        expected = by_reference(layer, x, dy, *drawn)
+        for p in layer.parameters():
+            p.value = np.abs(p.value)
+        sizes = by_reference(layer, np.abs(x), np.abs(dy), *drawn)  # of the terms, which may cancel
+        names = ["y", "dx", *(f"d{p.name}" for p in layer.parameters())]
+        for name, got, right, size in zip(names, found, expected, sizes, strict=True):
+            assert got.dtype == right.dtype == precision
+            agree(name, got, right, TOLERANCE[precision], float(np.abs(size).max()))
+
+    holds()
 
 
-@pytest.mark.parametrize(
-    ("real", "plain", "shape"),
-    [
-        (Linear(3, 4), reference.Linear(3, 4), (3,)),
-        (ReLU(), reference.ReLU(), (3, 2, 2)),
-        (GlobalAvgPool(), reference.GlobalAvgPool(), (3, 2, 2)),
-        (Flatten(), reference.Flatten(), (3, 2, 2)),
-        (Dropout(0.4), reference.Dropout(), (3, 2, 2)),
-        (Maxout(1), reference.Maxout(1), (3,)),
-        (Maxout(3), reference.Maxout(3), (3, 2, 6)),
-        (Maxout(2), reference.Maxout(2), (2, 3, 2, 4)),
-    ],
-    ids=lambda part: type(part).__name__,
-)
-def test_the_other_layers(real, plain, shape):
-    assert_same(real, plain, grid((5, *shape), Key(1)))
+@pytest.mark.parametrize("name", SIMPLE)
+def test_the_reference_agrees_with_differences(name):
+    """One case of each, with the middle of every range that its draw has."""
+    layer, shape, samples = LAYERS[name](lambda low, high: (low + high + 1) // 2)
+    cast(layer.parameters(), np.float64)
+    x = grid((samples, *shape), Key(1))
+    drawn = mask(layer, x, layer.forward(x, Context(training=True))[1])
+    pair = lambda x: layer.reference(x, *drawn), layer.reference_backward
+    check_gradients(*pair, [x], layer.parameters()).raise_if_failed()
+
+
+def test_every_layer_but_containers_has_a_reference_of_its_own():
+    assert {"Conv2d", "Linear", "ReLU", "Dropout", "Flatten", "Maxout", "MaxPool2d", "AvgPool2d"} <= set(SIMPLE)
+    for name in SIMPLE:
+        assert {"reference", "reference_backward"} <= set(vars(getattr(layers, name))), name
+        assert name in LAYERS
 
 
 def test_the_algorithm_named_is_the_one_that_computes():
@@ -135,19 +141,55 @@ def test_a_convolution_worked_by_hand():
     conv.weight.value = np.array([1.0, 10.0, 100.0, 1000.0]).reshape(2, 2, 1, 1)
     conv.bias.value = np.array([0.5])
     x = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)
-    y, dx, dW, db = both_ways(conv, x, np.array([1.0, 0, 0, 0]).reshape(1, 2, 2, 1))
-    assert y.ravel().tolist() == [5421.5, 6532.5, 8754.5, 9865.5]
-    assert dx.ravel().tolist() == [1, 10, 0, 100, 1000, 0, 0, 0, 0]
-    assert dW.ravel().tolist() == [1, 2, 4, 5]
-    assert db.tolist() == [1]
+    dy = np.array([1.0, 0, 0, 0]).reshape(1, 2, 2, 1)
+    for y, dx, dW, db in (fast(conv, x, dy)[0], by_reference(conv, x, dy)):
+        assert y.ravel().tolist() == [5421.5, 6532.5, 8754.5, 9865.5]
+        assert dx.ravel().tolist() == [1, 10, 0, 100, 1000, 0, 0, 0, 0]
+        assert dW.ravel().tolist() == [1, 2, 4, 5]
+        assert db.tolist() == [1]
 
 
 @given(extent=st.integers(1, 20), kernel=st.integers(1, 6), stride=st.integers(1, 7), ceil=st.booleans())
 def test_windows_are_counted_as_they_lie(extent, kernel, stride, ceil):
     for padding in range(kernel // 2 + 1):
         if extent + 2 * padding >= kernel:
-            counted = reference.windows(extent, kernel, stride, padding, ceil)
-            assert windows(extent, kernel, stride, padding, ceil) == len(counted)
+            assert windows(extent, kernel, stride, padding, ceil) == len(starts(extent, kernel, stride, padding, ceil))
+
+
+def starts(extent, kernel, stride, padding, ceil):
+    """Where the windows along an axis start, one after the other."""
+    found, start, end = [], -padding, extent + padding
+    while start + kernel <= end or (ceil and start < extent and start + kernel < end + stride):
+        found.append(start)
+        start += stride
+    return found
+
+
+@given(
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 5),
+    padding=st.integers(0, 2),
+    ceil=st.booleans(),
+    size=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    seed=seeds,
+)
+def test_windows_hold_the_pixels_that_the_equation_names_and_scatter_is_the_adjoint(
+    kernel, stride, padding, ceil, size, seed
+):
+    padding = min(padding, kernel // 2)
+    H, W = (max(n, kernel - 2 * padding) for n in size)
+    window = kernel, stride, padding
+    Ho, Wo = (windows(n, *window, ceil) for n in (H, W))
+    x = grid((2, H, W, 3), Key(seed))
+    V = gather_windows(x, window, (Ho, Wo), outside=7.0)
+    assert V.shape == (2, Ho, Wo, kernel**2, 3)
+    for i, j, a, b in np.ndindex(Ho, Wo, kernel, kernel):
+        row, column = i * stride - padding + a, j * stride - padding + b
+        inside = 0 <= row < H and 0 <= column < W
+        assert np.array_equal(V[:, i, j, a * kernel + b], x[:, row, column] if inside else np.full((2, 3), 7.0))
+    dV = Key(seed).normal(V.shape)
+    dx = scatter_windows(dV, window, x.shape)
+    assert np.vdot(dV, gather_windows(x, window, (Ho, Wo))) == pytest.approx(np.vdot(dx, x), rel=1e-12, abs=1e-12)
 
 
 @given(rate=st.floats(0.0, 0.9), seed=seeds)
@@ -155,9 +197,9 @@ def test_dropout_drops_at_its_rate_and_keeps_the_mean(rate, seed):
     ctx = Context(training=True, key=Key(seed))
     x = np.ones((10, 1000))
     y, _ = Dropout(rate).forward(x, ctx)
-    kept = y != 0
-    assert abs(kept.mean() - (1 - rate)) < 6 * np.sqrt(rate * (1 - rate) / 1e4) + 2**-16
-    np.testing.assert_allclose(y[kept], 1 / (1 - rate))
+    stays = y != 0
+    assert abs(stays.mean() - (1 - rate)) < 6 * np.sqrt(rate * (1 - rate) / 1e4) + 2**-16
+    np.testing.assert_allclose(y[stays], 1 / (1 - rate))
     other, _ = Dropout(rate).forward(x, ctx)
     assert rate < 0.01 or not np.array_equal(other, y)
 
@@ -177,17 +219,17 @@ def test_maxout_keeps_a_byte_for_each_group_even_where_it_has_256_pieces():
     assert np.flatnonzero(Maxout(256).backward(np.ones_like(y), cache, ctx)).tolist() == [255]
 
 
-def test_nothing_is_hidden_by_relu_and_pooling():
-    """A NaN stays one, so that a run that has gone wrong is noticed."""
+def test_relu_pooling_and_maxout_do_not_hide_a_nan():
+    """NaN stays NaN, so that a diverged run is noticed."""
     x = np.array([np.nan, 1.0, -1.0, 2.0]).reshape(1, 2, 2, 1)
     assert np.isnan(ReLU().forward(x, Context())[0]).sum() == 1
     assert np.isnan(AvgPool2d(2).forward(x, Context())[0]).all()
-    for place in range(3):
+    for j in range(3):
         pieces = np.array([[1.0, 2.0, 3.0]])
-        pieces[0, place] = np.nan
+        pieces[0, j] = np.nan
         y, cache = Maxout(3).forward(pieces, Context())
         assert np.isnan(y).all()
-        assert cache[1].item() == place
+        assert cache[1].item() == j
 
 
 def test_multiply_adds_are_those_of_the_products():
@@ -210,7 +252,7 @@ def test_layers_say_what_they_are():
     assert repr(Sequential(ReLU(), Flatten())) == "Sequential(ReLU(), Flatten())"
 
 
-def test_pooling_counts_whole_windows_unless_told_to_count_begun_ones():
+def test_pooling_counts_whole_windows_only_unless_in_ceil_mode():
     assert MaxPool2d(2).output_shape((5, 4, 3)) == (2, 2, 3)
     assert MaxPool2d(2, ceil=True).output_shape((5, 4, 3)) == (3, 2, 3)
 
@@ -234,7 +276,7 @@ def test_the_contract_itself_computes_nothing():
         layer.backward(np.zeros(3), None, Context())
 
 
-def no_window(kernel, stride, padding, most):
+def makes_no_window(kernel, stride, padding, most):
     return (
         f"kernel {kernel}, stride {stride}, padding {padding} make no window: "
         f"kernel and stride must be 1 or more, and the padding from 0 to {most}."
@@ -267,13 +309,13 @@ CONV, MAX, IMAGES = Conv2d(3, 4, 1), MaxPool2d(2), "it takes images (H, W, C)"
             lambda: Conv2d(1, 1, 3, algorithm="winograd"),
             "the algorithm 'winograd' is unknown: choose one of auto, patches, fft.",
         ),
-        (lambda: Conv2d(1, 1, 0), no_window(0, 1, 0, 0)),
-        (lambda: Conv2d(1, 1, 3, stride=0), no_window(3, 0, 0, 2)),
-        (lambda: Conv2d(1, 1, 3, padding=3), no_window(3, 1, 3, 2)),
-        (lambda: Conv2d(1, 1, 3, padding=-1), no_window(3, 1, -1, 2)),
-        (lambda: Conv2d(1, 1, 1, padding=1), no_window(1, 1, 1, 0)),
-        (lambda: MaxPool2d(3, padding=2), no_window(3, 3, 2, 1)),
-        (lambda: check_window(3, 1, 3), no_window(3, 1, 3, 2)),
+        (lambda: Conv2d(1, 1, 0), makes_no_window(0, 1, 0, 0)),
+        (lambda: Conv2d(1, 1, 3, stride=0), makes_no_window(3, 0, 0, 2)),
+        (lambda: Conv2d(1, 1, 3, padding=3), makes_no_window(3, 1, 3, 2)),
+        (lambda: Conv2d(1, 1, 3, padding=-1), makes_no_window(3, 1, -1, 2)),
+        (lambda: Conv2d(1, 1, 1, padding=1), makes_no_window(1, 1, 1, 0)),
+        (lambda: MaxPool2d(3, padding=2), makes_no_window(3, 3, 2, 1)),
+        (lambda: check_window(3, 1, 3), makes_no_window(3, 1, 3, 2)),
         (lambda: AvgPool2d(17), "the pooling kernel is 17; the largest is 16: use GlobalAvgPool for a whole image."),
         (lambda: Maxout(0), "Maxout was given 0 pieces; choose from 1 to 256."),
         (lambda: Maxout(257), "Maxout was given 257 pieces; choose from 1 to 256."),

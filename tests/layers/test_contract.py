@@ -1,4 +1,4 @@
-"""What a layer owes the rest of the house: parameters that the optimiser knows, and outputs in the pass's memory."""
+"""What a layer owes the rest of the engine: parameters that the optimiser knows, and outputs in the pass's memory."""
 
 import numpy as np
 import pytest

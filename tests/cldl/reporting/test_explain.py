@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cldl import train
-from cldl.models import NIN_MNIST, nin
+from cldl.models import MAXOUT_CIFAR, NIN_MNIST, maxout, nin
 from cldl.recipes import find
 from cldl.reporting.explain import Cost, endless, explain, made_up, matmul_peak, step_flops, watch
 from cldl.reporting.summary import COSTS, costs
@@ -23,6 +23,12 @@ def test_flops_are_two_a_multiply_add_three_times_but_for_the_gradient_of_the_pi
     forward = 50_699_712 + (48 * 14 * 14 + 1) * 10 + (48 * 7 * 7 + 1) * 10 - 20
     assert step_flops(nin(NIN_MNIST, (28, 28, 1), 10), 1) == 2 * (3 * forward - first)
     assert step_flops(nin(NIN_MNIST, (28, 28, 1), 10), 128) == 128 * step_flops(nin(NIN_MNIST, (28, 28, 1), 10), 1)
+
+
+def test_under_a_layer_that_learns_nothing_no_gradient_is_counted():
+    network = maxout(MAXOUT_CIFAR, (32, 32, 3), 100)  # its image is dropped out before the first convolution
+    first = 33**2 * 8 * 8 * 3 * 192
+    assert step_flops(network, 1) == 2 * (3 * network.multiply_adds() - first)
 
 
 def test_the_parts_are_all_of_the_step(explained):

@@ -101,8 +101,8 @@ def place(folder, files=FILES):
 
 def assert_is_cifar(dataset):
     for part in COUNTS:
-        np.testing.assert_array_equal(getattr(dataset, f"{part}_images"), IMAGES[part])
-        np.testing.assert_array_equal(getattr(dataset, f"{part}_labels"), LABELS[part])
+        np.testing.assert_array_equal(getattr(dataset, part).images, IMAGES[part])
+        np.testing.assert_array_equal(getattr(dataset, part).labels, LABELS[part])
     assert dataset.name == "CIFAR-100"
     assert dataset.class_names == tuple(f"class {k}" for k in range(100))
 

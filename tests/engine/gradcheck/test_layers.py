@@ -1,4 +1,4 @@
-"""The three doors to the checks of a layer: one call, a generator, a pytest decorator."""
+"""The three doors to the checks of a layer: one call, a generator, a pytest decorator; and layers with several inputs."""
 
 import numpy as np
 import pytest
@@ -15,17 +15,17 @@ from engine.gradcheck import (
     layer_pair,
     parametrize_layers,
 )
+from engine.gradcheck.checks import CHECKS
 from engine.gradcheck.compare import agree
 from engine.gradcheck.inputs import MARGIN
-from engine.gradcheck.promises import PROMISES
 from engine.random import Key
 from tests.broken.layers import MaskDrawnAgain, OnePerCentTooMuch, SetsInsteadOfAdds
-from tests.reference import Linear, MaxPool2d, PlainLayer, ReLU
+from tests.reference import Larger, Linear, MaxPool2d, Product, ReLU, Skip, WeightedSum
 
 
 def test_one_call_runs_every_check_and_counts_them():
     report = check_layer(Linear(), (3,))
-    assert report.ran == len(PROMISES) >= 16
+    assert report.ran == len(CHECKS) >= 16
     assert report.passed
     assert report.failed == []
     assert 0 < report.relative < 1e-7
@@ -33,7 +33,7 @@ def test_one_call_runs_every_check_and_counts_them():
     report.raise_if_failed()
 
 
-def test_a_broken_layer_is_told_which_promises_it_breaks():
+def test_the_report_names_the_checks_that_a_broken_layer_fails():
     report = check_layer(SetsInsteadOfAdds(), (3,))
     assert report.failed == ["accumulates", "reentrant"]
     assert "16 checks ran, 2 failed" in str(report)
@@ -60,7 +60,7 @@ def test_a_jump_is_called_a_kink_or_a_jump():
 
 def test_the_generator_gives_names_and_functions():
     checks = dict(layer_checks(ReLU(), (2, 2, 1)))
-    assert list(checks) == list(PROMISES)
+    assert list(checks) == list(CHECKS)
     assert all(check().passed for check in checks.values())
 
 
@@ -89,8 +89,8 @@ def test_the_layer_itself_is_left_alone():
     assert layer.weight.dtype == np.float32
 
 
-def test_a_layer_that_crashes_fails_with_the_reason():
-    class Crashes(PlainLayer):
+def test_a_layer_that_crashes_fails_with_the_error():
+    class Crashes(ReLU):
         def forward(self, x, ctx):
             raise IndexError("no such pixel")
 
@@ -124,7 +124,7 @@ def test_where_no_input_is_clear_or_no_check_is_known_the_caller_is_told():
 
 
 class Mapped(Linear):
-    """Its cache is a mapping, and its output is handed back with the wrong shape of dx."""
+    """Its cache is a mapping; its backward writes into it and returns dx in the wrong shape."""
 
     def forward(self, x, ctx):
         y, cache = super().forward(x, ctx)
@@ -143,7 +143,7 @@ def test_caches_of_any_form_are_watched_and_wrong_shapes_are_named():
     assert "the gradient of x has shape (3, 2)" in results["gradient_of_input"].message
 
 
-def test_two_ways_that_give_other_shapes_do_not_agree():
+def test_arrays_of_different_shapes_do_not_agree():
     with pytest.raises(GradientError, match=r"dx has shape \(2,\); expected \(3,\)"):
         agree("dx", np.zeros(2), np.zeros(3), 1e-10)
     assert agree("dx", np.zeros(2), np.zeros(2), 1e-10) == 0
@@ -151,3 +151,69 @@ def test_two_ways_that_give_other_shapes_do_not_agree():
         agree("dx", np.array([1.0, np.nan]), np.ones(2), 1e-10)
     with pytest.raises(GradientError):
         agree("dx", np.array([0.0, 1e-300]), np.zeros(2), 1e-10)
+
+
+def test_a_layer_with_two_inputs_is_checked_at_both():
+    report = check_layer(Skip(), [(2,), (3,)])
+    report.raise_if_failed()
+    assert report.ran == len(CHECKS)
+    forward, backward, inputs, parameters = layer_pair(Skip(), [(2,), (3,)], samples=4)
+    assert {name: x.shape for name, x in inputs.items()} == {"x1": (4, 2), "x2": (4, 3)}
+    found = check_gradients(forward, backward, inputs, parameters)
+    assert [entry.name for entry in found.entries] == ["x1", "x2", "weight"]
+
+
+@pytest.mark.parametrize("shapes", [[(2, 3), (2, 3)], ((2, 3), (2, 3))], ids=["list", "tuple"])
+def test_shapes_may_be_a_list_or_a_tuple(shapes):
+    check_layer(WeightedSum(), shapes, checks=["shape_known", "gradient_of_input"]).raise_if_failed()
+
+
+class HalfTooMuch(WeightedSum):
+    def reference_backward(self, dy, cache):
+        return dy.copy(), dy.copy()
+
+
+def test_the_second_input_is_named_and_the_line_repeats_its_element():
+    (result,) = check_layer(HalfTooMuch(), [(2,), (2,)], seed=3, checks=["gradient_of_input"]).results
+    assert "the gradient of x2[" in result.message
+    line = result.message.split("To repeat: ")[1]
+    assert line.startswith("check_gradients(*layer_pair(layer, ((2,), (2,)), samples=3, seed=3")
+    with pytest.raises(GradientError, match=r"the gradient of x2\["):
+        eval(line, {"check_gradients": check_gradients, "layer_pair": layer_pair, "layer": HalfTooMuch()})
+
+
+class OneGradient(Product):
+    def backward(self, dy, cache, ctx, need_dx=True):
+        return super().backward(dy, cache, ctx)[0]
+
+
+class ThreeGradients(Product):
+    def backward(self, dy, cache, ctx, need_dx=True):
+        return *super().backward(dy, cache, ctx), dy
+
+
+@pytest.mark.parametrize(("layer", "given"), [(OneGradient(), "ndarray"), (ThreeGradients(), "a tuple of 3")])
+def test_backward_must_give_a_tuple_with_a_gradient_for_each_input(layer, given):
+    message = f"backward gave {given}; a tuple of 2 gradients is needed, one for each input."
+    results = {r.name: r.message for r in check_layer(layer, [(2,), (2,)]).results if not r.passed}
+    assert set(results.values()) == {message}
+    assert {"gradient_of_input", "repeatable", "shape_known"} <= set(results)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes", "message"),
+    [
+        (Product(), (2,), "Product takes 2 inputs and was given 1 input shapes: give one shape for each input"),
+        (Linear(), [(3,), (3,)], "Linear takes 1 inputs and was given 2 input shapes"),
+    ],
+)
+def test_as_many_shapes_as_inputs_are_needed(layer, shapes, message):
+    with pytest.raises(UserError, match=message):
+        check_layer(layer, shapes)
+
+
+def test_several_inputs_are_drawn_from_one_grid_clear_of_the_kinks_between_them():
+    x1, x2 = clear_input(Larger(), [(3, 4), (3, 4)], lambda training: Context(training=training), Key(0))
+    assert x1.shape == x2.shape == (3, 4)
+    assert len(np.unique([x1, x2])) == 24
+    assert np.abs(x1 - x2).min() >= 2 * MARGIN

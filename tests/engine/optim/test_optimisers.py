@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from engine.initialisers import constant, normal
-from engine.optim.optimisers import SGD, AdamW
+from engine.optim.optimisers import SGD, AdamW, adamw_reference, bound_reference, sgd_reference
 from engine.optim.schedules import power_inv
 from engine.parameters import FlatBuffer, Parameter, cast
 
 
-def problem(rates=(1.0, 0.5), decays=(1.0, 0.0)):
+def problem(lr_mults=(1.0, 0.5), decay_mults=(1.0, 0.0)):
     shapes = [(3, 4), (5,)]
     parameters = [
-        Parameter(s, normal(1), lr_mult=r, decay_mult=d) for s, r, d in zip(shapes, rates, decays, strict=True)
+        Parameter(s, normal(1), lr_mult=r, decay_mult=d) for s, r, d in zip(shapes, lr_mults, decay_mults, strict=True)
     ]
     cast(parameters, np.float64)
     gradients = FlatBuffer(parameters)
@@ -19,44 +19,83 @@ def problem(rates=(1.0, 0.5), decays=(1.0, 0.0)):
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_sgd_follows_its_equations_over_several_steps(nesterov):
+def test_sgd_follows_its_reference_over_several_steps(nesterov):
     parameters, gradients = problem()
-    optimiser = SGD(parameters, momentum=0.9, nesterov=nesterov, decay=0.01)
+    optimiser = SGD(parameters, momentum=0.9, nesterov=nesterov, weight_decay=0.01)
     expected = [(p.value.copy(), np.zeros(p.shape)) for p in parameters]
     for _ in range(4):
         optimiser.step(gradients, 0.1)
         for i, p in enumerate(parameters):
+            own = {"lr": 0.1 * p.lr_mult, "weight_decay": 0.01 * p.decay_mult}
             w, v = expected[i]
-            g = gradients.views[p] + 0.01 * p.decay_mult * w
-            v = 0.9 * v + g
-            w = w - 0.1 * p.lr_mult * (g + 0.9 * v if nesterov else v)
-            expected[i] = w, v
-    for p, (w, _) in zip(parameters, expected, strict=True):
-        assert np.allclose(p.value, w, rtol=1e-12)
+            expected[i] = sgd_reference(w, gradients.views[p], v, momentum=0.9, nesterov=nesterov, **own)
+    for p, (w, v) in zip(parameters, expected, strict=True):
+        np.testing.assert_allclose(p.value, w, rtol=1e-12)
+        np.testing.assert_allclose(optimiser.state["velocity"].views[p], v, rtol=1e-12)
 
 
-def test_adamw_follows_its_equations_over_several_steps():
+def test_adamw_follows_its_reference_over_several_steps():
     parameters, gradients = problem()
-    optimiser = AdamW(parameters, betas=(0.8, 0.95), epsilon=1e-6, decay=0.01)
+    betas, epsilon = (0.8, 0.95), 1e-6
+    optimiser = AdamW(parameters, betas=betas, epsilon=epsilon, weight_decay=0.01)
     expected = [(p.value.copy(), np.zeros(p.shape), np.zeros(p.shape)) for p in parameters]
     for t in range(1, 5):
         optimiser.step(gradients, 0.1)
         for i, p in enumerate(parameters):
             w, m, s = expected[i]
-            g = gradients.views[p]
-            m, s = 0.8 * m + 0.2 * g, 0.95 * s + 0.05 * g * g
-            step = (m / (1 - 0.8**t)) / (np.sqrt(s / (1 - 0.95**t)) + 1e-6)
-            expected[i] = w - 0.1 * p.lr_mult * (step + 0.01 * p.decay_mult * w), m, s
-    for p, (w, _, _) in zip(parameters, expected, strict=True):
-        assert np.allclose(p.value, w, rtol=1e-12)
+            own = {"lr": 0.1 * p.lr_mult, "weight_decay": 0.01 * p.decay_mult}
+            expected[i] = adamw_reference(w, gradients.views[p], m, s, t, betas=betas, epsilon=epsilon, **own)
+    for p, (w, m, s) in zip(parameters, expected, strict=True):
+        np.testing.assert_allclose(p.value, w, rtol=1e-12)
+        np.testing.assert_allclose(optimiser.state["mean"].views[p], m, rtol=1e-12)
+        np.testing.assert_allclose(optimiser.state["square"].views[p], s, rtol=1e-12)
+
+
+def test_the_references_first_steps_are_those_known_in_closed_form():
+    w, g = np.array([1.0, -2.0]), np.array([0.5, 3.0])
+    assert np.allclose(sgd_reference(w, g, np.zeros(2), lr=0.1, momentum=0.9)[0], w - 0.1 * g)
+    assert np.allclose(sgd_reference(w, g, np.zeros(2), lr=0.1, momentum=0.9, nesterov=True)[0], w - 0.1 * 1.9 * g)
+    adam = adamw_reference(w, g, np.zeros(2), np.zeros(2), 1, lr=0.1, betas=(0.9, 0.999), epsilon=0, weight_decay=0.5)
+    assert np.allclose(adam[0], w - 0.1 * np.sign(g) - 0.05 * w)  # the bias corrections make m / sqrt(s) the sign of g
+
+
+@pytest.mark.parametrize("make", [SGD, AdamW])
+def test_buffers_are_laid_out_by_bind_or_the_first_step_and_follow_the_parameters_dtype(make):
+    parameters, _ = problem()
+    optimiser = make(parameters, weight_decay=0.1)
+    before = [p.value for p in parameters]
+    assert all(p.value is value for p, value in zip(parameters, before, strict=True))
+    assert optimiser.state == {}
+    cast(parameters, np.float32)
+    optimiser.bind()
+    assert {flat.buffer.dtype for flat in (optimiser.weights, *optimiser.state.values())} == {np.dtype(np.float32)}
+    assert all(np.may_share_memory(p.value, optimiser.weights.buffer) for p in parameters)
+    bound, weights = make(parameters, weight_decay=0.1), optimiser.weights
+    optimiser.step(FlatBuffer(parameters), 0.1)
+    assert optimiser.weights is weights  # the first step keeps them
+    bound.step(FlatBuffer(parameters), 0.1)
+    assert np.may_share_memory(parameters[0].value, bound.weights.buffer)
+
+
+@pytest.mark.parametrize("make", [SGD, AdamW])
+def test_a_nan_learning_rate_makes_an_update_a_no_op(make):
+    parameters, gradients = problem()
+    parameters[0].max_norm = 0.1
+    optimiser = make(parameters, weight_decay=0.1)
+    optimiser.step(gradients, 0.1)
+    parameters[0].value *= 3  # beyond its bound
+    before = [flat.buffer.copy() for flat in (optimiser.weights, *optimiser.state.values())]
+    optimiser.step(gradients, np.nan)
+    after = [flat.buffer for flat in (optimiser.weights, *optimiser.state.values())]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("power", [1, 2])
 def test_the_penalty_is_the_gradient_of_the_norm_or_of_half_its_square(power):
-    parameters, gradients = problem(rates=(1.0, 1.0))
+    parameters, gradients = problem(lr_mults=(1.0, 1.0))
     gradients.buffer[:] = 0
     before = parameters[0].value.copy()
-    SGD(parameters, momentum=0.0, decay=0.3, penalty="square" if power == 2 else "norm").step(gradients, 1.0)
+    SGD(parameters, momentum=0.0, weight_decay=0.3, penalty="l2" if power == 2 else "norm").step(gradients, 1.0)
     moved = before - parameters[0].value
 
     def penalty(w):
@@ -73,22 +112,22 @@ def test_biases_are_not_decayed():
     parameters, gradients = problem()
     gradients.buffer[:] = 0
     before = parameters[1].value.copy()
-    SGD(parameters, decay=0.5).step(gradients, 1.0)
+    SGD(parameters, weight_decay=0.5).step(gradients, 1.0)
     assert np.array_equal(parameters[1].value, before)
 
 
-def test_a_parameter_of_rate_0_stays():
-    parameters, gradients = problem(rates=(0.0, 1.0))
+def test_a_parameter_whose_lr_mult_is_0_does_not_change():
+    parameters, gradients = problem(lr_mults=(0.0, 1.0))
     before = parameters[0].value.copy()
-    AdamW(parameters, decay=0.1).step(gradients, 0.1)
+    AdamW(parameters, weight_decay=0.1).step(gradients, 0.1)
     assert np.array_equal(parameters[0].value, before)
     assert not np.array_equal(parameters[1].value, constant(0)(None, (5,)))
 
 
 @pytest.mark.parametrize("optimiser", [SGD, AdamW])
-def test_no_column_is_longer_than_its_limit_after_a_step_and_shorter_ones_are_as_without(optimiser):
-    bounded, gradients = problem(rates=(1.0, 1.0))
-    free, _ = problem(rates=(1.0, 1.0))
+def test_no_column_is_longer_than_its_bound_after_a_step_and_shorter_ones_are_as_without_one(optimiser):
+    bounded, gradients = problem(lr_mults=(1.0, 1.0))
+    free, _ = problem(lr_mults=(1.0, 1.0))
     gradients.buffer[:] *= 3
     lengths = np.sort(np.linalg.norm(bounded[0].value, axis=0))
     bounded[0].max_norm = float(lengths[1] + lengths[2]) / 2
@@ -100,8 +139,7 @@ def test_no_column_is_longer_than_its_limit_after_a_step_and_shorter_ones_are_as
     norms = np.linalg.norm(expected, axis=0)
     assert (norms > bounded[0].max_norm).any()
     assert (norms < bounded[0].max_norm).any()
-    expected = expected * np.minimum(1, bounded[0].max_norm / norms)
-    np.testing.assert_allclose(bounded[0].value, expected, rtol=1e-14)
+    np.testing.assert_allclose(bounded[0].value, bound_reference(expected, bounded[0].max_norm), rtol=1e-14)
     assert np.array_equal(bounded[1].value, free[1].value)
 
 
@@ -113,8 +151,8 @@ def test_the_kernels_of_a_convolution_are_bounded_one_by_one():
     np.testing.assert_allclose(kernels.value, 0.9 * directions, rtol=1e-6)
 
 
-def test_a_parameters_own_policy_multiplies_its_rate_by_what_the_updates_before_make_of_it():
-    parameters, gradients = problem(rates=(0.5, 1.0))
+def test_a_parameters_lr_policy_multiplies_its_learning_rate_by_a_function_of_the_steps_before():
+    parameters, gradients = problem(lr_mults=(0.5, 1.0))
     parameters[0].lr_policy = power_inv(1.0, 0.5)  # 1, 2^-1/2, 3^-1/2
     before = [p.value.copy() for p in parameters]
     optimiser = SGD(parameters, momentum=0.0)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cldl.verification.clear import move_biases
 from engine.codegen.simd import LANES
 from engine.context import Context
 from engine.device import contiguous
@@ -39,18 +40,24 @@ def clear_bias(key: Key, shape: Shape) -> Array:
 
 
 class Case(NamedTuple):
-    """A layer, the shape of one sample of its input, and the number of samples."""
+    """What `check_layer` takes: a layer, the shape of one sample of its input, the number of samples, a seed."""
 
     layer: Layer
     shape: Shape
     samples: int
+    seed: int = 0
 
 
 class Scores(Layer):
-    """A network as a layer: the M classifiers' scores side by side, x -> y (N, M K)."""
+    """A network as a layer: the logits of the M classifiers side by side, x -> y (N, M K)."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The trunk."""
+        return self.network.blocks
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, list]:
         logits, cache = self.network.forward(x, ctx)
@@ -152,12 +159,14 @@ def _network(choose: Choose) -> Case:
 
 
 def _drawn(case: Callable[[Choose], Case]) -> Callable[[Choose], Case]:
-    """The case with every parameter drawn from a key of its own: two alike would hide an exchange."""
+    """The case with a seed, and every parameter drawn from a key of its own: two equal ones would hide an exchange."""
 
     def drawn(choose: Choose) -> Case:
-        found = case(choose)
-        initialise(found.layer.parameters(), Key(choose(0, 9999)))
-        return found
+        layer, shape, samples, _ = case(choose)
+        seed = choose(0, 0xFFFFFF)
+        initialise(layer.parameters(), Key(seed))
+        move_biases(layer, shape, samples=samples, seed=seed)
+        return Case(layer, shape, samples, seed)
 
     return drawn
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.duel import Worker
+from benchmarks.interleaved import Worker
 from engine.errors import UserError
 from layers.network import Network
 from layers.relu import ReLU
@@ -57,7 +57,7 @@ def check(ours: Worker, theirs: Worker, folder: Path, network: Network, batch: i
         ours=distance(single, exact),
         theirs=distance(single_theirs, exact),
         tie=1
-        / math.sqrt(batch * min(math.prod(shape) for _, layer, shape in network.layers() if isinstance(layer, ReLU))),
+        / math.sqrt(batch * min(math.prod(shape) for node, shape, _ in network.rows() if isinstance(node.layer, ReLU))),
     )
     if not found.holds:
         raise UserError(f"the engines do not compute the same, so their times say nothing: {asdict(found)}.")

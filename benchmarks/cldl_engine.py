@@ -11,10 +11,9 @@ import numpy as np
 
 from benchmarks import worker
 from benchmarks.networks import recipe
-from cldl.loss import cldl_loss
 from cldl.reporting.explain import endless, matmul_peak
 from cldl.training.trainer import Trainer
-from data.dataset import Dataset
+from data.dataset import Dataset, read_images
 from engine.context import Context
 from engine.device import copy_from_host
 from engine.parameters import cast
@@ -63,9 +62,9 @@ class CldlEngine:
         batch = self.job["batch"]
         chosen = recipe(self.job["network"], batch, **values)
         pixels, labels = self.arrays["images"][:images], self.arrays["labels"][:images]
-        names = tuple(map(str, range(chosen.build().classes)))
-        data = Dataset("noise", pixels, labels, pixels[:batch], labels[:batch], names)
-        trainer = Trainer(chosen, data, threads=self.job["threads"], **self.place)
+        names = tuple(map(str, range(chosen.build_network().classes)))
+        data = Dataset.from_arrays("noise", pixels, labels, pixels[:batch], labels[:batch], names)
+        trainer = Trainer.from_recipe(chosen, data, threads=self.job["threads"], **self.place)
         for parameter in trainer.network.parameters():
             copy_from_host(parameter.value, self.arrays[parameter.name])
         return trainer
@@ -73,15 +72,15 @@ class CldlEngine:
 
 def _double(trainer: Trainer) -> tuple[float, dict]:
     """The loss and gradients in float64."""
-    network, data, chosen = trainer.network, trainer.dataset, trainer.recipe
+    network, split = trainer.network, trainer.dataset.train
     cast(network.parameters(), np.float64)
-    ctx, loss, N = Context(training=True), 0.0, len(data.train_labels)
+    ctx, loss, N = Context(training=True), 0.0, len(split)
+    images = read_images(split)
     for start in range(0, N, CHUNK):
-        ctx.restart(training=True, key=Key(0), first=start)
-        x = trainer.preprocessing(data.train_images[start : start + CHUNK], ctx).astype(np.float64)
-        labels = data.train_labels[start : start + CHUNK]
+        ctx.restart(training=True, key=Key(0), first_sample=start)
+        x = trainer.preprocessing(images[start : start + CHUNK], ctx).astype(np.float64)
         logits, cache = network.forward(x, ctx)
-        result = cldl_loss(logits, labels, chosen.weights, chosen.exponent, samples=N)
+        result = trainer.objective(logits, split.labels[start : start + CHUNK], samples=N)
         network.backward(result.gradients, cache, ctx, need_dx=False)
         loss += result.value
     return loss, ctx.gradients()

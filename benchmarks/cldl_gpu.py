@@ -22,16 +22,16 @@ class CldlGpu(CldlEngine):
 
     def __init__(self, folder: Path, precision: str) -> None:
         super().__init__(folder, device="cuda", precision=precision)
-        self.take, self.backend = cast(CudaStep, self.trainer.take), cast(CudaBackend, self.trainer.backend)
-        self.versions |= {"CuPy": cupy.__version__, "GPU": self.backend.place}
+        self.train_step, self.backend = cast(CudaStep, self.trainer.train_step), cast(CudaBackend, self.trainer.backend)
+        self.versions |= {"CuPy": cupy.__version__, "GPU": self.backend.device_name}
 
     def step(self, count: int) -> list[float]:
         return [self._seconds(lambda: next(self.stream)) for _ in range(count)]
 
     def graph(self) -> str:
         """How the steps are launched."""
-        (form,) = self.take.forms.values()
-        return "CUDA graph" if form.replayed.graph else f"kernel by kernel ({form.replayed.reason})"
+        (step,) = self.train_step.captured.values()
+        return "CUDA graph" if step.graph.graph else f"kernel by kernel ({step.graph.reason})"
 
     def peak(self) -> float:
         """FLOP/s of the fastest of some products of two large matrices, in this precision."""

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.duel import Worker, alternate, middle, python_has
+from benchmarks.interleaved import Worker, alternate, middle, python_has
 from benchmarks.job import write_job
 from benchmarks.networks import RECIPES, recipe
 from cldl.commands import guarded, parser, whole
@@ -71,7 +71,7 @@ def arguments() -> argparse.ArgumentParser:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit status: 0, or 2 for an error that the user can mend."""
+    """Run the command; the exit status: 0, or 2 for an error that the user can fix."""
     options = arguments().parse_args(argv)
     names = options.networks or list(RECIPES)
     if unknown := [name for name in names if name not in RECIPES]:

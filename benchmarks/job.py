@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from cldl.loss import default_exponent
 from cldl.recipes.recipe import Recipe
 from cldl.reporting.explain import made_up
+from data.dataset import read_images
 from engine.errors import UserError
 from engine.initialisers import he
 from engine.parameters import initialise
@@ -44,38 +44,40 @@ NUMBERS = {
 
 def write_job(folder: Path, name: str, recipe: Recipe, threads: int) -> Network:
     """Put all that a worker needs into the folder; returns the network."""
-    network = recipe.build()
+    network = recipe.build_network()
+    objective = recipe.build_objective()
     initialise(network.parameters(), Key(0))
     for index, parameter in enumerate(network.parameters()):
         if len(parameter.shape) > 1 and not parameter.value.any():  # zeros would hide what goes through them
             parameter.value[...] = he(Key(1).fold(index), parameter.shape)
-    data = made_up(network, recipe.batch_size, BATCHES)
+    data = made_up(network, recipe.schedule.batch_size, BATCHES)
     job = {
         "network": name,
-        "batch": recipe.batch_size,
+        "batch": recipe.schedule.batch_size,
         "threads": threads,
         "layers": describe(network),
-        "scale": 1 / (255 * recipe.deviation),
-        "shift": recipe.mean / recipe.deviation,
-        "weights": recipe.weights,
-        "exponent": default_exponent(recipe.classifiers) if recipe.exponent is None else recipe.exponent,
-        "optimiser": recipe.optimiser,
-        "rate": recipe.learning_rate,
-        "momentum": recipe.momentum,
-        "nesterov": recipe.nesterov,
-        "beta2": recipe.beta2,
-        "decay": recipe.weight_decay,
+        "exits": network.exits,
+        "scale": 1 / 255,
+        "shift": 0.0,
+        "weights": objective.weights,
+        "exponent": objective.g,
+        "optimiser": recipe.optimiser.kind,
+        "rate": recipe.schedule.learning_rate,
+        **recipe.optimiser.values,
         "multiples": {p.name: [p.lr_mult, p.decay_mult] for p in network.parameters()},
     }
     (folder / "job.json").write_text(json.dumps(job))
     arrays: dict[str, Any] = {p.name: p.value for p in network.parameters()}
-    np.savez(folder / "arrays.npz", images=data.train_images, labels=data.train_labels, **arrays)
+    np.savez(folder / "arrays.npz", images=read_images(data.train), labels=data.train.labels, **arrays)
     return network
 
 
 def describe(network: Network) -> list[dict]:
-    """Every layer with its name (block1.0), kind and numbers, in forward order."""
-    return [{"name": name, "kind": type(layer).__name__, **_numbers(layer)} for name, layer, _ in network.layers()]
+    """Every node with its name, its input's, and its layer's kind and numbers, in forward order."""
+    return [
+        {"name": node.name, "input": node.inputs[0], "kind": type(node.layer).__name__, **_numbers(node.layer)}
+        for node in network.nodes
+    ]
 
 
 def _numbers(layer: Layer) -> dict:

@@ -60,7 +60,7 @@ def draw(costs: Sequence[Cost], peak: float, copied: float) -> Figure:
     total = sum(cost.seconds for cost in costs)
     for place, cost in enumerate(sorted(costs, key=lambda cost: cost.flops / cost.bytes)):
         x, y = cost.flops / cost.bytes, cost.rate / 1e9
-        colour = "#D55E00" if cost.algorithm == "fourier" else "#0072B2"
+        colour = "#D55E00" if cost.algorithm == "fft" else "#0072B2"
         axes.scatter(x, y, s=30 + 1500 * cost.seconds / total, color=colour, alpha=0.5)
         away = (14, -20, 28, -34)[place % 4]  # points: neighbours' names stand apart
         axes.annotate(cost.name, (x, y), (0, away), textcoords="offset points", fontsize=7, ha="center")

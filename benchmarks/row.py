@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.duel import middle, ratio
+from benchmarks.interleaved import middle, ratio
 
 WORK = {"step": "training step", "evaluate": "evaluation"}
 

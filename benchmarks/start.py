@@ -17,16 +17,17 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks.duel import ROOT
+from benchmarks.interleaved import ROOT
 from cldl.commands import guarded, parser, whole
 from engine.errors import UserError
 
 PROGRAM = """
 import os, sys
-from cldl import commands, train
+from cldl import train
+from data import registry
 if sys.argv.pop(1) == "made-up":
     from cldl.reporting.explain import made_up
-    commands.LOADERS["mnist"] = lambda *_, **__: made_up(train.find("mnist_nin").build(), 64, 100)
+    registry.LOADERS["mnist"] = lambda *_, **__: made_up(train.find("mnist_nin").build_network(), 64, 100)
 train.Display.step = lambda *_: os._exit(0)
 sys.exit(train.main(sys.argv[1:]))
 """
@@ -34,7 +35,7 @@ sys.exit(train.main(sys.argv[1:]))
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit status: 0, or 2 for an error that the user can mend."""
+    """Run the command; the exit status: 0, or 2 for an error that the user can fix."""
     p = parser("benchmarks.start", "Time the way to the first training step.")
     p.add_argument("--starts", type=whole(1), default=5, help="second starts; the first ever is timed once")
     p.add_argument("--cache", help="where MNIST is kept (otherwise where cldl.train keeps it)")

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import check
-from benchmarks.duel import Worker, alternate, middle, pinned, python_has
+from benchmarks.interleaved import Worker, alternate, middle, pinned, python_has
 from benchmarks.job import write_job
 from benchmarks.networks import BATCH, RECIPES, recipe
 from benchmarks.row import WORK, Engine, Row
@@ -50,7 +50,7 @@ def arguments() -> argparse.ArgumentParser:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit status: 0, or 2 for an error that the user can mend."""
+    """Run the command; the exit status: 0, or 2 for an error that the user can fix."""
     options = arguments().parse_args(argv)
     names = options.networks or list(RECIPES)
     if unknown := [name for name in names if name not in RECIPES]:

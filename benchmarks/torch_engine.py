@@ -44,26 +44,23 @@ class GlobalAvgPool(nn.Module):
 
 
 class Network(nn.Module):
-    """M blocks one after another, and a classifier on top of each."""
+    """The job's nodes, each a layer on the output of an earlier one, and its exits."""
 
-    def __init__(self, layers: list[dict]) -> None:
+    def __init__(self, layers: list[dict], exits: list[str]) -> None:
         super().__init__()
         self.named = {spec["name"]: LAYERS[spec["kind"]](spec) for spec in layers}
-        parts: dict[str, nn.Sequential] = {}
-        for name, layer in self.named.items():
-            parts.setdefault(name.split(".")[0], nn.Sequential()).append(layer)
-        self.blocks = nn.ModuleList(part for name, part in parts.items() if name.startswith("block"))
-        self.classifiers = nn.ModuleList(part for name, part in parts.items() if name.startswith("classifier"))
+        self.layers = nn.ModuleList(self.named.values())
+        self.sources = [(spec["name"], spec["input"]) for spec in layers]
+        self.exits = exits
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        logits = []
-        for block, classifier in zip(self.blocks, self.classifiers):  # noqa: B905 - as many of one as of the other, by the job
-            x = block(x)
-            logits.append(classifier(x))
-        return logits
+        h = {"x": x}
+        for layer, (name, source) in zip(self.layers, self.sources):  # noqa: B905 - one a layer
+            h[name] = layer(h[source])
+        return [h[name] for name in self.exits]
 
     def parameter(self, name: str) -> nn.Parameter:
-        """The parameter block1.0.weight."""
+        """The parameter conv1.weight."""
         layer, _, own = name.rpartition(".")
         return getattr(self.named[layer], own)
 
@@ -152,7 +149,7 @@ class TorchEngine:
         return x.permute(0, 3, 1, 2).contiguous(memory_format=self.format)
 
     def _network(self) -> Network:
-        network = Network(self.job["layers"])
+        network = Network(self.job["layers"], self.job["exits"])
         with torch.no_grad():
             for name in self.job["multiples"]:
                 network.parameter(name).copy_(torch.from_numpy(_theirs(self.arrays[name])))
@@ -164,12 +161,12 @@ class TorchEngine:
         for name, multiples in job["multiples"].items():
             groups.setdefault(tuple(multiples), []).append(self.network.parameter(name))
         parameters = [
-            {"params": group, "lr": job["rate"] * rate, "weight_decay": job["decay"] * decay}
+            {"params": group, "lr": job["rate"] * rate, "weight_decay": job["weight_decay"] * decay}
             for (rate, decay), group in groups.items()
         ]
         if job["optimiser"] == "sgd":
             return torch.optim.SGD(parameters, momentum=job["momentum"], nesterov=job["nesterov"], fused=True)
-        return torch.optim.AdamW(parameters, betas=(job["momentum"], job["beta2"]), fused=True)
+        return torch.optim.AdamW(parameters, betas=(job["beta1"], job["beta2"]), fused=True)
 
 
 def _theirs(array: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the commands share: parsing, the data of a run, and errors in one line."""
+"""What the commands share: parsing, and errors in one line."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
-from cldl.recipes.recipe import Recipe
-from cldl.training.run import Run
-from data.dataset import Dataset
-from data.fetch.download import Say, quiet
-from data.registry import LOADERS
-from data.transforms.preprocessing import Preprocessing
 from engine.device import DEVICES, PRECISIONS
 from engine.errors import UserError
-from engine.io.files import CACHE, cache_folder
+from engine.io.files import CACHE
 
 
 class Main(Protocol):
@@ -27,13 +21,21 @@ class Main(Protocol):
     def __call__(self, argv: list[str] | None = None) -> int: ...
 
 
-def parser(prog: str, description: str) -> argparse.ArgumentParser:
-    """An argument parser whose help shows the defaults, and which takes no abbreviations."""
-    return argparse.ArgumentParser(
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UserError, where argparse's own prints the usage and exits."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (--help lists the options).")
+
+
+def parser(prog: str, description: str, **options: Any) -> Parser:
+    """A parser whose help shows the defaults, and which takes no abbreviations."""
+    return Parser(
         prog=f"python -m {prog}",
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        **options,
     )
 
 
@@ -43,13 +45,13 @@ def add_data_arguments(to: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="PATH",
-        help="the data set's archive, or a folder with its files: read, and kept from then on in --cache",
+        help="the data set's archive, or a folder with its files: read once, then stored in --cache",
     )
     to.add_argument(
         "--cache",
         type=Path,
         metavar="FOLDER",
-        help=f"where data sets are kept (otherwise ${CACHE}, or the user's cache folder)",
+        help=f"where data sets are stored (otherwise ${CACHE}, or the user's cache folder)",
     )
 
 
@@ -62,39 +64,6 @@ def add_device_arguments(to: argparse.ArgumentParser) -> None:
         default="float32",
         help="what a GPU's matrix products are computed in; sums and weights are float32 in any case",
     )
-
-
-def load_data(
-    recipe: Recipe, options: argparse.Namespace, say: Say = quiet, run: Run | None = None
-) -> tuple[Dataset, Preprocessing]:
-    """The recipe's whole data set, and the preprocessing of its images.
-
-    Raises:    UserError where they cannot be had, or are not those that `run` began with.
-    """
-    config = run.config if run else {}  # that of an earlier version says nothing of them
-    dataset = LOADERS[recipe.dataset](options.cache, data=options.data, say=say)
-    if config.get("training_sha256", dataset.training_sha256) != dataset.training_sha256:
-        raise UserError(
-            f"the run was trained on other images or labels than this copy of {dataset.name} has (its SHA-256 is "
-            f"{dataset.training_sha256}): name the run's own copy by --data, or the folder that keeps it by --cache."
-        )
-    folder = cache_folder(options.cache)
-    preprocessing = recipe.make_preprocessing(dataset, folder, say)
-    if config.get("preprocessing_sha256", preprocessing.sha256) != preprocessing.sha256:
-        raise UserError(
-            f"the run was trained with another {recipe.preprocessing} than the one in {folder} (its SHA-256 is "
-            f"{preprocessing.sha256}): name the folder that keeps the run's own by --cache."
-        )
-    return dataset, preprocessing
-
-
-def identity(dataset: Dataset, preprocessing: Preprocessing) -> dict:
-    """What a run's config.json says of what it is fed with."""
-    return {
-        "training_sha256": dataset.training_sha256,
-        "preprocessing_sha256": preprocessing.sha256,
-        "classes": list(dataset.class_names),
-    }
 
 
 def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
@@ -111,7 +80,7 @@ def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
 
 
 def guarded(main: Main) -> Main:
-    """What the user can mend becomes one line and exit status 2; Ctrl-C becomes 130; a closed pipe is no error."""
+    """Turn a UserError into one line and exit status 2, Ctrl-C into status 130, and a closed pipe into 141."""
 
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:

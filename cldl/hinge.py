@@ -6,16 +6,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cldl.loss import CldlResult, check_inputs
+from cldl.loss import CldlResult, allocate_result, check_inputs
 from engine.codegen.jit import exact
+from engine.device import dispatch
+from engine.memory import Empty
 from engine.typing import Array
 
 
 @exact
-def hinge(z, right):
-    """max(0, 1 - y z), y = +1 where `right` and -1 elsewhere; a NaN stays a NaN."""
-    h = 1.0 - float(z) if right else 1.0 + float(z)
+def hinge(z, is_target):
+    """h = max(0, 1 - y z), y = +1 for the target and -1 for all other classes; a NaN stays a NaN."""
+    h = 1.0 - float(z) if is_target else 1.0 + float(z)
     return h if not h <= 0 else 0.0
+
+
+@exact
+def hinge_gradient(h, is_target, weight, scale):
+    """d (scale weight h^2) / dz = -2 scale weight y h."""
+    return (-2.0 if is_target else 2.0) * scale * weight * h
 
 
 def batch_hinge(logits, labels, weights, loss, companion, dlogits, scale):
@@ -31,10 +39,10 @@ def _hinge_of_one(z, labels, weight, loss, dz, scale):
     for n in range(N):
         loss[n] = 0.0
         for k in range(K):
-            right = k == labels[n]
-            h = hinge(z[n, k], right)
+            is_target = k == labels[n]
+            h = hinge(z[n, k], is_target)
             loss[n] += h * h
-            dz[n, k] = (-2.0 if right else 2.0) * scale * weight * h
+            dz[n, k] = hinge_gradient(h, is_target, weight, scale)
 
 
 def hinge_loss(
@@ -43,10 +51,11 @@ def hinge_loss(
     weights: Sequence[float] | Array | None = None,
     *,
     samples: int | None = None,
+    empty: Empty | None = None,
 ) -> CldlResult:
     """The squared hinge loss, one class against all others, of M classifiers that know nothing of each other.
 
-    Every class k is a question of its own, with the answer y_k = +1 for the target and -1 for all other classes. A score on the
+    Every class k is a question of its own, with the answer y_k = +1 for the target and -1 for all other classes. A logit on the
     right side by 1 or more costs nothing:
 
         l^(m) = sum over k of h_k^2,   h_k = max(0, 1 - y_k z^(m)_k)
@@ -56,7 +65,7 @@ def hinge_loss(
                sides: the square has no kink.
     Source:    Lee, Xie, Gallagher, Zhang and Tu, "Deeply-supervised nets", AISTATS 2015, section 2; s9xie/DSN,
                SquaredHingeLoss. Their sum is divided by N alone, not by the number of classes.
-    Numerics:  in float64 whatever the scores' precision; the gradients have the scores'.
+    Numerics:  in float64 whatever the logits' precision; the gradients have the logits'.
     Arguments and result: as `cldl_loss`; the companions are all 1.
     Raises:    UserError as `cldl_loss`.
 
@@ -64,17 +73,11 @@ def hinge_loss(
     >>> result.value, result.gradients[0].tolist()
     (1.25, [[-1.0, 0.0, 2.0]])
     """
-    z, labels, lam, _ = check_inputs(logits, labels, weights, None)
-    N, M, K = z.shape
-    losses, companions, scale = np.empty((N, M)), np.empty((N, M)), 1.0 / (samples or N)
-    gradients = [np.empty((N, K), z.dtype) for _ in range(M)]
-    batch_hinge(tuple(z.swapaxes(0, 1)), labels, lam, losses, companions, gradients, scale)
-    return CldlResult(
-        value=float((losses @ lam).sum() * scale),
-        per_classifier=losses.T,
-        gradients=gradients,
-        companions=companions.T,
-    )
+    logits, labels, weights, _ = check_inputs(logits, labels, weights, None)
+    result = allocate_result(logits, weights, samples, empty)
+    outputs = result.per_classifier.T, result.companions.T, tuple(result.gradients), 1.0 / result.samples
+    dispatch(batch_hinge, logits, labels, tuple(weights.tolist()), *outputs)
+    return result
 
 
 def hinge_loss_reference(
@@ -88,6 +91,6 @@ def hinge_loss_reference(
 
     h = np.maximum(0, 1 - y * z)  # (M, N, K)
     loss = (h**2).sum(axis=-1)  # (M, N), the l^(m)
-    L = (lam @ loss).mean()
+    # L = (lam @ loss).mean(), which `CldlResult.value` is
     dz = -2 * lam[:, None, None] * y * h / N  # (M, N, K)
-    return CldlResult(value=float(L), per_classifier=loss, gradients=list(dz), companions=np.ones((M, N)))
+    return CldlResult(loss, list(dz), companions=np.ones((M, N)), weights=lam, samples=N)

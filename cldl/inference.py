@@ -1,4 +1,4 @@
-r"""From the classifiers' scores to one label.
+r"""From the classifiers' logits to one label.
 
 The loss is small where the classifiers agree on a class, so the label is the class whose loss is smallest:
 
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cldl.loss import stack
+from engine.codegen.jit import exact
 from engine.errors import UserError
 from engine.typing import Array
 
@@ -54,7 +55,7 @@ def class_losses(logits: Sequence[Array], weights=None, exponent: float | None =
 
 
 def predict(logits: Sequence[Array], weights=None, exponent: float | None = None, rule: str = "argmin") -> Array:
-    """The labels (N,) of M classifiers' scores (N, K) together.
+    """The labels (N,) of M classifiers' logits (N, K) together.
 
     rule -- "argmin", the class of the smallest loss; "argmax", the poster's printed rule.
 
@@ -70,9 +71,26 @@ def predict(logits: Sequence[Array], weights=None, exponent: float | None = None
     losses = class_losses(logits, weights, exponent)
     if rule == "argmax":
         return losses.argmax(axis=1)
-    smallest = losses == losses.min(axis=1, keepdims=True)
     preference = margins(stack(logits, weights, exponent)[0]).mean(axis=1)  # (N, K)
-    return np.where(smallest, preference, -np.inf).argmax(axis=1)
+    return _best_classes(losses, preference)
+
+
+@exact
+def is_better(loss, preference, best_loss, best_preference):
+    """Whether a class comes before the best so far: its loss is smaller, or equal and its mean margin larger."""
+    return preference > best_preference if loss == best_loss else loss < best_loss
+
+
+@exact
+def _best_classes(losses, preference):
+    """The best class (N,) of each sample, the first of equals; losses and preference (N, K)."""
+    N, K = losses.shape
+    best = np.zeros(N, np.int64)
+    for n in range(N):
+        for y in range(1, K):
+            if is_better(losses[n, y], preference[n, y], losses[n, best[n]], preference[n, best[n]]):
+                best[n] = y
+    return best
 
 
 def softmax(z: Array) -> Array:

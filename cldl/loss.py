@@ -1,6 +1,6 @@
 r"""The CLDL loss and its gradient.
 
-Symbols (those of the poster): M classifiers, K classes, N samples; z^(m) the scores of classifier m, P^(m) their
+Symbols (those of the poster): M classifiers, K classes, N samples; z^(m) the logits of classifier m, P^(m) their
 softmax, p_m = P^(m)(y*) on the target class y*, q_m = 1 - p_m.
 
     C^(m) = -log p_m                       the cross-entropy
@@ -22,7 +22,7 @@ because p = 1 / (1 + e^-d), so that with softplus(x) = log(1 + e^x)
 
 and no difference of nearly equal numbers is ever taken: neither 1 - p near p = 1, nor log p as z - logsumexp(z).
 
-The gradient follows in three steps. (1) d depends on the scores by  dd/dz_j = -r_j,  where r is the softmax over the
+The gradient follows in three steps. (1) d depends on the logits by  dd/dz_j = -r_j,  where r is the softmax over the
 wrong classes and r_y* = -1.  (2) dC/dd = -q and d(log q)/dd = -p.  (3) z^(k) enters L through C^(k) and through every
 T^(m), m != k, in which d(T^(m))/dd_k = -g p_k T^(m). Together
 
@@ -36,11 +36,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from engine.codegen.jit import exact
+from engine.device import array_module, dispatch, on_gpu, to_host
 from engine.errors import UserError
+from engine.memory import Empty
 from engine.typing import Array
 
 
@@ -48,16 +51,24 @@ from engine.typing import Array
 class CldlResult:
     """What `cldl_loss` returns.
 
-    value          -- the mean over the samples of sum_m lambda_m l^(m)
+    value          -- the mean over the samples of sum_m lambda_m l^(m); on a GPU it is computed when it is first read
     per_classifier -- (M, N), the l^(m)
     gradients      -- M arrays (N, K), d value / d logits
     companions     -- (M, N), the T^(m)
+    weights        -- (M,), lambda
+    samples        -- what the mean divides by
     """
 
-    value: float
     per_classifier: Array
     gradients: list[Array]
     companions: Array
+    weights: Array
+    samples: int
+
+    @cached_property
+    def value(self) -> float:
+        """The loss."""
+        return float((to_host(self.per_classifier).T @ self.weights).sum() * (1.0 / self.samples))
 
 
 @exact
@@ -68,7 +79,7 @@ def softplus(x):
 
 @exact
 def largest_wrong(z, target):
-    """The largest of the wrong classes' scores; NaN if one of them is."""
+    """The largest of the wrong classes' logits; NaN if one of them is."""
     largest = -np.inf
     for j in range(len(z)):
         if j != target and not z[j] <= largest:
@@ -78,7 +89,7 @@ def largest_wrong(z, target):
 
 @exact
 def margin(z, target):
-    """d = z_target - log sum over j != target of exp z_j, for one sample's scores z (K,)."""
+    """d = z_target - log sum over j != target of exp z_j, for one sample's logits z (K,)."""
     largest = largest_wrong(z, target)
     total = 0.0
     for j in range(len(z)):
@@ -98,28 +109,28 @@ def companion_weight(d, m, g):
 
 
 @exact
-def slope(k, d, T, weights, loss, g, through):
-    """-dL/dd_k of one sample: d its margin under classifier k, T the T^(k), loss (M,) the l^(m)."""
+def margin_gradient(k, d, T, weights, loss, g, through):
+    """dd = dL/dd_k of one sample: d its margin under classifier k, T the T^(k), loss (M,) the l^(m)."""
     own = weights[k] * T * math.exp(-softplus(d))  # lambda_k T^(k) q_k
     if not through:
-        return own
+        return -own
     others = 0.0
     for m in range(len(loss)):
         if m != k:
             others += weights[m] * loss[m]
-    return own + g * math.exp(-softplus(-d)) * others  # g p_k sum of lambda_m C^(m) T^(m)
+    return -(own + g * math.exp(-softplus(-d)) * others)  # g p_k sum of lambda_m C^(m) T^(m)
 
 
 @exact
-def wrong_share(z, target, factor, dz):
-    """dz_j = factor r_j, all (K,): dd/dz_j = -r_j; r is the softmax over the wrong classes, and -1 on the target."""
+def margin_backward(z, target, dd, dz):
+    """dz_j = -r_j dd, all (K,), since dd/dz_j = -r_j; r is the softmax over the wrong classes, and -1 on the target."""
     largest = largest_wrong(z, target)
     total = 0.0
     for j in range(len(z)):
         if j != target:
             total += math.exp(float(z[j]) - largest)
     for j in range(len(z)):
-        dz[j] = factor * (math.exp(float(z[j]) - largest) / total) if j != target else -factor
+        dz[j] = -dd * (math.exp(float(z[j]) - largest) / total) if j != target else dd
 
 
 @exact
@@ -132,7 +143,8 @@ def sample_loss(z, target, weights, g, through, loss, companion, dz, scale, d):
         companion[m] = companion_weight(d, m, g)
         loss[m] = softplus(-d[m]) * companion[m]
     for k in range(M):
-        wrong_share(z[k], target, scale * slope(k, d[k], companion[k], weights, loss, g, through), dz[k])
+        dd = margin_gradient(k, d[k], companion[k], weights, loss, g, through)
+        margin_backward(z[k], target, scale * dd, dz[k])
 
 
 @exact
@@ -146,7 +158,7 @@ def batch_loss(logits, labels, weights, g, through, loss, companion, dlogits, sc
     """All samples: logits and dlogits M arrays (N, K), labels (N,), loss and companion (N, M); nothing is checked."""
     z = np.stack(logits, axis=1)  # (N, M, K)
     dz = np.empty_like(z)
-    _batch_loss(z, labels, weights, g, through, loss, companion, dz, scale)
+    _batch_loss(z, labels, np.asarray(weights, np.float64), g, through, loss, companion, dz, scale)
     for m, dlogit in enumerate(dlogits):
         dlogit[...] = dz[:, m]
 
@@ -159,19 +171,22 @@ def cldl_loss(
     through_companions: bool = True,
     *,
     samples: int | None = None,
+    empty: Empty | None = None,
 ) -> CldlResult:
-    """The CLDL loss of M classifiers, and its gradient with respect to their scores.
+    """The CLDL loss of M classifiers, and its gradient with respect to their logits.
 
-    logits             -- M arrays (N, K) of scores, float32 or float64, from the bottom classifier to the top one
+    logits             -- M arrays (N, K), float32 or float64, from the bottom classifier to the top one
     labels             -- (N,) integers, the target classes
     weights            -- (M,), lambda; all 1 by default
     exponent           -- g; 1 / (M - 1) by default (the geometric mean), M - 1 for the poster's printed form
     through_companions -- False holds every T^(m) constant: the gradient is then lambda_k T^(k) (P - e_y)
     samples            -- what the mean divides by; N by default, the whole batch's size where this is a chunk of one
+    empty              -- allocates the result's arrays; in training, from the scratch memory of the pass (`ctx.empty`)
 
     The formulas, their derivation and the source are at the top of this module. For M = 1 this is softmax
-    cross-entropy. The arithmetic is done in float64 whatever the scores' precision, the gradients have the scores'.
-    Exact to 1e-12 relative for scores up to 1e4 in size. A NaN gives NaN.
+    cross-entropy. The arithmetic is done in float64 whatever the logits' precision, the gradients have the logits'.
+    Exact to 1e-12 relative for logits up to 1e4 in size. A NaN gives NaN. Arrays of CuPy's are taken too, and the result is
+    then on the GPU; that the labels are in range is not checked there, because reading them would wait for the GPU.
 
     Raises UserError if the arrays do not fit each other, or a label, weight or exponent is out of range.
 
@@ -182,18 +197,21 @@ def cldl_loss(
     >>> [g.round(4).tolist() for g in result.gradients]
     [[[-0.086, 0.086]], [[-0.0653, 0.0653]]]
     """
-    z, labels, weights, g = check_inputs(logits, labels, weights, exponent)
-    N, M, _ = z.shape
-    loss, companion = np.empty((N, M)), np.empty((N, M))
-    gradients = [np.empty(z[:, 0].shape, z.dtype) for _ in range(M)]
-    scale = 1.0 / (samples or N)
-    batch_loss(tuple(z.swapaxes(0, 1)), labels, weights, g, through_companions, loss, companion, gradients, scale)
-    return CldlResult(
-        value=float((loss @ weights).sum() * scale),
-        per_classifier=loss.T,
-        gradients=gradients,
-        companions=companion.T,
-    )
+    logits, labels, weights, g = check_inputs(logits, labels, weights, exponent)
+    result = allocate_result(logits, weights, samples, empty)
+    outputs = result.per_classifier.T, result.companions.T, tuple(result.gradients), 1.0 / result.samples
+    dispatch(batch_loss, logits, labels, tuple(weights.tolist()), g, through_companions, *outputs)
+    return result
+
+
+def allocate_result(
+    logits: Sequence[Array], weights: Array, samples: int | None = None, empty: Empty | None = None
+) -> CldlResult:
+    """A result for these logits, its arrays not yet written."""
+    N, M, empty = len(logits[0]), len(logits), empty or array_module(logits[0]).empty
+    losses, companions = empty((N, M), np.float64), empty((N, M), np.float64)
+    gradients = [empty(z.shape, z.dtype) for z in logits]  # (N, K)
+    return CldlResult(losses.T, gradients, companions.T, weights, samples or N)
 
 
 def default_exponent(classifiers: int) -> float:
@@ -226,52 +244,76 @@ def cldl_loss_reference(
     log_q = -np.logaddexp(0, d)
     T = np.stack([np.exp(g * np.delete(log_q, m, axis=0).sum(axis=0)) for m in range(M)])
     loss = C * T  # the l^(m)
-    L = (lam @ loss).mean()
+    # L = (lam @ loss).mean(), which `CldlResult.value` is
 
     q, p = np.exp(log_q), np.exp(-C)
     others = np.stack([np.delete(lam[:, None] * loss, k, axis=0).sum(axis=0) for k in range(M)])
     dd = -(lam[:, None] * T * q + (g * p * others if through_companions else 0)) / N  # dL/dd (M, N)
     dd_dz = np.where(target, 1, -np.exp(wrong - np.logaddexp.reduce(wrong, axis=-1, keepdims=True)))  # (M, N, K)
     dz = dd[:, :, None] * dd_dz
-    return CldlResult(value=float(L), per_classifier=loss, gradients=list(dz), companions=T)
+    return CldlResult(loss, list(dz), companions=T, weights=lam, samples=N)
 
 
 def stack(logits: Sequence[Array], weights: Sequence[float] | Array | None, exponent: float | None):
-    """The scores as one array (N, M, K), lambda as (M,) and g, checked; raises UserError where they do not fit."""
-    if len(logits) == 0 or any(np.ndim(z) != 2 or np.shape(z) != np.shape(logits[0]) for z in logits):
-        shapes = ", ".join(str(np.shape(z)) for z in logits) or "none"
+    """The logits as one array (N, M, K), lambda as (M,) and g, checked; raises UserError where they do not fit."""
+    checked = check_logits(logits)
+    return np.stack(checked, axis=1), check_weights(weights, len(checked)), check_exponent(exponent, len(checked))
+
+
+def check_inputs(
+    logits: Sequence[Array], labels: Array, weights: Sequence[float] | Array | None, exponent: float | None
+) -> tuple[tuple[Array, ...], Array, Array, float]:
+    """The logits, the labels as int64, lambda as (M,) and g; raises UserError where they do not fit."""
+    checked = check_logits(logits)
+    weights, g = check_weights(weights, len(checked)), check_exponent(exponent, len(checked))
+    return checked, check_labels(labels, checked[0]), weights, g
+
+
+def check_logits(logits: Sequence[Array]) -> tuple[Array, ...]:
+    """M arrays (N, K) of one dtype; raises UserError where they are not."""
+    arrays = tuple(z if on_gpu(z) else np.asarray(z) for z in logits)
+    if not arrays or any(z.ndim != 2 or z.shape != arrays[0].shape for z in arrays):
+        shapes = ", ".join(str(z.shape) for z in arrays) or "none"
         raise UserError(
-            f"the scores have shapes {shapes}; M arrays of one shape (N, K) are needed: check the classifiers."
+            f"the logits have shapes {shapes}; M arrays of one shape (N, K) are needed: check the classifiers."
         )
-    dtype = np.result_type(*logits)
+    dtype = np.result_type(*(z.dtype for z in arrays))
     if dtype not in (np.float32, np.float64):
-        raise UserError(f"the scores are {dtype}; float32 or float64 is needed: convert them.")
-    z = np.stack(list(logits), axis=1)  # (N, M, K)
-    N, M, K = z.shape
+        raise UserError(f"the logits are {dtype}; float32 or float64 is needed: convert them.")
+    N, K = arrays[0].shape
     if N == 0 or K < 2:
-        raise UserError(f"the scores are of {N} samples and {K} classes; at least 1 sample and 2 classes are needed.")
+        raise UserError(f"the logits are of {N} samples and {K} classes; at least 1 sample and 2 classes are needed.")
+    return tuple(z if z.dtype == dtype else z.astype(dtype) for z in arrays)
+
+
+def check_weights(weights: Sequence[float] | Array | None, M: int) -> Array:
+    """Lambda as (M,) float64; raises UserError where it is not."""
     weights = np.ones(M) if weights is None else np.asarray(weights, np.float64)
     if weights.shape != (M,) or not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise UserError(
             f"the weights are {weights.tolist()}; {M} finite numbers of 0 or more are needed, one a classifier."
         )
+    return weights
+
+
+def check_exponent(exponent: float | None, M: int) -> float:
+    """g; raises UserError where it is out of range."""
     g = default_exponent(M) if exponent is None else float(exponent)
-    if not (np.isfinite(g) and g >= 0):
+    if not (math.isfinite(g) and g >= 0):
         raise UserError(f"the exponent is {g}; a finite number of 0 or more is needed (1 / (M - 1) is the default).")
-    return z, weights, g
+    return g
 
 
-def check_inputs(logits, labels, weights, exponent):
-    """What `stacked` gives, and the labels as int64, checked, in their place among the arguments."""
-    z, weights, g = stack(logits, weights, exponent)
-    N, _, K = z.shape
-    labels = np.asarray(labels)
-    if labels.shape != (N,) or not np.issubdtype(labels.dtype, np.integer):
+def check_labels(labels: Array, z: Array) -> Array:
+    """The labels as (N,) int64 where z (N, K) is; raises UserError where they do not fit z, or are on another device."""
+    labels = labels if on_gpu(labels) else np.asarray(labels)
+    N, K = z.shape
+    if labels.shape != (N,) or labels.dtype.kind not in "iu":
         raise UserError(
             f"the labels are {labels.dtype} of shape {labels.shape}; ({N},) integers are needed, one a sample."
         )
-    if labels.min() < 0 or labels.max() >= K:
+    if not on_gpu(labels) and (labels.min() < 0 or labels.max() >= K):
         raise UserError(
             f"the labels go from {labels.min()} to {labels.max()}; 0 to {K - 1} are the classes: check the data."
         )
-    return z, labels.astype(np.int64), weights, g
+    return labels.astype(np.int64, copy=False)

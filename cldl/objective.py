@@ -1,16 +1,16 @@
-"""What a recipe minimises over its classifiers' scores, and the label that it takes from them."""
+"""What a training minimises over the logits of M classifiers, and the label that is predicted from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cldl import inference
-from cldl.hinge import batch_hinge, hinge_loss
-from cldl.loss import CldlResult, batch_loss, cldl_loss, default_exponent
-from engine.device import dispatch
+from cldl.hinge import hinge_loss
+from cldl.loss import CldlResult, cldl_loss, default_exponent
+from engine.memory import Empty
 from engine.typing import Array
 
 LOSSES = ("cldl", "softmax", "hinge")
@@ -18,52 +18,38 @@ LOSSES = ("cldl", "softmax", "hinge")
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of M classifiers, and their answer.
+    """The loss of M classifiers, and their prediction.
 
-        "cldl"     the sum of lambda_m C^(m) T^(m); the label that makes it smallest (see cldl.loss, cldl.inference)
-        "softmax"  the sum of lambda_m C^(m), the cross-entropies: deep supervision, CLDL with exponent 0
-        "hinge"    the sum of the squared hinge losses: deep supervision as its authors have it (see cldl.hinge)
+        loss        minimised                                             predicted
+        "cldl"      the sum of lambda_m C^(m) T^(m) (cldl.loss)           the label for which it is smallest (cldl.inference)
+        "softmax"   the sum of lambda_m C^(m), the cross-entropies        the top classifier's label
+        "hinge"     the sum of lambda_m times the squared hinge losses    the top classifier's label
+                    (cldl.hinge)
 
-    Under deep supervision the lower classifiers are there to train the layers below them, and the top one answers.
+    The last two are deep supervision: the companions, all classifiers but the top one, only help to train the layers below
+    them. "softmax" is CLDL with exponent 0.
 
-    weights -- lambda (M,); exponent -- g, None for 1 / (M - 1); through_companions -- as in `cldl_loss`; both of "cldl" alone
+    weights            -- lambda (M,), from the bottom classifier to the top one
+    exponent           -- g of "cldl"; None: 1 / (M - 1)
+    through_companions -- of "cldl": whether the gradient passes through the T^(m) too
+    companion_epochs   -- of deep supervision: after so many epochs only the top classifier is trained; None: all are, to the end
+
+    >>> objective = Objective(weights=(1.0, 1.0))
+    >>> logits, labels = [np.zeros((1, 2)), np.array([[2.0, 0.0]])], np.array([0])
+    >>> f"{objective(logits, labels).value:.4f}", objective.predictions(logits).tolist()
+    ('0.1461', [0])
     """
 
     weights: tuple[float, ...]
     exponent: float | None = None
     through_companions: bool = True
     loss: str = "cldl"
+    companion_epochs: float | None = None
 
     @property
     def is_ensemble(self) -> bool:
-        """Whether the answer is made from several classifiers' scores."""
+        """Whether several classifiers predict jointly."""
         return self.loss == "cldl" and len(self.weights) > 1
-
-    def __call__(self, logits: Sequence[Array], labels: Array, *, samples: int | None = None) -> CldlResult:
-        """The loss of scores, M arrays (N, K), and its gradient; `samples` as in `cldl_loss`."""
-        if self.loss == "hinge":
-            return hinge_loss(logits, labels, self.weights, samples=samples)
-        return cldl_loss(logits, labels, self.weights, self.g, self.through_companions, samples=samples)
-
-    def into(
-        self,
-        logits: Sequence[Array],
-        labels: Array,
-        weights: Array,
-        losses: Array,
-        companions: Array,
-        dlogits: tuple[Array, ...],
-        scale: float,
-    ) -> None:
-        """The same unchecked, wherever the arrays are: losses and companions (N, M) and the gradients are written.
-
-        weights -- lambda, on that device; scale -- 1 / the number of samples
-        """
-        if self.loss == "hinge":
-            dispatch(batch_hinge, tuple(logits), labels, weights, losses, companions, dlogits, scale)
-        else:
-            form = (weights, self.g, self.through_companions, losses, companions, dlogits, scale)
-            dispatch(batch_loss, tuple(logits), labels, *form)
 
     @property
     def g(self) -> float:
@@ -72,14 +58,44 @@ class Objective:
             return 0.0
         return default_exponent(len(self.weights)) if self.exponent is None else self.exponent
 
+    def at(self, epoch: float) -> Objective:
+        """The objective after `epoch` epochs: once the companions are left out, their weights are 0."""
+        if self.companion_epochs is None or epoch < self.companion_epochs:
+            return self
+        return replace(self, weights=(*(0.0 for _ in self.weights[:-1]), self.weights[-1]), companion_epochs=None)
+
+    def __call__(
+        self, logits: Sequence[Array], labels: Array, *, samples: int | None = None, empty: Empty | None = None
+    ) -> CldlResult:
+        """The loss of M arrays (N, K) and its gradient; `samples` and `empty` as in `cldl_loss`."""
+        if self.loss == "hinge":
+            return hinge_loss(logits, labels, self.weights, samples=samples, empty=empty)
+        return cldl_loss(logits, labels, self.weights, self.g, self.through_companions, samples=samples, empty=empty)
+
     def predictions(self, logits: Sequence[Array]) -> Array:
         """The labels (N,)."""
         if self.loss == "cldl":
             return inference.predict(logits, self.weights, self.exponent)
         return logits[-1].argmax(axis=1)
 
+    def probabilities(self, logits: Sequence[Array]) -> Array:
+        """How probable each class is, (N, K): the predicted one is the most probable.
+
+            "cldl"              P(y) = exp(-L(y)) / sum over j of exp(-L(j))
+            deep supervision    P(y) = exp(z_y) / sum over j of exp(z_j), z the top classifier's logits
+
+        with L(y) the CLDL loss if y were the target. The prediction is the class of the smallest loss, so P must fall with the
+        loss; it is exp(-L) because a cross-entropy is -log P: for M = 1, P is the softmax of the logits. (The mean of the
+        classifiers' probabilities can be the largest at another class than the predicted one.) Of classes with equal losses, and
+        so equal P, `inference.predict` takes that of the larger mean margin. Under "hinge" P only ranks the classes: hinge losses
+        are not logarithms of probabilities.
+        """
+        if self.loss == "cldl":
+            return inference.softmax(-inference.class_losses(logits, self.weights, self.exponent))
+        return inference.softmax(logits[-1].astype(np.float64))
+
     def deciding_exits(self, logits: Sequence[Array], predictions: Array) -> Array:
-        """Which classifier decided, (N,) in 0..M-1: the surest of its answer, or the top one where it alone answers."""
+        """The classifier that decided, (N,) in 0..M-1: the one that finds the prediction the most probable, or the top one."""
         if self.loss == "cldl":
             return inference.deciding_exits(logits, predictions)
         return np.full(len(predictions), len(logits) - 1)

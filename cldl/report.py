@@ -15,7 +15,8 @@ from html import escape
 from pathlib import Path
 
 from cldl.commands import guarded, parser
-from cldl.recipes.recipe import settings
+from cldl.recipes import leaves
+from cldl.recipes.recipe import COMMAND_LINE
 from cldl.reporting import poster
 from cldl.reporting.html import document, table
 from cldl.training.run import Run
@@ -24,7 +25,7 @@ from engine.errors import UserError
 from engine.io.files import atomic_write
 
 HEAD = ("data set", "method", "error in %", "the poster", "difference", "seeds", "epochs", "hardware", "time")
-NUMBERS = (2, 3, 4, 6, 8)  # the columns that keep to the right
+NUMBERS = (2, 3, 4, 6, 8)  # the columns that are aligned to the right
 NONE = "-"
 REMARK = (
     "Errors are those of the last epoch on the test images, never of the best; of several seeds the mean and the standard "
@@ -56,7 +57,7 @@ class Row:
             NONE if theirs is None else f"{theirs:.2f}",
             NONE if theirs is None else f"{error - theirs:+.2f}",
             ", ".join(str(run.config["seed"]) for run in self.runs),
-            str(recipe.epochs),
+            str(recipe.schedule.epochs),
             f"{config['machine']}, {config['threads']} thread{'' if config['threads'] == 1 else 's'}",
             duration(seconds),
         )
@@ -69,33 +70,38 @@ class Row:
 
     @property
     def limits(self) -> str:
-        """What tells the data from the whole data set."""
+        """How the data differ from the whole data set."""
         parts = [("train", "training"), ("test", "test")]
-        told = [f"first {n:,} {name}" for key, name in parts if (n := self.runs[0].config[f"limit_{key}"]) is not None]
-        return f" ({', '.join(told)} images)" if told else ""
+        limits = [
+            f"first {n:,} {name}" for key, name in parts if (n := self.runs[0].config[f"limit_{key}"]) is not None
+        ]
+        return f" ({', '.join(limits)} images)" if limits else ""
 
     @property
     def changes(self) -> list[str]:
         """The values that were given on the command line, but for the epochs, which have a column."""
-        run = self.runs[0]
-        told = [name for name, source in run.config["sources"].items() if source == "command line" and name != "epochs"]
-        return [f"{name} {run.config['recipe'][name]}" for name in told]
+        recipe = self.runs[0].recipe
+        values = {section: spec.kind for section, spec in recipe.specs.items()} | recipe.leaves
+        given = [
+            name for name, source in recipe.sources.items() if source == COMMAND_LINE and name != "schedule.epochs"
+        ]
+        return [f"{name.rpartition('.')[2]} {leaves.show(values[name])}" for name in given]
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:
     """The runs, those that differ in their seeds alone in one row; in the order in which they were named."""
     found: dict[tuple, list[Run]] = {}
     for run in runs:
-        epochs, wanted = len(run.metrics()), run.recipe.epochs
+        epochs, wanted = len(run.metrics()), run.recipe.schedule.epochs
         if epochs < wanted:
             raise UserError(
                 f"{run.folder} has {epochs} of its {wanted} epochs: finish it with python -m cldl.train --resume --run "
                 f"{run.folder}, or leave it out."
             )
-        alike = ("limit_train", "limit_test", "machine", "threads")
-        key = (*settings(run.recipe).values(), *(run.config[name] for name in alike))
+        conditions = ("limit_train", "limit_test", "machine", "threads")
+        key = (run.recipe, *(run.config[name] for name in conditions))
         found.setdefault(key, []).append(run)
-    return [Row(tuple(alike)) for alike in found.values()]
+    return [Row(tuple(group)) for group in found.values()]
 
 
 def markdown(cells: Sequence[Sequence[str]]) -> str:
@@ -125,10 +131,8 @@ def comma_separated(cells: Sequence[Sequence[str]]) -> str:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit status: 0, or 2 for an error that the user can mend."""
-    p = parser(
-        "cldl.report", "Set finished runs beside the poster's table: Markdown, and HTML and CSV where asked for."
-    )
+    """Run the command; the exit status: 0, or 2 for an error that the user can fix."""
+    p = parser("cldl.report", "Set finished runs beside the poster's table: Markdown, on request also HTML and CSV.")
     p.add_argument("runs", type=Path, metavar="RUN", nargs="+", help="the runs' folders")
     p.add_argument("--html", type=Path, metavar="FILE", help="write the table as a page too")
     p.add_argument("--csv", type=Path, metavar="FILE", help="write the table as comma-separated values too")

@@ -1,83 +1,225 @@
-"""Images with labels, split in a part to learn from and a part to be tested on."""
+"""Labelled images, split into a part to train on and a part to test on.
+
+A split may be in memory (`ArraySplit`), on disk, or made as it is read: whatever reads it uses the protocol alone. The images
+of a chunk are read by the thread that takes the chunk through the network, into scratch memory of its pass.
+"""
+
+from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from engine.errors import UserError
+from engine.typing import Array, Shape
+
+BATCH = 4096  # images that are read at a time where many are needed
+
+
+class Split(Protocol):
+    """N images and their labels; a class that has these members is a split.
+
+    >>> class Grey:  # images that are made as they are read: the i-th is of the grey value i
+    ...     labels, shape, fingerprint = np.arange(100) // 50, (28, 28, 1), "grey1"
+    ...     def __len__(self):
+    ...         return 100
+    ...     def read(self, indices, out):
+    ...         out[...] = indices[:, None, None, None]
+    >>> read_images(Grey(), [7, 9])[:, 0, 0, 0].tolist()
+    [7, 9]
+    """
+
+    def __len__(self) -> int:
+        """N."""
+        ...
+
+    @property
+    def labels(self) -> Array:
+        """The classes, (N,) int64 in 0 .. K-1."""
+        ...
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of one image, (H, W, C)."""
+        ...
+
+    def read(self, indices: Array, out: Array) -> None:
+        """Write the images `indices` (n,) to `out` (n, H, W, C) uint8; several threads call it at the same time."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Letters and digits that differ where images or labels do, such as their SHA-256: a run continues on the same ones."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySplit:
+    """A split in memory: images uint8 (N, H, W, C), labels (N,) of any integer type.
+
+    Raises:    UserError for another shape or dtype.
+    """
+
+    images: Array
+    labels: Array
+
+    def __post_init__(self) -> None:
+        images, labels = np.asarray(self.images), np.asarray(self.labels)
+        if images.dtype != np.uint8:
+            raise UserError(f"images have dtype {images.dtype}: convert them to uint8 in 0..255")
+        if images.ndim != 4 or 0 in images.shape:
+            raise UserError(
+                f"images have shape {images.shape}, expected (N, H, W, C) with none of them 0: "
+                "reshape them, one channel needs C = 1"
+            )
+        if labels.dtype.kind not in "iu":
+            raise UserError(f"labels have dtype {labels.dtype}: convert them to an integer type")
+        if labels.shape != (len(images),):
+            raise UserError(f"labels have shape {labels.shape}, expected ({len(images)},): give one to each image")
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels.astype(np.int64, copy=False))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> Shape:
+        """(H, W, C)."""
+        return self.images.shape[1:]
+
+    def read(self, indices: Array, out: Array) -> None:
+        """Copy the images `indices` (n,) to `out` (n, H, W, C)."""
+        np.take(self.images, indices, axis=0, out=out)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256 of images and labels."""
+        return sha256(self)
+
+
+@dataclass(frozen=True, eq=False)
+class FirstOf:
+    """The first `count` samples of a split, or all where it has fewer."""
+
+    split: Split
+    count: int
+
+    def __len__(self) -> int:
+        return min(self.count, len(self.split))
+
+    @property
+    def labels(self) -> Array:
+        """(N,)."""
+        return self.split.labels[: self.count]
+
+    @property
+    def shape(self) -> Shape:
+        """(H, W, C)."""
+        return self.split.shape
+
+    def read(self, indices: Array, out: Array) -> None:
+        """Read from the whole split."""
+        self.split.read(indices, out)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256 of images and labels."""
+        return sha256(self)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images, checked when they are put together.
+    """Two splits of images of one size, and the names of their K classes.
 
-    Shapes:    images uint8 (N, H, W, C), labels int64 (N,) in 0 .. K-1, K class names; both parts share H, W, C.
-    Raises:    UserError when a shape, a dtype or a label is not so.
+    Raises:    UserError where the splits do not fit together, one is empty, or a label is not in 0 .. K-1.
     """
 
     name: str
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
+    train: Split
+    test: Split
     class_names: tuple[str, ...]
 
-    def __post_init__(self):
-        for part in ("train", "test"):
-            images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
-            self._check_images(part, images)
-            self._check_labels(part, labels, len(images))
-        if self.train_images.shape[1:] != self.test_images.shape[1:]:
+    def __post_init__(self) -> None:
+        for part, split in (("train", self.train), ("test", self.test)):
+            self._check_labels(part, split)
+        if tuple(self.train.shape) != tuple(self.test.shape):
             raise UserError(
-                f"{self.name}: train images of shape {self.train_images.shape[1:]} and test images of shape "
-                f"{self.test_images.shape[1:]}, expected one shape (H, W, C): bring them to one size"
+                f"{self.name}: train images of shape {tuple(self.train.shape)} and test images of shape "
+                f"{tuple(self.test.shape)}, expected one shape (H, W, C): bring them to one size"
             )
 
-    @cached_property
-    def training_sha256(self) -> str:
-        """The SHA-256 of the training images and labels: what a network, or a preprocessing, has learned from."""
-        digest = hashlib.sha256(repr(self.train_images.shape).encode())
-        digest.update(np.ascontiguousarray(self.train_images).data)
-        digest.update(self.train_labels.astype("<i8").data)
-        return digest.hexdigest()
+    @classmethod
+    def from_arrays(
+        cls,
+        name: str,
+        train_images: Array,
+        train_labels: Array,
+        test_images: Array,
+        test_labels: Array,
+        class_names: Sequence[str] | None = None,
+    ) -> Dataset:
+        """A data set in memory (see `ArraySplit`); classes without names are called 0, 1, ... up to the largest label.
 
-    def limited(self, train: int | None = None, test: int | None = None) -> "Dataset":
-        """Return the data set with only the first `train` and the first `test` samples; None keeps all.
+        >>> images, labels = np.zeros((4, 28, 28, 1), np.uint8), np.array([0, 1, 2, 1])
+        >>> Dataset.from_arrays("mine", images, labels, images, labels).class_names
+        ('0', '1', '2')
+        """
+        splits = []
+        for part, images, labels in (("train", train_images, train_labels), ("test", test_images, test_labels)):
+            try:
+                splits.append(ArraySplit(images, labels))
+            except UserError as error:
+                raise UserError(f"{name}: {part} {error}") from None
+        train, test = splits
+        if class_names is None:
+            class_names = [str(k) for k in range(1 + max(train.labels.max(), test.labels.max()))]
+        return cls(name, train, test, tuple(class_names))
+
+    def limited(self, train: int | None = None, test: int | None = None) -> Dataset:
+        """The data set with only the first `train` and the first `test` samples; None keeps all.
 
         Raises:    UserError for a limit below 1.
         """
         for part, limit in (("train", train), ("test", test)):
             if limit is not None and limit < 1:
                 raise UserError(f"a limit of {limit} {part} samples leaves none: give 1 or more")
-        return replace(
-            self,
-            train_images=self.train_images[:train],
-            train_labels=self.train_labels[:train],
-            test_images=self.test_images[:test],
-            test_labels=self.test_labels[:test],
-        )
+        first = self.train if train is None else FirstOf(self.train, train)
+        return replace(self, train=first, test=self.test if test is None else FirstOf(self.test, test))
 
-    def _check_images(self, part: str, images: np.ndarray) -> None:
-        if images.dtype != np.uint8:
-            raise UserError(f"{self.name}: {part} images have dtype {images.dtype}: convert them to uint8 in 0..255")
-        if images.ndim != 4 or 0 in images.shape:
+    def _check_labels(self, part: str, split: Split) -> None:
+        N, labels, K = len(split), split.labels, len(self.class_names)
+        if N == 0:
+            raise UserError(f"{self.name}: there are no {part} images: give at least one")
+        if labels.dtype != np.int64 or labels.shape != (N,):
             raise UserError(
-                f"{self.name}: {part} images have shape {images.shape}, expected (N, H, W, C) with none of them 0: "
-                "reshape them, one channel needs C = 1"
+                f"{self.name}: {part} labels are {labels.dtype} of shape {labels.shape}, expected int64 of shape ({N},): "
+                "convert them, one to each image"
             )
-
-    def _check_labels(self, part: str, labels: np.ndarray, count: int) -> None:
-        if labels.dtype != np.int64:
-            raise UserError(f"{self.name}: {part} labels have dtype {labels.dtype}: convert them to int64")
-        if labels.shape != (count,):
+        if labels.min() < 0 or labels.max() >= K:
             raise UserError(
-                f"{self.name}: {part} labels have shape {labels.shape}, expected ({count},): give one to each image"
-            )
-        classes = len(self.class_names)
-        if labels.min() < 0 or labels.max() >= classes:
-            raise UserError(
-                f"{self.name}: {part} labels reach from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}: "
+                f"{self.name}: {part} labels reach from {labels.min()} to {labels.max()}, expected 0 to {K - 1}: "
                 "number the classes from 0 and name each one"
             )
+
+
+def read_images(split: Split, indices: Array | Sequence[int] | None = None) -> Array:
+    """The images `indices` (n,) of a split, or all, as one array (n, H, W, C)."""
+    indices = np.arange(len(split)) if indices is None else np.asarray(indices, np.int64)
+    out = np.empty((len(indices), *split.shape), np.uint8)
+    for start in range(0, len(indices), BATCH):
+        split.read(indices[start : start + BATCH], out[start : start + BATCH])
+    return out
+
+
+def sha256(split: Split) -> str:
+    """The SHA-256 of a split's images and labels: the same for the same ones, in memory or on disk."""
+    N = len(split)
+    digest = hashlib.sha256(repr((N, *map(int, split.shape))).encode())
+    for start in range(0, N, BATCH):
+        digest.update(read_images(split, range(start, min(start + BATCH, N))).data)
+    digest.update(split.labels.astype("<i8").data)
+    return digest.hexdigest()

@@ -13,9 +13,9 @@ def imports():
 
     from cldl.loss import cldl_loss, default_exponent
     from cldl.study.figures import surfaces
-    from cldl.study.terms import scores, terms
+    from cldl.study.terms import terms, two_class_logits
 
-    return Figure, cldl_loss, default_exponent, mo, np, scores, surfaces, terms
+    return Figure, cldl_loss, default_exponent, mo, np, surfaces, terms, two_class_logits
 
 
 @app.cell
@@ -56,8 +56,8 @@ def choose_numbers(M, default_exponent, mo):
 
 
 @app.cell
-def compute(cldl_loss, exponent, np, p, scores, terms, through, weights):
-    z = scores(p.value)
+def compute(cldl_loss, exponent, np, p, terms, through, two_class_logits, weights):
+    z = two_class_logits(p.value)
     t = terms(z, weights=weights.value, exponent=exponent.value, through_companions=through.value)
     code = cldl_loss([row[None] for row in z], np.array([0]), weights.value, exponent.value, through.value)
     return code, t
@@ -74,17 +74,15 @@ def formula(code, mo, np, t):
         rf"\underbrace{{{product(m)}}}_{{T^{{({m + 1})}} = {t.T[m]:.3f}}}"
         for m in range(len(t.p))
     )
-    pushes = "\n\n".join(
-        rf"$\text{{push}}_{k + 1} = \lambda_{k + 1} T^{{({k + 1})}} q_{k + 1} + g\,p_{k + 1} \sum_{{m \ne {k + 1}}} "
+    margin_gradients = "\n\n".join(
+        rf"$-\partial L / \partial d_{k + 1} = \lambda_{k + 1} T^{{({k + 1})}} q_{k + 1} + g\,p_{k + 1} \sum_{{m \ne {k + 1}}} "
         rf"\lambda_m l^{{(m)}}"
-        rf" = {t.weights[k]:g} \cdot {t.T[k]:.3f} \cdot {t.q[k]:.2f} + {t.through[k].sum():.4f} = \mathbf{{{t.push[k]:.4f}}}$"
+        rf" = {t.weights[k]:g} \cdot {t.T[k]:.3f} \cdot {t.q[k]:.2f} + {t.through[k].sum():.4f} = \mathbf{{{-t.dd[k]:.4f}}}$"
         for k in range(len(t.p))
     )
     by_code = ", ".join(f"{-gradient[0, 0]:.4f}" for gradient in code.gradients)
-    largest = max(np.abs(t.push + [gradient[0, 0] for gradient in code.gradients]))
-    mo.md(
-        f"$$L = {loss} = {t.value:.4f}$$\n\n{pushes}\n\n`cldl_loss` gives the pushes {by_code}: off by {largest:.0e}."
-    )
+    largest = max(np.abs(-t.dd + [gradient[0, 0] for gradient in code.gradients]))
+    mo.md(f"$$L = {loss} = {t.value:.4f}$$\n\n{margin_gradients}\n\n`cldl_loss` gives {by_code}: off by {largest:.0e}.")
     return (largest,)
 
 
@@ -102,7 +100,7 @@ def bars(Figure, np, t):
             left = left + t.through[:, m]
     axes.set_yticks(rows, [f"classifier {k + 1}" for k in rows])
     axes.invert_yaxis()
-    axes.set_xlabel("push on the classifier's margin (minus the gradient), term by term")
+    axes.set_xlabel(r"$-\partial L / \partial d_k$, term by term")
     axes.legend()
     figure
     return
@@ -114,7 +112,7 @@ def maps(M, exponent, mo, surfaces, weights):
         surfaces(tuple(weights.value), exponent.value)
         if M.value == 2
         else mo.md(
-            "*Set $M = 2$ to see the loss and the pushes over all $p_1$ and $p_2$, with these weights and exponent.*"
+            r"*Set $M = 2$ to see the loss and $-\partial L / \partial d_1$ over all $p_1$ and $p_2$, with these weights.*"
         )
     )
     return

@@ -1,8 +1,8 @@
-"""Where arrays live, and so where work is done: NumPy's on the CPU, CuPy's on an NVIDIA GPU.
+"""Where arrays are, and so where work is done: NumPy's on the CPU, CuPy's on an NVIDIA GPU.
 
 The device follows the arrays. `dispatch(pooling.max_forward, x, y, ...)` calls that very function of `engine.kernels.cpu.pooling`
-where x is a NumPy array, and the function registered as its CUDA version (`cuda_version_of`) where x is a CuPy array: a layer
-says what is to be done, the arrays say where. Nothing of CUDA is imported before a CuPy array is met or "cuda" is asked for.
+if x is a NumPy array, and the function registered as its CUDA version (`cuda_version_of`) if x is a CuPy array: a layer says
+what is to be done, the arrays say where. No CUDA library is imported before a CuPy array is met or "cuda" is asked for.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from engine.errors import UserError
 
 F = TypeVar("F", bound=Callable)
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("float32", "tf32", "bf16")  # of a GPU's products, see engine.kernels.cuda.gemm
-INSTALL = "pip install 'cldl[cuda13]' (or cuda12, after the driver)"
+PRECISIONS = ("float32", "tf32", "bf16")  # of a GPU's matrix products, see engine.kernels.cuda.gemm
+INSTALL = "pip install 'cldl[cuda13]' (or cuda12, depending on the driver)"
+
+_cuda_versions: dict[Callable, Callable] = {}  # CPU kernel to CUDA kernel
+_cuda_packages = ["engine.kernels.cuda"]
 
 
 def on_gpu(array: Any) -> bool:
@@ -29,22 +32,22 @@ def on_gpu(array: Any) -> bool:
 
 
 def array_module(array: Any) -> ModuleType:
-    """NumPy, or CuPy."""
+    """NumPy or CuPy."""
     return import_module("cupy") if on_gpu(array) else np
 
 
 def contiguous(array: Any) -> Any:
-    """The array itself, or a copy with its numbers one after another where they are not."""
+    """The array itself if it is C-contiguous, otherwise a copy that is."""
     return array if array.flags.c_contiguous else array_module(array).ascontiguousarray(array)
 
 
 def to_host(array: Any) -> np.ndarray:
-    """The array itself, or a copy of one that is on the GPU."""
+    """The array on the CPU: itself, or a copy of one on the GPU."""
     return array_module(array).asnumpy(array) if on_gpu(array) else array
 
 
 def copy_from_host(array: Any, source: np.ndarray) -> None:
-    """Write `source`, which is on the CPU, into an array on either device."""
+    """Copy `source`, which is on the CPU, into an array on either device."""
     if on_gpu(array):
         array.set(source)
     else:
@@ -52,22 +55,59 @@ def copy_from_host(array: Any, source: np.ndarray) -> None:
 
 
 def dispatch(kernel: Callable, *arguments: Any) -> Any:
-    """Run a kernel where its arrays are; raises UserError where some are on the CPU and others on the GPU."""
+    """Run a kernel on the device of its arrays; raises UserError if some are on the CPU and others on the GPU."""
     first = arguments[0][0] if isinstance(arguments[0], tuple) else arguments[0]
     if type(first) is not np.ndarray and on_gpu(first):
         check_same_device(*arguments)
-        return _on_cuda(kernel)(*arguments)
+        return cuda_version(kernel)(*arguments)
     try:
         return kernel(*arguments)
-    except Exception:  # Numba's, of an array that it does not know, or the kernel's own
+    except Exception:  # Numba's, for a type that it does not know, or the kernel's own
         check_same_device(*arguments)
         raise
 
 
+def cuda_version_of(cpu_kernel: Callable) -> Callable[[F], F]:
+    """Register the decorated function as what `dispatch(cpu_kernel, ...)` calls for CuPy arrays.
+
+    Both take the same parameters, with one exception: for a random key (`k0`, `k1`) the CPU's takes its two halves, the GPU's
+    the step's key in the GPU's memory and the number of the draw (`key`, `draw`), from which the kernel derives the halves.
+    """
+
+    def register(cuda_kernel: F) -> F:
+        _cuda_versions[cpu_kernel] = cuda_kernel
+        return cuda_kernel
+
+    return register
+
+
+def cuda_kernels_in(package: str) -> None:
+    """Name a package whose import registers CUDA kernels; it is imported when the first CuPy array is dispatched."""
+    if package not in _cuda_packages:
+        _cuda_packages.append(package)
+
+
+def cuda_versions() -> dict[Callable, Callable]:
+    """All registered pairs, CPU kernel to CUDA kernel; imports the packages that register them."""
+    for package in _cuda_packages:
+        import_module(package)
+    return dict(_cuda_versions)
+
+
+def cuda_version(kernel: Callable) -> Callable:
+    """The CUDA version of a kernel; raises UserError if there is none."""
+    if kernel not in _cuda_versions and kernel not in cuda_versions():
+        raise UserError(
+            f"{kernel.__module__}.{kernel.__name__} has no version for the GPU: pass NumPy arrays, or register a CUDA version "
+            "with engine.device.cuda_version_of."
+        )
+    return _cuda_versions[kernel]
+
+
 def check_same_device(*arguments: Any) -> None:
     """Raise UserError unless all arrays among the arguments (or in tuples among them) are on one device."""
-    places = {on_gpu(a) for a in _flat(arguments) if isinstance(a, np.ndarray) or on_gpu(a)}
-    if len(places) > 1:
+    devices = {on_gpu(a) for a in _flat(arguments) if isinstance(a, np.ndarray) or on_gpu(a)}
+    if len(devices) > 1:
         raise UserError(
             "some arrays are on the CPU and others on the GPU; one operation needs all on one device: move them with "
             "cupy.asarray(array) or cupy.asnumpy(array)."
@@ -75,12 +115,12 @@ def check_same_device(*arguments: Any) -> None:
 
 
 def _flat(arguments: Any) -> list[Any]:
-    """What stands in tuples, and in tuples among them."""
+    """The elements of nested tuples."""
     return [a for inner in arguments for a in _flat(inner)] if isinstance(arguments, tuple) else [arguments]
 
 
 def check_device_and_dtype(x: Any, weight: Any) -> None:
-    """Raise UserError unless x and a layer's weight are on one device and of one precision."""
+    """Raise UserError unless a layer's input and weight are on one device and of one precision."""
     if type(x) is not type(weight):
         check_same_device(x, weight)
     if x.dtype != weight.dtype:
@@ -91,24 +131,24 @@ def check_device_and_dtype(x: Any, weight: Any) -> None:
 
 
 def choose(device: str) -> str:
-    """Say cpu or cuda: auto is cuda where CuPy finds a device. Raises UserError where cuda cannot be had."""
+    """Resolve "auto" to "cpu" or "cuda"; raises UserError if the device is unknown or CUDA is not available."""
     if device not in DEVICES:
         raise UserError(f"the device {device!r} is unknown; choose one of {', '.join(DEVICES)}.")
     if device == "cpu":
         return "cpu"
-    missing = _missing()
-    if missing and device == "cuda":
-        raise UserError(f"the device cuda cannot be used: {missing}, or leave --device out to train on the CPU.")
-    return "cpu" if missing else "cuda"
+    problem = _cuda_problem()
+    if problem and device == "cuda":
+        raise UserError(f"the device cuda cannot be used: {problem}, or leave --device out to train on the CPU.")
+    return "cpu" if problem else "cuda"
 
 
-def _missing() -> str:
-    """What stands in the way of CUDA, and the remedy; nothing where it can be used."""
+def _cuda_problem() -> str:
+    """Why CUDA is not available, and the remedy; empty if it is."""
     if find_spec("cupy") is None:
         return f"CuPy is not installed: {INSTALL}"
     try:
         count = import_module("cupy").cuda.runtime.getDeviceCount()
-    except Exception as error:  # no driver, one that is too old, an installation that is not whole
+    except Exception as error:  # no driver, an old driver, a broken installation
         return f"CuPy finds no GPU ({str(error).splitlines()[0] if str(error) else type(error).__name__}): check nvidia-smi"
     if not count:
         return "CuPy finds no GPU: check nvidia-smi"
@@ -117,37 +157,3 @@ def _missing() -> str:
     except ImportError:
         return f"numba-cuda is not installed: {INSTALL}"
     return ""
-
-
-_CUDA_VERSIONS: dict[Callable, Callable] = {}
-
-
-def cuda_version_of(cpu_kernel: Callable) -> Callable[[F], F]:
-    """Register the decorated function as what `dispatch(cpu_kernel, ...)` calls where the arrays are CuPy's.
-
-    Both take the same parameters, except that the two halves of a key on the CPU are the step's key and the number of the draw
-    on a GPU.
-    """
-
-    def register(cuda_kernel: F) -> F:
-        _CUDA_VERSIONS[cpu_kernel] = cuda_kernel
-        return cuda_kernel
-
-    return register
-
-
-def cuda_versions() -> dict[Callable, Callable]:
-    """The pairs that are registered so far: CPU function to CUDA function."""
-    return dict(_CUDA_VERSIONS)
-
-
-def _on_cuda(kernel: Callable) -> Callable:
-    import_module(
-        "engine.kernels.cuda"
-    )  # registers the engine's; a package with kernels of its own imports them with its step
-    if kernel not in _CUDA_VERSIONS:
-        raise UserError(
-            f"{kernel.__module__}.{kernel.__name__} has no version for the GPU: give it arrays of NumPy's, or register one with "
-            "engine.device.cuda_version_of."
-        )
-    return _CUDA_VERSIONS[kernel]

@@ -15,8 +15,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import overload
 
+from engine.codegen.emit import EmittedInteger, splat, vector_at
 from engine.codegen.jit import exact
-from engine.codegen.simd import LANES, EmittedWhole, intrinsic, splat, vector_at
+from engine.codegen.simd import LANES, intrinsic
 
 MASK = 0xFFFFFFFF
 _MASK, _SHIFT = np.uint64(MASK), np.uint64(32)
@@ -39,7 +40,7 @@ philox = exact(_philox)
 def philox_in_lanes(words, block, row, k0, k1):
     """The words of LANES counters (block, row, 0, 0), (block + 1, row, 0, 0) and so on: word i of lane l is words[i LANES + l].
 
-    Compiled, it is `philox` on values that stand for LLVM's vectors, as for `engine.codegen.fft.points`.
+    Compiled, it is `philox` on values that stand for LLVM's vectors, as for `engine.codegen.fft.codelet`.
     """
     for lane in range(LANES):
         words[lane : 4 * LANES : LANES] = _philox(block + np.uint64(lane), row, np.uint64(0), np.uint64(0), k0, k1)
@@ -57,10 +58,10 @@ def _philox_emitted(typing, words, block, row, k0, k1):
         kind = ir.VectorType(ir.IntType(64), LANES)
 
         def spread(number):  # LLVM multiplies halves of 64 bits where it sees that the other halves are 0
-            return EmittedWhole(builder, splat(builder, number, kind)) & _MASK
+            return EmittedInteger(builder, splat(builder, number, kind)) & _MASK
 
         block, row, k0, k1 = map(spread, numbers)
-        lanes = EmittedWhole(builder, ir.Constant(kind, list(range(LANES))))
+        lanes = EmittedInteger(builder, ir.Constant(kind, list(range(LANES))))
         for i, word in enumerate(_philox((block + lanes) & _MASK, row, lanes & 0, lanes & 0, k0, k1)):
             builder.store(word.value, vector_at(builder, words, ir.Constant(ir.IntType(64), i * LANES), kind), align=8)
         return context.get_dummy_value()

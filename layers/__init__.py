@@ -6,11 +6,13 @@ from layers.flatten import Flatten
 from layers.layer import Layer
 from layers.linear import Linear
 from layers.maxout import Maxout
+from layers.network import Network
+from layers.node import Node, chain
 from layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
-from layers.sequential import Mlpconv, Sequential
+from layers.sequential import Sequential
 
 __all__ = [
-    "AvgPool2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool", "Layer", "Linear", "MaxPool2d", "Maxout", "Mlpconv",
-    "ReLU", "Sequential",
+    "AvgPool2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool", "Layer", "Linear", "MaxPool2d", "Maxout", "Network",
+    "Node", "ReLU", "Sequential", "chain",
 ]  # fmt: skip

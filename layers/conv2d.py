@@ -11,7 +11,7 @@ from engine.context import Context
 from engine.device import check_device_and_dtype, contiguous
 from engine.errors import UserError
 from engine.initialisers import Initialiser, constant, he
-from engine.ops.convolution import ALGORITHMS, Filters, Way, choose
+from engine.ops.convolution import ALGORITHMS, ConvAlgorithm, FusedLayer, choose
 from engine.ops.fused_linear import Window
 from engine.parameters import Parameter
 from engine.typing import Array, Shape
@@ -73,18 +73,16 @@ class Conv2d(Layer):
         self.bias = Parameter((outputs,), bias or constant(0), lr_mult=lr_mult, decay_mult=0, name="bias")
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
-        """What `reference` computes, by blocks of P or by FFT."""
         return forward([self], [False], x, ctx)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
-        """What `reference_backward` computes, by blocks of P or by FFT."""
         return backward([self], [False], dy, cache, ctx, need_dx)
 
     def reference(self, x: Array) -> tuple[Array, list[tuple]]:
         """`forward` in plain NumPy: each group is a convolution of its own."""
         shape = self.output_shape(x.shape[1:])  # (Ho, Wo, D)
-        groups = zip(self._split(x), self._split(self.weight.value), self._split(self.bias.value), strict=True)
-        parts = [self._group(*group, self.window, shape) for group in groups]
+        groups = zip(*map(self._split, (x, self.weight.value, self.bias.value)), strict=True)
+        parts = [self._group(x_g, W_g, b_g, self.window, shape) for x_g, W_g, b_g in groups]
         return np.concatenate([y for y, _ in parts], axis=-1), [cache for _, cache in parts]
 
     def reference_backward(self, dy: Array, cache: list[tuple]) -> tuple[Array, ...]:
@@ -113,8 +111,8 @@ class Conv2d(Layer):
         """The G groups of the last axis."""
         return np.split(array, self.groups, axis=-1)
 
-    def way(self, shape: Shape, transforms: bool = True) -> Way:
-        """The algorithm for images (H, W, C); `transforms` says whether FFTs are available."""
+    def conv_algorithm(self, shape: Shape, transforms: bool = True) -> ConvAlgorithm:
+        """What convolves images (H, W, C), where transforms are available or not."""
         algorithm = self.algorithm if transforms else "patches"
         return choose(self.window, self.groups, shape, self.output_shape(shape), algorithm)
 
@@ -140,24 +138,24 @@ class Conv2d(Layer):
 def forward(convolutions: Sequence[Conv2d], relus: Sequence[bool], x: Array, ctx: Context) -> tuple[Array, tuple]:
     """A convolution, then 1x1 convolutions, each with a ReLU behind it or not: y, and the cache for `backward`."""
     x, shape = contiguous(x), x.shape[1:]
-    way = convolutions[0].way(shape, ctx.transforms)
+    algorithm = convolutions[0].conv_algorithm(shape, ctx.transforms)
     for convolution in convolutions:
         check_device_and_dtype(x, convolution.weight.value)
         shape = convolution.output_shape(shape)
     y = ctx.empty((len(x), *shape), x.dtype)  # (N, Ho, Wo, D)
-    ys, kept = way.forward(x, _filters(convolutions, relus), y, ctx)
-    return y, (x, way, ys, kept)
+    ys, saved = algorithm.forward(x, _chain(convolutions, relus), y, ctx)
+    return y, (x, algorithm, ys, saved)
 
 
 def backward(
     convolutions: Sequence[Conv2d], relus: Sequence[bool], dy: Array, cache: tuple, ctx: Context, need_dx: bool
 ) -> Array | None:
     """dx; the gradients of all weights and biases are added to `ctx`."""
-    x, way, ys, kept = cache
+    x, algorithm, ys, saved = cache
     dx = ctx.empty(x.shape, dy.dtype) if need_dx else None  # (N, H, W, C)
-    way.backward(x, contiguous(dy), ys, kept, _filters(convolutions, relus), dx, ctx)
+    algorithm.backward(x, contiguous(dy), ys, saved, _chain(convolutions, relus), dx, ctx)
     return dx
 
 
-def _filters(convolutions: Sequence[Conv2d], relus: Sequence[bool]) -> list[Filters]:
-    return [Filters(c.weight, c.bias, relu) for c, relu in zip(convolutions, relus, strict=True)]
+def _chain(convolutions: Sequence[Conv2d], relus: Sequence[bool]) -> list[FusedLayer]:
+    return [FusedLayer(c.weight, c.bias, relu) for c, relu in zip(convolutions, relus, strict=True)]

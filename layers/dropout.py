@@ -50,7 +50,7 @@ class Dropout(Layer):
             mask.reshape(rows),
             threshold,
             self._scale(x),
-            ctx.first,
+            ctx.first_sample,
             *ctx.next_key().halves,
         )
         return y, mask

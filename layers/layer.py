@@ -21,7 +21,13 @@ from engine.typing import Array, Shape
 
 
 class Layer:
-    """The contract. Shapes of one sample, without N: an image is (H, W, C), a vector (C,)."""
+    """The contract. Shapes are of one sample, without N: an image is (H, W, C), a vector (C,).
+
+    A layer with several inputs (`n_inputs`) takes a tuple of arrays for x, and a tuple of shapes; its backward returns a tuple of
+    gradients, one an input.
+    """
+
+    n_inputs = 1
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Any]:
         """The output y (N, ...), and the cache for `backward`."""
@@ -30,13 +36,17 @@ class Layer:
     def backward(self, dy: Array, cache: Any, ctx: Context, need_dx: bool = True) -> Array | None:
         """dx = (dy / dx)^T dy, of x's shape; the parameters' gradients are added to `ctx`.
 
-        `need_dx=False` says that nobody will use dx (the layer's input is the image): it may be left out.
+        With `need_dx=False` dx may be None: no parameter below this layer needs it.
         """
         raise NotImplementedError
 
     def parameters(self) -> list[Parameter]:
         """The layer's parameters, always in the same order."""
         return []
+
+    def named_parameters(self) -> list[tuple[str, Parameter]]:
+        """The parameters with their names inside the layer, such as weight and bias."""
+        return [(parameter.name.rpartition(".")[2], parameter) for parameter in self.parameters()]
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of one sample of y for one sample of x; raises UserError where the layer cannot take it."""

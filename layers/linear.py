@@ -7,8 +7,8 @@ import math
 from engine.context import Context
 from engine.device import check_device_and_dtype, contiguous, dispatch
 from engine.initialisers import Initialiser, constant, he
-from engine.ops import fused_linear as affine
-from engine.ops.fused_linear import PIXEL, Maps
+from engine.ops import fused_linear
+from engine.ops.fused_linear import PIXEL
 from engine.parameters import Parameter
 from engine.typing import Array, Shape
 from layers.layer import Layer, expect_channels, expect_rank
@@ -49,15 +49,16 @@ class Linear(Layer):
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Array]:
         check_device_and_dtype(x, self.weight.value)
         y = ctx.empty((len(x), self.bias.shape[0]), x.dtype)  # (N, D)
-        dispatch(affine.forward, _pixels(contiguous(x)), PIXEL, self._map, y, ctx)
+        W, b, relu = (self.weight.value,), (self.bias.value,), (False,)
+        dispatch(fused_linear.forward, _pixels(contiguous(x)), PIXEL, W, b, relu, y, ctx)
         return y, x
 
     def backward(self, dy: Array, cache: Array, ctx: Context, need_dx: bool = True) -> Array | None:
         x, dy = contiguous(cache), contiguous(dy)
         dx = ctx.empty(x.shape, x.dtype) if need_dx else None  # (N, C)
-        into = Maps((ctx.gradient(self.weight),), (ctx.gradient(self.bias),))
-        below = None if dx is None else _pixels(dx)
-        dispatch(affine.backward, _pixels(x), PIXEL, self._map, (dy,), dy, below, into, ctx)
+        dx_pixels = None if dx is None else _pixels(dx)
+        W, dW, db = (self.weight.value,), (ctx.gradient(self.weight),), (ctx.gradient(self.bias),)
+        dispatch(fused_linear.backward, _pixels(x), PIXEL, W, (False,), (dy,), dy, dx_pixels, dW, db, ctx)
         return dx
 
     def reference(self, x: Array) -> tuple[Array, Array]:
@@ -73,10 +74,6 @@ class Linear(Layer):
         db = dy.sum(axis=0)  # (D,)
         dx = dy @ W.T  # (N, C)
         return dx, dW, db
-
-    @property
-    def _map(self) -> Maps:
-        return Maps((self.weight.value,), (self.bias.value,), (False,))
 
     def parameters(self) -> list[Parameter]:
         return [self.weight, self.bias]

@@ -1,106 +1,190 @@
-"""A network: a trunk of blocks, and a classifier on top of each block."""
+"""A network: layers as named nodes, and the exits at which it classifies.
+
+The nodes stand in topological order: each reads only the input, "x", and nodes before it. One walk over them is the forward
+pass, one walk back is the backward pass:
+
+    forward    h_x = x;  h_v = f_v(h_u, ...) for every node v, u its inputs;  z^(m) = h_e, e the m-th exit
+    backward   dh_u = [u is the m-th exit] dz^(m) + sum over the nodes v that read u of (df_v / dh_u)^T dh_v
+
+All readers of u stand behind it, so walking back, dh_u is complete before node u is reached: fan-out, to other nodes and to an
+exit that is read on, is this one sum.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from engine.context import Context
 from engine.errors import UserError
-from engine.parameters import Parameter
+from engine.parameters import Parameter, initialise
+from engine.random import Key
 from engine.typing import Array, Shape
-from layers.layer import Layer
-from layers.sequential import Sequential
+from layers.fuse import fuse
+from layers.node import INPUT, Node, check_nodes, gather
 
 
 class Network:
-    """M blocks one after another, and M classifiers H^(m), the m-th on top of block m.
+    """Layers as named nodes in topological order, with M exits.
 
-    Forward:   h_m = block_m(h_{m-1}), h_0 = x;  z^(m) = H^(m)(h_m)
-    Backward:  h_m is read by its classifier and by the next block, so dh_m is the sum of what the two give back; from
-               the top block, which only its classifier reads, down to the image.
-    Shapes:    x (N, H, W, C), z^(m) (N, K).
+    Shapes:    x (N, *input_shape), z^(m) (N, K).
+    Memory:    h_v is held until its last reader has run, dh_v until v's backward has; a backward pass uses up its cache.
+    Numerics:  neighbours that can run as one do (layers.fuse), with the same bits. A gradient that reaches no parameter is not
+               computed, unless dx is needed.
+    Names:     a parameter is called after its node: conv1.weight.
+    Raises:    UserError for a repeated or unknown name, a node that leads to no exit, exits that differ in K.
+
+    >>> from layers import Flatten, Linear, Network, Node, ReLU, chain
+    >>> trunk = chain("x", [("flatten", Flatten()), ("linear1", Linear(4, 3)), ("relu1", ReLU())])
+    >>> low, top = Node("low", Linear(3, 2), ("linear1",)), Node("top", Linear(3, 2), ("relu1",))
+    >>> network = Network([*trunk, low, top], exits=["low", "top"], input_shape=(2, 2, 1))
+    >>> ctx = Context()
+    >>> logits, cache = network.forward(np.ones((5, 2, 2, 1), np.float32), ctx)
+    >>> [z.shape for z in logits]
+    [(5, 2), (5, 2)]
+    >>> network.backward([np.ones_like(z) for z in logits], cache, ctx).shape
+    (5, 2, 2, 1)
+    >>> [p.name for p in network.parameters() if p in ctx.gradients()]
+    ['linear1.weight', 'linear1.bias', 'low.weight', 'low.bias', 'top.weight', 'top.bias']
+
+    nodes -- as given; steps -- what runs, the same nodes fused.
     """
 
-    def __init__(self, blocks: Sequence[Layer], classifiers: Sequence[Layer], input_shape: Shape) -> None:
-        if not blocks or len(blocks) != len(classifiers):
-            raise UserError(
-                f"there are {len(blocks)} blocks and {len(classifiers)} classifiers: give each block its own one."
-            )
-        self.blocks, self.classifiers, self.input_shape = list(blocks), list(classifiers), input_shape
-        shapes = {c.output_shape(s) for c, s in zip(self.classifiers, self._heights(), strict=True)}
-        if len(shapes) != 1 or len(next(iter(shapes))) != 1:
-            raise UserError(
-                f"the classifiers give scores of shapes {sorted(shapes)}; all must give the same K numbers."
-            )
-        self.classes = next(iter(shapes))[0]
-        self._name_parameters()
+    def __init__(self, nodes: Sequence[Node], exits: Sequence[str], input_shape: Shape) -> None:
+        self.nodes, self.exits, self.input_shape = tuple(nodes), tuple(exits), tuple(input_shape)
+        check_nodes(self.nodes, self.exits)
+        self._shapes = _shapes(self.nodes, self.input_shape)
+        self.classes = _classes({name: self._shapes[name] for name in self.exits})  # K
+        self.steps = fuse(self.nodes, self.exits)
+        self._reads = Counter([*self.exits, *(name for node in self.nodes for name in node.inputs)])
+        self._learning = _learning(self.nodes)
+        _name_parameters(self.nodes)
 
     def forward(self, x: Array, ctx: Context) -> tuple[list[Array], list]:
-        """The scores of the M classifiers, M arrays (N, K), and the cache for `backward`."""
-        logits, caches = [], []
-        for block, classifier in zip(self.blocks, self.classifiers, strict=True):
-            x, below = block.forward(x, ctx)
-            z, above = classifier.forward(x, ctx)
-            logits.append(z)
-            caches.append((below, above))
-        return logits, caches
+        """The logits, M arrays (N, K), and the cache for one `backward`."""
+        h, reads, cache = {INPUT: x}, self._reads.copy(), []
+        del x
+        for step in self.steps:
+            h[step.name], own = step.layer.forward(_take(h, reads, step.inputs), ctx)
+            cache.append(own if ctx.needs_backward else None)
+            del own  # it may hold what no later node reads
+        return [h[name] for name in self.exits], cache
 
     def backward(self, dlogits: Sequence[Array], cache: list, ctx: Context, need_dx: bool = True) -> Array | None:
         """dx, where it is needed; the parameters' gradients are added to `ctx`."""
-        dh: Array | None = None
-        for m in reversed(range(len(self.blocks))):
-            below, above = cache[m]
-            own = self.classifiers[m].backward(dlogits[m], above, ctx)
-            assert own is not None
-            total = own if dh is None else np.add(dh, own, out=ctx.empty(own.shape, own.dtype))
-            dh = self.blocks[m].backward(total, below, ctx, need_dx or m > 0)
-        return dh
+        if len(cache) != len(self.steps):
+            raise UserError("a backward pass has used this cache up: give the one of a new forward pass.")
+        dh = dict(zip(self.exits, dlogits, strict=True))
+        for step in reversed(self.steps):
+            dy, own = dh.pop(step.name, None), cache.pop()
+            if dy is not None:
+                needed = [need_dx or self.learns(name) for name in step.inputs]
+                dx: Any = step.layer.backward(dy, own, ctx, any(needed))
+                if any(needed):
+                    _accumulate(dx if isinstance(dx, tuple) else (dx,), step.inputs, needed, dh, ctx)
+                del dx
+            del dy, own
+        return dh.get(INPUT)
+
+    def trace(self, x: Array, ctx: Context) -> Iterator[tuple[Node, Any, Array]]:
+        """The forward pass node by node: each node, its input (a tuple where there are several) and its output."""
+        h, reads = {INPUT: x}, self._reads.copy()
+        for node in self.nodes:
+            inputs = _take(h, reads, node.inputs)
+            h[node.name] = node.layer.forward(inputs, ctx)[0]
+            yield node, inputs, h[node.name]
 
     def parameters(self) -> list[Parameter]:
-        """All parameters, block by block, each block's followed by its classifier's."""
-        pairs = zip(self.blocks, self.classifiers, strict=True)
-        return [p for block, classifier in pairs for layer in (block, classifier) for p in layer.parameters()]
+        """All parameters in the order of the nodes, each once."""
+        return list(dict.fromkeys(p for node in self.nodes for p in node.layer.parameters()))
 
-    def layers(self) -> list[tuple[str, Layer, Shape]]:
-        """Every simple layer as (name, layer, the shape of one sample of its input), in forward order."""
-        rows = []
-        shape = self.input_shape
-        for m, (block, classifier) in enumerate(zip(self.blocks, self.classifiers, strict=True), 1):
-            for name, layer in ((f"block{m}", block), (f"classifier{m}", classifier)):
-                inner = shape
-                for i, part in enumerate(layer.layers if isinstance(layer, Sequential) else [layer]):
-                    rows.append((f"{name}.{i}", part, inner))
-                    inner = part.output_shape(inner)
-                if layer is block:
-                    shape = inner
-        return rows
+    def initialise(self, key: Key) -> None:
+        """Draw all parameters anew, the i-th from key.fold(i)."""
+        initialise(self.parameters(), key)
 
-    def caches(self, cache: list) -> list[tuple[str, Layer, Any]]:
-        """Every simple layer as (name, layer, what its forward left for its backward), as often as it was called."""
-        names = {layer: name for name, layer, _ in self.layers()}
-        own: list = []
-        for block, classifier, kept in zip(self.blocks, self.classifiers, cache, strict=True):
-            for layer, left in zip((block, classifier), kept, strict=True):
-                own += layer.caches(left) if isinstance(layer, Sequential) else [(layer, left)]
-        return [(names[layer], layer, left) for layer, left in own]
+    def node_shapes(self) -> dict[str, Shape]:
+        """The shape of one sample of every node's output."""
+        return {node.name: self._shapes[node.name] for node in self.nodes}
+
+    def rows(self) -> list[tuple[Node, Any, Shape]]:
+        """Every node with the shapes of one sample of its input (a tuple of shapes if it has several) and of its output."""
+        return [(node, gather(self._shapes, node.inputs), self._shapes[node.name]) for node in self.nodes]
 
     def multiply_adds(self) -> int:
-        """Multiplications that are added up, for one image's forward pass."""
-        return sum(layer.multiply_adds(shape) for _, layer, shape in self.layers())
+        """Multiplications that are added up, for one sample's forward pass."""
+        return sum(node.layer.multiply_adds(shape) for node, shape, _ in self.rows())
 
-    def _heights(self) -> list[Shape]:
-        """The shape of one sample of h_m, for each m."""
-        shapes, shape = [], self.input_shape
-        for block in self.blocks:
-            shape = block.output_shape(shape)
-            shapes.append(shape)
-        return shapes
+    def learns(self, name: str) -> bool:
+        """Whether a node's output depends on parameters, so that a training step needs its gradient."""
+        return name in self._learning
 
-    def _name_parameters(self) -> None:
-        """Give every parameter a name that checkpoints can rely on: block1.0.weight."""
-        for name, layer, _ in self.layers():
-            for parameter in layer.parameters():
-                parameter.name = f"{name}.{parameter.name.rsplit('.', 1)[-1]}"
+    def kink_distance(self, x: Array, ctx: Context) -> float:
+        """How far, in the largest change of any element of a layer's input, the nearest kink of any layer is."""
+        return min(node.layer.kink_distance(inputs, ctx) for node, inputs, _ in self.trace(x, ctx))
+
+    def __repr__(self) -> str:
+        nodes = ", ".join(f"{node.name}: {node.layer!r} of {', '.join(node.inputs)}" for node in self.nodes)
+        return f"Network({nodes}; exits {', '.join(self.exits)})"
+
+
+def _take(h: dict[str, Array], reads: Counter[str], names: tuple[str, ...]) -> Any:
+    """The inputs of these names; those that nothing else reads leave h."""
+    inputs = gather(h, names)
+    for name in names:
+        reads[name] -= 1
+        if not reads[name]:
+            del h[name]
+    return inputs
+
+
+def _accumulate(
+    dx: Sequence[Array], names: Sequence[str], needed: Sequence[bool], dh: dict[str, Array], ctx: Context
+) -> None:
+    """dh[name] += dx, where it is needed; in new memory, because what a layer returns may be a view of its dy."""
+    for name, need, d in zip(names, needed, dx, strict=True):
+        if need:
+            dh[name] = np.add(dh[name], d, out=ctx.empty(d.shape, d.dtype)) if name in dh else d
+
+
+def _shapes(nodes: Sequence[Node], input_shape: Shape) -> dict[str, Shape]:
+    shapes = {INPUT: input_shape}
+    for node in nodes:
+        shapes[node.name] = node.layer.output_shape(gather(shapes, node.inputs))
+    return shapes
+
+
+def _classes(exits: dict[str, Shape]) -> int:
+    """K, the length of the vector that every exit gives."""
+    shapes = set(exits.values())
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        given = ", ".join(f"{name} {shape}" for name, shape in exits.items())
+        raise UserError(f"the exits give logits of shapes {given}; all must give the same K numbers.")
+    return next(iter(shapes))[0]
+
+
+def _learning(nodes: Sequence[Node]) -> set[str]:
+    """The nodes whose output depends on a parameter."""
+    names: set[str] = set()
+    for node in nodes:
+        if node.layer.parameters() or not names.isdisjoint(node.inputs):
+            names.add(node.name)
+    return names
+
+
+def _name_parameters(nodes: Sequence[Node]) -> None:
+    """Call every parameter after its node, or the first of its nodes."""
+    owners: dict[str, Parameter] = {}
+    named = {
+        parameter: f"{node.name}.{name}"
+        for node in reversed(nodes)
+        for name, parameter in reversed(node.layer.named_parameters())
+    }
+    for parameter, name in named.items():
+        if owners.setdefault(name, parameter) is not parameter:
+            raise UserError(
+                f"two parameters are called {name!r}: let `named_parameters` of their layer tell them apart."
+            )
+        parameter.name = name

@@ -86,7 +86,7 @@ class Dropout(OnReference, layers.Dropout):
     def mask(self, x, ctx, key):
         """b: bits of the key, a row for every sample of the batch."""
         width = int(np.prod(x.shape[1:]))
-        uniform = key.uniform((ctx.first + len(x), width))[ctx.first :]
+        uniform = key.uniform((ctx.first_sample + len(x), width))[ctx.first_sample :]
         return (uniform >= self.rate).reshape(x.shape).astype(x.dtype)
 
     def forward(self, x, ctx):

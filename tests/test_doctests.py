@@ -13,9 +13,9 @@ import layers
 
 
 def modules() -> list[str]:
-    """All modules of the four rooms that import without what is optional."""
-    rooms = (cldl, data, engine, layers)
-    names = [m.name for room in rooms for m in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
+    """All modules of the four packages that import without what is optional."""
+    packages = (cldl, data, engine, layers)
+    names = [m.name for package in packages for m in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     return [name for name in names if not name.endswith("__main__")]
 
 

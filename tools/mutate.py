@@ -1,4 +1,4 @@
-"""Mutation testing: one slip at a time is put into `layers/` and `cldl/loss.py`, and the tests must notice.
+"""Mutation testing: one bug at a time is put into `layers/` and `cldl/loss.py`, and the tests must notice.
 
     python tools/mutate.py                  all mutants, from scratch
     python tools/mutate.py 'layers.relu.*'  only those whose names match
@@ -37,8 +37,8 @@ def mutmut(*arguments: str, capture: bool = True) -> str:
 def copy_without_compilation() -> None:
     """Make the copy, fresh."""
     shutil.rmtree(COPY, ignore_errors=True)
-    for room in ("engine", "data", "layers", "cldl", "tests"):
-        shutil.copytree(ROOT / room, COPY / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("engine", "data", "layers", "cldl", "tests"):
+        shutil.copytree(ROOT / package, COPY / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", COPY)
     loss = COPY / "cldl" / "loss.py"
     loss.write_text(loss.read_text().replace("@exact\n", ""))

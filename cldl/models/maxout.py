@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from cldl.models.tapped import check_initialisation
-from engine.errors import UserError
+from cldl.models.heads import attach_heads, check_initialisation, check_task
 from engine.initialisers import he, uniform
 from engine.typing import Shape
 from layers.conv2d import Conv2d
@@ -19,7 +19,7 @@ from layers.pooling import MaxPool2d
 from layers.sequential import Sequential
 
 IRANGE = 0.005
-NORM = 1.9365  # of a column
+MAX_NORM = 1.9365  # of a column
 
 
 class Hidden(NamedTuple):
@@ -30,68 +30,68 @@ class Hidden(NamedTuple):
     kernel: int
     padding: int
     pool: int
-    norm: float = NORM
+    max_norm: float = MAX_NORM
 
 
-class Form(NamedTuple):
-    """What tells one Maxout network from another."""
+@dataclass(frozen=True)
+class MaxoutDefinition:
+    """A published Maxout network."""
 
-    image: Shape
     hidden: tuple[Hidden, ...]
-    units: tuple[int, int, float] | None  # of a hidden linear layer: units, pieces, norm
-    classes: int
+    units: tuple[int, int, float] | None = None  # of a hidden linear layer: units, pieces, max_norm
 
 
-FORMS = {
-    "mnist": Form(
-        (28, 28, 1),
-        (Hidden(48, 2, 8, 0, 4, 0.9), Hidden(48, 2, 8, 3, 4), Hidden(24, 4, 5, 3, 2)),
-        None,
-        10,
-    ),
-    "cifar100": Form(
-        (32, 32, 3),
-        (Hidden(96, 2, 8, 4, 4, 0.9), Hidden(192, 2, 8, 3, 4), Hidden(192, 2, 5, 3, 2)),
-        (500, 5, 1.9),
-        100,
-    ),
-}
+# lisa-lab/pylearn2, scripts/papers/maxout, mnist.yaml and cifar10_no_aug.yaml
+MAXOUT_MNIST = MaxoutDefinition((Hidden(48, 2, 8, 0, 4, 0.9), Hidden(48, 2, 8, 3, 4), Hidden(24, 4, 5, 3, 2)))
+MAXOUT_CIFAR = MaxoutDefinition(
+    (Hidden(96, 2, 8, 4, 4, 0.9), Hidden(192, 2, 8, 3, 4), Hidden(192, 2, 5, 3, 2)), (500, 5, 1.9)
+)
 
 
 def maxout(
-    name: str,
+    definition: MaxoutDefinition,
+    image: Shape,
+    classes: int,
     *,
     initialisation: str = "published",
     dropout: float = 0.5,
     input_dropout: float = 0.2,
-    convolution_rate: float = 1.0,
+    convolution_lr_mult: float = 1.0,
 ) -> Network:
-    """The Maxout network for "mnist" or "cifar100", with one classifier.
+    """A Maxout network with one classifier, for images (H, W, C) of K classes.
 
-    Source: lisa-lab/pylearn2, scripts/papers/maxout, mnist.yaml and cifar10_no_aug.yaml: `FORMS`. The image is dropped out at
-    0.2 without making up for it, the input of every other layer at 0.5; weights are drawn from U(-0.005, 0.005); no kernel
-    or column grows beyond its norm. `convolution_rate` multiplies the learning rate of the convolutions (0.05 for CIFAR-10).
-    The largest piece is taken before the pooling; both are maxima, so their order changes nothing.
+    Source: `MAXOUT_MNIST`, `MAXOUT_CIFAR`. The image is dropped out at 0.2 without making up for it, the input of every other
+    layer at 0.5; weights are drawn from U(-0.005, 0.005); no kernel or column grows beyond its `max_norm`.
+    `convolution_lr_mult` multiplies the learning rate of the convolutions (0.05 for CIFAR-10). The largest piece is taken before
+    the pooling; both are maxima, so their order changes nothing.
 
-    Inferred for "cifar100": the network for CIFAR-10 with 100 outputs; the authors' own was never published. Inferred for
-    "mnist": one bias a channel, as for CIFAR-10; mnist.yaml does not tie a channel's biases.
+    Inferred for CIFAR-100: the network for CIFAR-10 with 100 outputs; the authors' own was never published. Inferred for
+    MNIST: one bias a channel, as for CIFAR-10; mnist.yaml does not tie a channel's biases.
     """
-    if name not in FORMS:
-        raise UserError(f"there is no Maxout network for {name!r}; choose one of {', '.join(FORMS)}.")
+    check_task(image, classes)
     check_initialisation(initialisation)
-    form, weight = FORMS[name], he if initialisation == "he" else uniform(IRANGE)
-    layers: list[Layer] = [Dropout(input_dropout, scale=1.0)]
-    inputs = form.image[-1]
-    for h in form.hidden:
-        outputs, rate = h.channels * h.pieces, convolution_rate
-        conv = Conv2d(inputs, outputs, h.kernel, padding=h.padding, weight=weight, lr_mult=rate, max_norm=h.norm)
-        layers += [conv, Maxout(h.pieces), MaxPool2d(h.pool, 2, ceil=True), Dropout(dropout)]
+    weight = he if initialisation == "he" else uniform(IRANGE)
+    layers: list[tuple[str, Layer]] = [("dropout0", Dropout(input_dropout, scale=1.0))]
+    inputs = image[-1]
+    for i, h in enumerate(definition.hidden, 1):
+        conv = Conv2d(
+            inputs,
+            h.channels * h.pieces,
+            h.kernel,
+            padding=h.padding,
+            weight=weight,
+            lr_mult=convolution_lr_mult,
+            max_norm=h.max_norm,
+        )
+        layers += [(f"conv{i}", conv), (f"maxout{i}", Maxout(h.pieces)), (f"pool{i}", MaxPool2d(h.pool, 2, ceil=True))]
+        layers.append((f"dropout{i}", Dropout(dropout)))
         inputs = h.channels
-    layers.append(Flatten())
-    (features,) = Sequential(*layers).output_shape(form.image)
-    if form.units:
-        units, pieces, norm = form.units
-        layers += [Linear(features, units * pieces, weight=weight, max_norm=norm), Maxout(pieces), Dropout(dropout)]
+    layers.append(("map", Flatten()))
+    (features,) = Sequential(*(layer for _, layer in layers)).output_shape(image)
+    if definition.units:
+        units, pieces, max_norm = definition.units
+        layers.append(("linear4", Linear(features, units * pieces, weight=weight, max_norm=max_norm)))
+        layers += [("maxout4", Maxout(pieces)), ("dropout4", Dropout(dropout))]
         features = units
-    top = Linear(features, form.classes, weight=weight, max_norm=NORM)
-    return Network([Sequential(*layers)], [top], form.image)
+    top = [("linear", Linear(features, classes, weight=weight, max_norm=MAX_NORM))]
+    return attach_heads(layers, (), lambda shape: (), top, image)

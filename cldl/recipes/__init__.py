@@ -1,18 +1,18 @@
-"""The recipes that there are; every value names its source: a paper, a published definition, or that it is inferred."""
+"""The recipes that there are; a family of networks, its spec and its recipes, is one file, and its name in FAMILIES."""
 
 from __future__ import annotations
 
 from cldl.recipes import dsn, maxout, nin
-from cldl.recipes.recipe import Recipe
+from cldl.recipes.recipe import Recipe, nearest
 from engine.errors import UserError
 
-RECIPES = {recipe.name: recipe for family in (nin, dsn, maxout) for recipe in family.RECIPES}
+FAMILIES = (nin, dsn, maxout)
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for family in FAMILIES for recipe in family.RECIPES}
 
 
 def find(name: str) -> Recipe:
     """The recipe of this name; raises UserError with the names that there are."""
     if name not in RECIPES:
-        raise UserError(
-            f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}: choose one (--list tells more)."
-        )
+        others = f"; choose one of {', '.join(RECIPES)}."
+        raise UserError(f"there is no recipe {name!r}{nearest(name, RECIPES) or others}")
     return RECIPES[name]

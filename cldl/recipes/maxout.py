@@ -2,145 +2,153 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from cldl.recipes.nin import CIFAR100_NIN, MNIST_NIN
-from cldl.recipes.sources import (
-    AS_MNIST,
-    NO_NETWORK,
-    NO_OPTIMISER,
-    NO_SCHEDULE,
-    POSTER,
-    TUNED,
-    UNTRIED,
-)
+from cldl.models import MAXOUT_CIFAR, MAXOUT_MNIST, maxout
+from cldl.recipes.losses import CrossEntropySpec
+from cldl.recipes.model import ModelSpec
+from cldl.recipes.nin import CIFAR100_NIN, MNIST_NIN, ONE_RATE
+from cldl.recipes.optimisers import SGDSpec
+from cldl.recipes.schedules import ExponentialSpec, PolynomialSpec
+from cldl.recipes.sources import AS_MNIST, POSTER, TUNED, UNTRIED
+from cldl.recipes.spec import cited
+from engine.typing import Shape
+from layers.network import Network
 
+PAPER = "Goodfellow et al., ICML 2013"
 MNIST = "lisa-lab/pylearn2, scripts/papers/maxout/mnist.yaml"
 CIFAR = "lisa-lab/pylearn2, scripts/papers/maxout/cifar10_no_aug.yaml"
 AS_CIFAR10 = CIFAR + "; inferred for CIFAR-100, whose own was never published"
-
-_OF_THE_NETWORK = {
-    "network": POSTER,
-    "augment": POSTER + ": Maxout is listed without",
-    "classifiers": "Goodfellow et al., ICML 2013: one",
-    "weights": "one classifier has one weight",
-    "loss": "Goodfellow et al., ICML 2013: softmax cross-entropy, the CLDL loss of one classifier",
-    **dict.fromkeys(("exponent", "through_companions"), "not used by one classifier"),
-    **dict.fromkeys(
-        ("relu_on_scores", "top_rate", "lower", "lower_rate", "lower_gamma", "lower_power", "lower_epochs"), NO_NETWORK
-    ),
-    "weight_decay": "Goodfellow et al., ICML 2013: none; the norms are bounded instead",
-    "penalty": "not used without weight decay",
-}
+AS_CIFAR100 = UNTRIED + ": as cifar100_nin"
 
 
-def _published(definition: str) -> dict[str, str]:
-    """Sources of what the definitions say of the training."""
-    said = (
-        "initialisation", "dropout", "input_dropout", "convolution_rate", "bias_rate", "optimiser", "learning_rate", "momentum",
-        "final_momentum", "momentum_epochs", "schedule", "factor", "floor", "decay_epochs", "batch_size",
-    )  # fmt: skip
+DEFINITIONS = {"mnist": MAXOUT_MNIST, "cifar": MAXOUT_CIFAR}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxoutSpec(ModelSpec):
+    """A Maxout network with one classifier (see `cldl.models.maxout`).
+
+    input_dropout -- the probability that a pixel is dropped
+    conv_lr_mult  -- multiplies the learning rate of the convolutions
+    """
+
+    kind: ClassVar[str] = "maxout"
+    input_dropout: float
+    conv_lr_mult: float
+
+    @property
+    def n_classifiers(self) -> int:
+        return 1
+
+    @property
+    def method(self) -> str | None:
+        return "Maxout"
+
+    def check(self) -> None:
+        super().check()
+        self.check_choice(DEFINITIONS, "definition")
+        self.check_range(0, 0.99, "input_dropout")
+        self.check_range(0, 1000, "conv_lr_mult")
+
+    def make(self, image: Shape, classes: int) -> Network:
+        return maxout(
+            DEFINITIONS[self.definition],
+            image,
+            classes,
+            initialisation=self.initialisation,
+            dropout=self.dropout,
+            input_dropout=self.input_dropout,
+            convolution_lr_mult=self.conv_lr_mult,
+        )
+
+
+def method(definition: str, source: str, conv_lr_mult: float) -> dict[str, Any]:
+    """What makes Maxout of a short recipe of NIN's: its network and loss, trained as NIN is."""
     return {
-        **dict.fromkeys(said, definition),
-        "nesterov": definition + ": no",
-        "warmup": definition + ": none",
-        "beta2": NO_OPTIMISER,
-        "steps": NO_SCHEDULE,
+        "augment": cited(False, POSTER + ": Maxout is listed without"),
+        "model": cited(
+            MaxoutSpec(
+                definition=cited(definition, source),
+                dropout=cited(0.5, source),
+                input_dropout=cited(0.2, source),
+                initialisation=cited("published", source),
+                conv_lr_mult=conv_lr_mult,
+                bias_lr_mult=cited(1.0, ONE_RATE),
+            ),
+            POSTER,
+        ),
+        "loss": cited(CrossEntropySpec(), PAPER),
+        "weight_decay": cited(0.0, PAPER + ": none; the norms are bounded instead"),
     }
 
 
-MNIST_MAXOUT = replace(
-    MNIST_NIN,
+def published_sgd(definition: str) -> SGDSpec:
+    """The optimiser of a definition; the schedule raises its momentum."""
+    return SGDSpec(
+        momentum=cited(0.5, definition),
+        nesterov=cited(False, definition + ": no"),
+        weight_decay=cited(0.0, PAPER + ": none; the norms are bounded instead"),
+        penalty=cited("l2", "inferred: the usual one, of weight 0"),
+    )
+
+
+MNIST_MAXOUT = MNIST_NIN.recite(TUNED, AS_MNIST).changed(
     name="mnist_maxout",
     summary="Maxout on MNIST: three convolutions, a short schedule (poster: 0.47 % error)",
-    network="maxout",
-    classifiers=1,
-    initialisation="published",
-    input_dropout=0.2,
-    weights=(1.0,),
-    weight_decay=0.0,
-    sources={
-        **{name: source.replace(TUNED, AS_MNIST) for name, source in MNIST_NIN.sources.items()},
-        **_OF_THE_NETWORK,
-        **dict.fromkeys(("dropout", "input_dropout"), MNIST),
-        "convolution_rate": MNIST + ": one rate for all",
-        "initialisation": MNIST,
-        "learning_rate": AS_MNIST,
-    },
+    **method("mnist", MNIST, conv_lr_mult=cited(1.0, MNIST + ": one rate for all")),
 )
 
-MNIST_MAXOUT_PUBLISHED = replace(
-    MNIST_MAXOUT,
+MNIST_MAXOUT_PUBLISHED = MNIST_MAXOUT.changed(
     name="mnist_maxout_published",
     summary="Maxout on MNIST with its published schedule: SGD, a rising momentum, 300 epochs (days on a CPU)",
-    optimiser="sgd",
-    learning_rate=0.05,
-    momentum=0.5,
-    final_momentum=0.7,
-    momentum_epochs=250.0,
-    schedule="exponential",
-    warmup=0.0,
-    factor=1.00004**-469,
-    floor=2e-5,
-    epochs=300,
-    batch_size=128,
-    sources={
-        **MNIST_MAXOUT.sources,
-        **_published(MNIST),
-        "factor": MNIST + ": divided by 1.00004 an update; an epoch of 60,000 images has 469",
-        "floor": MNIST + ": 0.000001 / 0.05",
-        "power": NO_SCHEDULE,
-        "decay_epochs": NO_SCHEDULE,
-        "epochs": UNTRIED + ": the authors stop by the error on 10,000 of the training images, then go on with all",
-    },
+    bias_lr_mult=cited(1.0, MNIST),
+    optimiser=cited(published_sgd(MNIST), MNIST),
+    schedule=cited(
+        ExponentialSpec(
+            learning_rate=cited(0.05, MNIST),
+            warmup=cited(0.0, MNIST + ": none"),
+            gamma=cited(1.00004**-469, MNIST + ": divided by 1.00004 an update; an epoch of 60,000 images has 469"),
+            min_lr_ratio=cited(2e-5, MNIST + ": 0.000001 / 0.05"),
+            momentum_ramp=cited((0.5, 0.7, 250.0), MNIST),
+            epochs=cited(
+                300, UNTRIED + ": the authors stop by the error on 10,000 of the training images, then go on with all"
+            ),
+            batch_size=cited(128, MNIST),
+        ),
+        MNIST,
+    ),
 )
 
-CIFAR100_MAXOUT = replace(
-    CIFAR100_NIN,
+CIFAR100_MAXOUT = CIFAR100_NIN.changed(
     name="cifar100_maxout",
     summary="Maxout on CIFAR-100: three convolutions and a linear layer, a short schedule (poster: 38.57 % error)",
-    network="maxout",
-    classifiers=1,
-    initialisation="published",
-    dropout=0.5,
-    input_dropout=0.2,
-    weights=(1.0,),
-    weight_decay=0.0,
-    sources={
-        **CIFAR100_NIN.sources,
-        **_OF_THE_NETWORK,
-        "network": AS_CIFAR10,
-        **dict.fromkeys(("dropout", "input_dropout"), AS_CIFAR10),
-        "convolution_rate": UNTRIED + ": AdamW's steps do not depend on the gradients' size, so one rate does for all",
-        "initialisation": AS_CIFAR10,
-        **dict.fromkeys(("learning_rate", "warmup", "batch_size"), UNTRIED + ": as cifar100_nin"),
-    },
+    **method("cifar", AS_CIFAR10, conv_lr_mult=cited(1.0, UNTRIED + ONE_RATE.removeprefix("inferred"))),
+    learning_rate=cited(0.0007, AS_CIFAR100),
+    warmup=cited(0.25, AS_CIFAR100),
+    batch_size=cited(32, AS_CIFAR100),
 )
 
-CIFAR100_MAXOUT_PUBLISHED = replace(
-    CIFAR100_MAXOUT,
+CIFAR100_MAXOUT_PUBLISHED = CIFAR100_MAXOUT.changed(
     name="cifar100_maxout_published",
     summary="Maxout on CIFAR-100 with the schedule published for CIFAR-10: SGD, 785 epochs (weeks on a CPU)",
-    convolution_rate=0.05,
-    optimiser="sgd",
-    learning_rate=0.17,
-    momentum=0.5,
-    final_momentum=0.6,
-    momentum_epochs=250.0,
-    schedule="polynomial",
-    warmup=0.0,
-    power=1.0,
-    floor=0.01,
-    decay_epochs=500.0,
-    epochs=785,
-    batch_size=128,
-    sources={
-        **CIFAR100_MAXOUT.sources,
-        **_published(AS_CIFAR10),
-        "factor": NO_SCHEDULE,
-        "power": AS_CIFAR10 + ": linear",
-        "epochs": AS_CIFAR10,
-    },
+    conv_lr_mult=cited(0.05, AS_CIFAR10),
+    bias_lr_mult=cited(1.0, AS_CIFAR10),
+    optimiser=cited(published_sgd(AS_CIFAR10), AS_CIFAR10),
+    schedule=cited(
+        PolynomialSpec(
+            learning_rate=cited(0.17, AS_CIFAR10),
+            warmup=cited(0.0, AS_CIFAR10 + ": none"),
+            power=cited(1.0, AS_CIFAR10 + ": linear"),
+            min_lr_ratio=cited(0.01, AS_CIFAR10),
+            decay_epochs=cited(500.0, AS_CIFAR10),
+            momentum_ramp=cited((0.5, 0.6, 250.0), AS_CIFAR10),
+            epochs=cited(785, AS_CIFAR10),
+            batch_size=cited(128, AS_CIFAR10),
+        ),
+        AS_CIFAR10,
+    ),
 )
 
 RECIPES = (MNIST_MAXOUT, MNIST_MAXOUT_PUBLISHED, CIFAR100_MAXOUT, CIFAR100_MAXOUT_PUBLISHED)

@@ -2,180 +2,233 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from cldl.models import LOWER, NIN_CIFAR, NIN_MNIST, nin
+from cldl.recipes.data import DataSpec
+from cldl.recipes.losses import CldlLossSpec
+from cldl.recipes.model import ModelSpec
+from cldl.recipes.optimisers import AdamWSpec, SGDSpec
 from cldl.recipes.recipe import Recipe
-from cldl.recipes.sources import (
-    ADAMW,
-    AS_MNIST,
-    HE,
-    INFERRED,
-    NO_NETWORK,
-    NO_OPTIMISER,
-    NO_PREPROCESSING,
-    NO_SCHEDULE,
-    POSTER,
-    TUNED,
-)
+from cldl.recipes.schedules import CosineSpec, StepSpec
+from cldl.recipes.sources import ADAMW, AS_MNIST, HE, INFERRED, POSTER, TUNED
+from cldl.recipes.spec import cited
+from engine.errors import UserError
+from engine.typing import Shape
+from layers.network import Network
 
 NIN = "mavenlin/cuda-convnet, NIN/mnist_def"
-NIN_CIFAR = "mavenlin/cuda-convnet, NIN/cifar-100_def"
+CIFAR_DEF = "mavenlin/cuda-convnet, NIN/cifar-100_def"
 NIN_EPOCHS = "mavenlin/cuda-convnet, NIN: the CIFAR-10 schedule; the authors left this one's open"
-
-SHARED_SOURCES = {
-    "dataset": POSTER,
-    "preprocessing": "Lin et al., ICLR 2014, as maxout: Goodfellow et al., ICML 2013",
-    "mean": "Lin et al., ICLR 2014 (pixels divided by 255, as in Goodfellow et al., ICML 2013)",
-    "deviation": "Lin et al., ICLR 2014 (pixels divided by 255)",
-    "augment": POSTER + ": only CIFAR-100 is augmented",
-    "network": POSTER,
-    "classifiers": POSTER + ": three classifiers are used",
-    "dropout": NIN,
-    "relu_on_scores": "s9xie/DSN, best_cifar10_9.65 (commented out there); NIN has it, and classes die of it",
-    "initialisation": HE,
-    "top_rate": TUNED,
-    "lower": INFERRED + "; s9xie/DSN: one inner product on the whole map",
-    "lower_rate": TUNED + "; s9xie/DSN multiplies its companions' rate by 0.001 to 0.002",
-    "lower_epochs": POSTER + ": all classifiers are trained together",
-    "bias_rate": "inferred: AdamW's steps do not depend on the gradients' size, so one rate does for all",
-    "loss": POSTER,
-    "weights": INFERRED,
-    "exponent": POSTER + ": the text's geometric mean, 1 / (M - 1); the print says M - 1",
-    "through_companions": POSTER + ": the loss is minimised, T^(m) is part of it",
-    "optimiser": TUNED,
-    "learning_rate": TUNED,
-    "momentum": ADAMW + " (beta1)",
-    "nesterov": TUNED,
-    "beta2": ADAMW,
-    "weight_decay": TUNED,
-    "penalty": INFERRED + "; the poster prints the norm, its square is what is usually meant",
-    "schedule": TUNED,
-    "warmup": TUNED,
-    "steps": NIN_EPOCHS,
-    "factor": NIN_EPOCHS,
-    "power": NO_SCHEDULE,
-    "floor": TUNED,
-    "decay_epochs": "inferred: the schedule ends with the run",
-    **dict.fromkeys(("input_dropout", "convolution_rate", "lower_gamma", "lower_power"), NO_NETWORK),
-    **dict.fromkeys(("final_momentum", "momentum_epochs"), NO_OPTIMISER),
-    "epochs": TUNED,
-    "batch_size": TUNED + " (cuda-convnet: 128)",
-}
+ONE_RATE = "inferred: AdamW's steps do not depend on the gradients' size, so one rate does for all"
+TRIED = "tried here: 800 steps on 6,400 images, see docs/results.md"
+PENALTY = cited("l2", INFERRED + "; the poster prints the norm, its square is what is usually meant")
 
 
-def _published(definition: str) -> dict[str, str]:
-    """Sources of what a definition of NIN's says of the training."""
-    said = ("relu_on_scores", "top_rate", "learning_rate", "momentum", "weight_decay", "optimiser", "nesterov")
-    return {
-        **dict.fromkeys(said, definition),
-        **dict.fromkeys(("schedule", "epochs", "warmup"), NIN_EPOCHS),
-        "bias_rate": definition + ": epsB is twice epsW",
-        **dict.fromkeys(("final_momentum", "momentum_epochs"), definition + ": one momentum throughout"),
-        "decay_epochs": NO_SCHEDULE,
-        "batch_size": "cuda-convnet's default",
-    }
+DEFINITIONS = {"mnist": NIN_MNIST, "cifar": NIN_CIFAR}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NinSpec(ModelSpec):
+    """Network in Network with 1 to 5 classifiers (see `cldl.models.nin`).
+
+    classifiers    -- M, from the top downwards
+    relu_on_logits -- whether a ReLU follows the top classifier's 1x1 convolution
+    top_lr_mult    -- multiplies the learning rate of the top classifier's 1x1 convolution
+    lower_head     -- what the lower classifiers see: the whole "map", or its "mean"
+    lower_lr_mult  -- multiplies the learning rate of the lower classifiers
+    """
+
+    kind: ClassVar[str] = "nin"
+    classifiers: int
+    relu_on_logits: bool
+    top_lr_mult: float
+    lower_head: str
+    lower_lr_mult: float
+
+    @property
+    def n_classifiers(self) -> int:
+        return self.classifiers
+
+    @property
+    def method(self) -> str | None:
+        return "NIN" if self.classifiers == 1 else None
+
+    def check(self) -> None:
+        super().check()
+        self.check_choice(DEFINITIONS, "definition")
+        if not 1 <= self.classifiers <= 5:
+            raise UserError(f"model.classifiers is {self.classifiers}; nin has places for 1 to 5: choose so many.")
+        self.check_choice(LOWER, "lower_head")
+        self.check_range(0, 1000, "top_lr_mult", "lower_lr_mult")
+
+    def make(self, image: Shape, classes: int) -> Network:
+        return nin(
+            DEFINITIONS[self.definition],
+            image,
+            classes,
+            self.classifiers,
+            initialisation=self.initialisation,
+            dropout=self.dropout,
+            top_lr_mult=self.top_lr_mult,
+            relu_on_logits=self.relu_on_logits,
+            lower=self.lower_head,
+            lower_lr_mult=self.lower_lr_mult,
+        )
 
 
 MNIST_NIN = Recipe(
     name="mnist_nin",
     summary="CLDL on MNIST: NIN with three classifiers (poster: 0.28 % error)",
-    sources=SHARED_SOURCES,
+    data=DataSpec(
+        dataset=cited("mnist", POSTER),
+        preprocessing=cited("scale", "Lin et al., ICLR 2014, as maxout: Goodfellow et al., ICML 2013 (pixels / 255)"),
+        augment=cited(False, POSTER + ": only CIFAR-100 is augmented"),
+    ),
+    model=cited(
+        NinSpec(
+            definition=cited("mnist", NIN),
+            classifiers=cited(3, POSTER + ": three classifiers are used"),
+            dropout=cited(0.5, NIN),
+            initialisation=cited("he", HE),
+            relu_on_logits=cited(
+                False, "s9xie/DSN, best_cifar10_9.65 (commented out); NIN has it, and classes die of it"
+            ),
+            top_lr_mult=cited(1.0, TUNED),
+            lower_head=cited("map", INFERRED + "; s9xie/DSN: one inner product on the whole map"),
+            lower_lr_mult=cited(0.0005, TUNED + "; s9xie/DSN multiplies its companions' rate by 0.001 to 0.002"),
+            bias_lr_mult=cited(1.0, ONE_RATE),
+        ),
+        POSTER,
+    ),
+    loss=cited(
+        CldlLossSpec(
+            weights=cited((1.0, 1.0, 1.0), INFERRED),
+            exponent=cited(None, POSTER + ": the text's geometric mean, 1 / (M - 1); the print says M - 1"),
+            through_companions=cited(True, POSTER + ": the loss is minimised, T^(m) is part of it"),
+        ),
+        POSTER,
+    ),
+    optimiser=cited(
+        AdamWSpec(
+            beta1=cited(0.9, ADAMW),
+            beta2=cited(0.999, ADAMW),
+            weight_decay=cited(0.05, TUNED),
+            penalty=PENALTY,
+        ),
+        TUNED,
+    ),
+    schedule=cited(
+        CosineSpec(
+            learning_rate=cited(0.0015, TUNED),
+            warmup=cited(0.5, TUNED),
+            min_lr_ratio=cited(0.0, TUNED),
+            decay_epochs=cited(None, "inferred: the schedule ends with the run"),
+            momentum_ramp=cited(None, ADAMW + ": beta1 does not change"),
+            epochs=cited(12, TUNED),
+            batch_size=cited(64, TUNED + " (cuda-convnet: 128)"),
+        ),
+        TUNED,
+    ),
 )
 
-MNIST_NIN_SOFTMAX = replace(
-    MNIST_NIN,
+
+def published_training(definition: str, *, learning_rate: float, weight_decay: float) -> dict[str, Any]:
+    """How a definition of NIN's trains: what it changes of a short recipe."""
+    return {
+        "relu_on_logits": cited(True, definition),
+        "bias_lr_mult": cited(2.0, definition + ": epsB is twice epsW"),
+        "optimiser": cited(
+            SGDSpec(
+                momentum=cited(0.9, definition),
+                nesterov=cited(False, definition),
+                weight_decay=cited(weight_decay, definition),
+                penalty=PENALTY,
+            ),
+            definition,
+        ),
+        "schedule": cited(
+            StepSpec(
+                learning_rate=cited(learning_rate, definition),
+                warmup=cited(0.0, NIN_EPOCHS),
+                milestones=cited((200.0, 230.0), NIN_EPOCHS),
+                gamma=cited(0.1, NIN_EPOCHS),
+                momentum_ramp=cited(None, definition + ": one momentum throughout"),
+                epochs=cited(260, NIN_EPOCHS),
+                batch_size=cited(128, "cuda-convnet's default"),
+            ),
+            NIN_EPOCHS,
+        ),
+    }
+
+
+def one_classifier(recipe: Recipe) -> dict[str, Any]:
+    """What makes NIN alone of a recipe of CLDL's: the top classifier only."""
+    return {
+        "classifiers": cited(1, POSTER + ": the NIN column"),
+        "weights": cited((1.0,), recipe.sources["loss.weights"]),
+    }
+
+
+MNIST_NIN_SOFTMAX = MNIST_NIN.changed(
     name="mnist_nin_softmax",
     summary="NIN on MNIST: one classifier, plain cross-entropy, the same schedule (poster: 0.42 % error)",
-    classifiers=1,
-    weights=(1.0,),
-    sources={**SHARED_SOURCES, "classifiers": POSTER + ": the NIN column"},
+    **one_classifier(MNIST_NIN),
 )
 
-MNIST_NIN_PUBLISHED = replace(
-    MNIST_NIN,
+MNIST_NIN_PUBLISHED = MNIST_NIN.changed(
     name="mnist_nin_published",
     summary="CLDL on MNIST with NIN's published schedule: SGD, 260 epochs (days on a CPU)",
-    relu_on_scores=True,
-    initialisation="published",
-    top_rate=0.1,
-    bias_rate=2.0,
-    optimiser="sgd",
-    learning_rate=0.1,
-    weight_decay=1e-4,
-    schedule="step",
-    steps=(200.0, 230.0),
-    warmup=0.0,
-    epochs=260,
-    batch_size=128,
-    sources={**SHARED_SOURCES, **_published(NIN), "initialisation": NIN + ": N(0, 0.05^2)"},
+    initialisation=cited("published", NIN + ": N(0, 0.05^2)"),
+    top_lr_mult=cited(0.1, NIN),
+    **published_training(NIN, learning_rate=0.1, weight_decay=1e-4),
 )
 
-TRIED = "tried here: 800 steps on 6,400 images, see docs/results.md"
-
-CIFAR_SOURCES = {
-    **SHARED_SOURCES,
-    "preprocessing": "Lin et al., ICLR 2014: as maxout, global contrast normalisation and ZCA whitening",
-    "dropout": TRIED + " (0.5 in " + NIN_CIFAR + ")",
-    "augment": POSTER + ": CIFAR-100 with and without",
-    **dict.fromkeys(("mean", "deviation"), NO_PREPROCESSING),
-    **{name: source.replace(TUNED, AS_MNIST) for name, source in SHARED_SOURCES.items() if source.startswith(TUNED)},
-    **dict.fromkeys(("learning_rate", "warmup", "batch_size"), TRIED),
-    "epochs": "chosen here: two processor cores train for an hour",
-}
-
-CIFAR100_NIN = Recipe(
+CIFAR100_NIN = MNIST_NIN.recite(TUNED, AS_MNIST).changed(
     name="cifar100_nin",
     summary="CLDL on CIFAR-100: NIN with three classifiers, a short schedule (poster: 30.40 % error)",
-    dataset="cifar100",
-    preprocessing="gcn_zca",
-    dropout=0.2,
-    learning_rate=0.0007,
-    warmup=0.25,
-    epochs=8,
-    batch_size=32,
-    sources=CIFAR_SOURCES,
+    dataset=cited("cifar100", POSTER),
+    preprocessing=cited("gcn_zca", "Lin et al., ICLR 2014: as maxout, global contrast normalisation and ZCA whitening"),
+    augment=cited(False, POSTER + ": CIFAR-100 with and without"),
+    definition=cited("cifar", CIFAR_DEF),
+    dropout=cited(0.2, TRIED + " (0.5 in " + CIFAR_DEF + ")"),
+    learning_rate=cited(0.0007, TRIED),
+    warmup=cited(0.25, TRIED),
+    epochs=cited(8, "chosen here: two processor cores train for an hour"),
+    batch_size=cited(32, TRIED),
 )
 
-CIFAR100_NIN_SOFTMAX = replace(
-    CIFAR100_NIN,
+CIFAR100_NIN_SOFTMAX = CIFAR100_NIN.changed(
     name="cifar100_nin_softmax",
     summary="NIN on CIFAR-100: one classifier, plain cross-entropy, the same schedule (poster: 35.96 % error)",
-    classifiers=1,
-    weights=(1.0,),
-    sources={**CIFAR_SOURCES, "classifiers": POSTER + ": the NIN column"},
+    **one_classifier(CIFAR100_NIN),
 )
 
-CIFAR100_NIN_AUGMENTED = replace(
-    CIFAR100_NIN,
+AUGMENTED: dict[str, Any] = {
+    "augment": cited(True, POSTER + ": CIFAR-100 with and without"),
+    "epochs": cited(24, "chosen here: three times as many as without augmentation"),
+}
+
+CIFAR100_NIN_AUGMENTED = CIFAR100_NIN.changed(
     name="cifar100_nin_augmented",
     summary="CLDL on CIFAR-100 with crops and reflections (poster: 29.05 % error)",
-    augment=True,
-    epochs=24,
+    **AUGMENTED,
 )
 
-CIFAR100_NIN_AUGMENTED_SOFTMAX = replace(
-    CIFAR100_NIN_SOFTMAX,
+CIFAR100_NIN_AUGMENTED_SOFTMAX = CIFAR100_NIN_SOFTMAX.changed(
     name="cifar100_nin_augmented_softmax",
     summary="NIN on CIFAR-100 with crops and reflections, one classifier (poster: 32.75 % error)",
-    augment=True,
-    epochs=24,
+    **AUGMENTED,
 )
 
-CIFAR100_NIN_PUBLISHED = replace(
-    MNIST_NIN_PUBLISHED,
+CIFAR100_NIN_PUBLISHED = CIFAR100_NIN.changed(
     name="cifar100_nin_published",
     summary="CLDL on CIFAR-100 with NIN's published schedule: SGD, 260 epochs (days on a CPU)",
-    dataset="cifar100",
-    preprocessing="gcn_zca",
-    top_rate=1.0,
-    learning_rate=0.02,
-    weight_decay=5e-4,
-    sources={
-        **CIFAR_SOURCES,
-        **_published(NIN_CIFAR),
-        "dropout": NIN_CIFAR,
-        "initialisation": NIN_CIFAR + ": N(0, d^2) with d = 0.001, 0.01 and 0.05",
-    },
+    dropout=cited(0.5, CIFAR_DEF),
+    initialisation=cited("published", CIFAR_DEF + ": N(0, d^2) with d = 0.001, 0.01 and 0.05"),
+    top_lr_mult=cited(1.0, CIFAR_DEF),
+    **published_training(CIFAR_DEF, learning_rate=0.02, weight_decay=5e-4),
 )
 
 RECIPES = (

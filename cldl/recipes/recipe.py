@@ -1,226 +1,199 @@
-"""A recipe: everything that decides a training run, as data.
+"""A recipe: everything that decides a training run but its seed and the machine, as data.
 
-A recipe is a frozen dataclass. Each of its values says where it comes from in `sources`: a paper, a published
-definition, a measurement of this project, or "inferred" where the paper is silent. Every field can be set on the
-command line: --learning-rate 0.001 for learning_rate.
+It consists of five specs, a type a concern (see `cldl.recipes.spec`); each value, a leaf, has a name such as model.dropout
+and says in `sources` where it comes from: a paper, a published definition, a measurement of this project, or "inferred"
+where the paper is silent. Every leaf can be set on the command line: --model.dropout 0.5, or --dropout 0.5.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from cldl.models import INITIALISERS, LOWER, dsn, maxout, nin
-from cldl.objective import LOSSES, Objective
+from cldl.objective import Objective
+from cldl.recipes.data import DataSpec
+from cldl.recipes.losses import LossSpec
+from cldl.recipes.model import ModelSpec
+from cldl.recipes.optimisers import OptimiserSpec
+from cldl.recipes.schedules import ScheduleSpec
+from cldl.recipes.spec import Spec, cited, defaults, find_kind, leaf_types, uncited
 from data.dataset import Dataset
 from data.fetch.download import Say, quiet
-from data.registry import LOADERS
 from data.transforms.augmentation import CropFlip
-from data.transforms.preprocessing import KINDS, Contrast, Preprocessing, Scale, fitted
+from data.transforms.preprocessing import Preprocessing
 from engine.errors import UserError
-from engine.optim.optimisers import SGD, AdamW, Optimiser
-from engine.optim.schedules import SCHEDULES, learning_rate, ramp
+from engine.optim.optimisers import Optimiser
 from layers.network import Network
 
-NETWORKS = {"nin": (1, 2, 3, 4, 5), "dsn": (4,), "maxout": (1,)}  # how many classifiers each can have
-OPTIMISERS = ("sgd", "adamw")
-PENALTIES = ("square", "norm")
+SECTIONS = ("data", "model", "loss", "optimiser", "schedule")
+COMMAND_LINE = "command line"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One training run, but for its seed and the machine."""
 
     name: str
     summary: str
-    dataset: str = "mnist"
-    preprocessing: str = "scale"  # or one that is fitted (see data.transforms.preprocessing)
-    mean: float = 0.0  # of "scale", in units of 255
-    deviation: float = 1.0
-    augment: bool = False  # random crops of the image with 4 zeros around it, and reflections
-    network: str = "nin"
-    classifiers: int = 3  # M; for nin from the top downwards
-    dropout: float = 0.5
-    input_dropout: float = 0.0  # of the image, by maxout
-    relu_on_scores: bool = False  # a ReLU behind the top classifier's 1x1 convolution
-    initialisation: str = "he"
-    top_rate: float = 1.0  # multiplies the learning rate of the top classifier's 1x1 convolution
-    lower: str = "map"  # what the lower classifiers see: the whole map, or its mean
-    lower_rate: float = 0.0005  # multiplies the learning rate of the lower classifiers
-    lower_gamma: float = 0.0  # after t updates, dsn multiplies it by (1 + lower_gamma t)^-lower_power too
-    lower_power: float = 0.75
-    lower_epochs: float | None = None  # after which the loss leaves the lower classifiers out; None: never
-    convolution_rate: float = 1.0  # multiplies the learning rate of maxout's convolutions
-    bias_rate: float = 1.0  # multiplies the learning rate of all biases
-    loss: str = "cldl"
-    weights: tuple[float, ...] = (1.0, 1.0, 1.0)  # lambda, from the bottom classifier to the top one
-    exponent: float | None = None  # g; None: 1 / (M - 1)
-    through_companions: bool = True  # False: every T^(m) is held constant in the gradient
-    optimiser: str = "adamw"
-    learning_rate: float = 0.0015
-    momentum: float = 0.9  # of sgd; of adamw, beta1
-    final_momentum: float | None = None  # of sgd, reached in a line after momentum_epochs; None: it stays
-    momentum_epochs: float = 1.0
-    nesterov: bool = False
-    beta2: float = 0.999  # of adamw
-    weight_decay: float = 0.05
-    penalty: str = "square"  # or "norm", as the poster prints it
-    schedule: str = "cosine"
-    warmup: float = 0.5  # epochs
-    steps: tuple[float, ...] = ()  # epochs at which the step schedule multiplies the rate by `factor`
-    factor: float = 0.1  # of the step schedule; of the exponential one, an epoch
-    power: float = 1.0  # of the polynomial schedule
-    floor: float = 0.0  # the last rate of the exponential, polynomial and cosine schedules, as a share of the first
-    decay_epochs: float | None = None  # after which polynomial and cosine are at their floor; None: at the end
-    epochs: int = 12
-    batch_size: int = 64
-    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    data: DataSpec
+    model: ModelSpec
+    loss: LossSpec
+    optimiser: OptimiserSpec
+    schedule: ScheduleSpec
 
-    def build(self) -> Network:
-        """The network, with its weights as the initialiser draws them for key 0."""
-        shared: dict = {"initialisation": self.initialisation, "dropout": self.dropout}
-        if self.network == "maxout":
-            own: dict = {"input_dropout": self.input_dropout, "convolution_rate": self.convolution_rate}
-            network = maxout(self.dataset, **shared, **own)
-        else:
-            shared |= {"top_rate": self.top_rate, "lower_rate": self.lower_rate}
-            if self.network == "dsn":
-                decay: dict = {"lower_gamma": self.lower_gamma, "lower_power": self.lower_power}
-                network = dsn(self.dataset, **shared, **decay)
-            else:
-                form: dict = {"relu_on_scores": self.relu_on_scores, "lower": self.lower}
-                network = nin(self.dataset, self.classifiers, **shared, **form)
-        for parameter in network.parameters():
-            if parameter.name.endswith("bias"):
-                parameter.lr_mult *= self.bias_rate
-        return network
+    def __post_init__(self) -> None:
+        """Take the sources off the specs, and raise UserError unless they fit together."""
+        cites = {}
+        for section in SECTIONS:
+            spec, cites[section] = uncited(getattr(self, section), "")
+            object.__setattr__(self, section, spec)
+        object.__setattr__(self, "_cites", cites)
+        self.check()
 
-    def objective(self, epoch: float = 0.0) -> Objective:
-        """The loss after `epoch` epochs, and the answer."""
-        dropped = self.lower_epochs is not None and epoch >= self.lower_epochs
-        weights = (*(0.0 for _ in self.weights[:-1]), self.weights[-1]) if dropped else self.weights
-        return Objective(weights, self.exponent, self.through_companions, self.loss)
+    def check(self) -> None:
+        """Raise UserError unless the specs fit together."""
+        M, weights = self.model.n_classifiers, self.loss.lambdas
+        if len(weights) != M and "weights" not in self.loss.values:
+            raise UserError(
+                f"the loss {self.loss.kind} is of one classifier, but the model has {M}: choose another loss."
+            )
+        if len(weights) != M:
+            raise UserError(f"loss.weights is {weights}; give {M} number{'' if M == 1 else 's'}, one a classifier.")
+        ramp, momentum = self.schedule.momentum_ramp, getattr(self.optimiser, "momentum", None)
+        if ramp is not None and momentum is None:
+            raise UserError(f"schedule.momentum_ramp is {ramp}; only the optimiser sgd has a momentum that can change.")
+        if ramp is not None and momentum != ramp[0]:
+            raise UserError(
+                f"schedule.momentum_ramp begins at {ramp[0]:g} but optimiser.momentum is {momentum:g}: give both the same."
+            )
 
-    def make_preprocessing(self, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
-        """From bytes to the network's input; what is fitted on the data set is looked up and kept in the folder, if any."""
-        return self.fixed_preprocessing() or fitted(self.preprocessing, dataset, folder, say)
+    @property
+    def specs(self) -> dict[str, Spec]:
+        """The five specs by section."""
+        return {section: getattr(self, section) for section in SECTIONS}
+
+    @property
+    def leaves(self) -> dict[str, Any]:
+        """All values, by names such as model.dropout."""
+        return {f"{section}.{name}": v for section, spec in self.specs.items() for name, v in spec.values.items()}
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where the values come from, by the names of `leaves`; by the name of a section, why it has this kind of spec."""
+        kinds = {section: self.cite(section) for section in SECTIONS if self.cite(section)}
+        return kinds | {
+            f"{s}.{name}": source for s, spec in self.specs.items() for name, source in spec.sources.items()
+        }
+
+    def build_network(self) -> Network:
+        """The network for the images of its data set; its weights are not drawn yet."""
+        return self.model.build(self.data.image_shape, self.data.classes)
+
+    def build_objective(self) -> Objective:
+        """The loss, and the prediction."""
+        return self.loss.build()
+
+    def build_optimiser(self, network: Network) -> Optimiser:
+        """The optimiser of the network's parameters."""
+        return self.optimiser.build(network.parameters())
+
+    def build_preprocessing(self, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
+        """From bytes to the network's input (see `DataSpec`)."""
+        return self.data.build_preprocessing(dataset, folder, say)
 
     def fixed_preprocessing(self) -> Preprocessing | None:
         """The preprocessing, where it needs no data set to be fitted on."""
-        fixed: dict[str, Preprocessing] = {"scale": Scale(self.mean, self.deviation), "gcn": Contrast()}
-        return fixed.get(self.preprocessing)
+        return self.data.fixed_preprocessing()
 
-    def make_augmentation(self) -> CropFlip | None:
-        """What varies the training images."""
-        return CropFlip() if self.augment else None
+    def build_augmentation(self) -> CropFlip | None:
+        """What varies the training images, if anything."""
+        return self.data.build_augmentation()
 
-    def make_optimiser(self, network: Network) -> Optimiser:
-        """The optimiser of the network's parameters."""
-        parameters, decay, penalty = network.parameters(), self.weight_decay, self.penalty
-        if self.optimiser == "sgd":
-            return SGD(parameters, momentum=self.momentum, nesterov=self.nesterov, decay=decay, penalty=penalty)
-        return AdamW(parameters, betas=(self.momentum, self.beta2), decay=decay, penalty=penalty)
+    def changed(self, **values: Any) -> Recipe:
+        """The recipe with other values, by leaf ("model.dropout", or "dropout" where that is one leaf alone).
 
-    def rate(self, epoch: float) -> float:
-        """The learning rate after `epoch` epochs (a fraction within one)."""
-        multiple = learning_rate(
-            self.schedule,
-            epoch,
-            self.epochs if self.decay_epochs is None else self.decay_epochs,
-            warmup=self.warmup,
-            steps=self.steps,
-            factor=self.factor,
-            power=self.power,
-            floor=self.floor,
-        )
-        return self.learning_rate * multiple
+        A section takes a spec, or the kind of one: schedule="constant" keeps the values that both kinds have. The source of
+        a value that differs and is not cited is the command line. Where the number of classifiers changes and the losses of
+        all had one weight, all have that weight.
 
-    def momentum_after(self, epoch: float) -> float:
-        """The momentum after `epoch` epochs."""
-        if self.final_momentum is None:
-            return self.momentum
-        return ramp(self.momentum, self.final_momentum, epoch / self.momentum_epochs)
-
-    def changed(self, **values) -> Recipe:
-        """The recipe with other values, checked; the source of what differs is then the command line.
-
-        Where the number of classifiers changes and all had one weight, all have that weight.
+        >>> from cldl.recipes import find
+        >>> recipe = find("mnist_nin").changed(epochs=3, classifiers=2)
+        >>> recipe.schedule.epochs, recipe.sources["schedule.epochs"], recipe.loss.lambdas
+        (3, 'command line', (1.0, 1.0))
         """
-        M = values.get("classifiers", self.classifiers)
-        if self.classifiers != M and "weights" not in values and len(set(self.weights)) == 1:
-            values["weights"] = self.weights[:1] * M
-        other = [name for name, value in values.items() if value != getattr(self, name)]
-        recipe = replace(self, **values, sources={**self.sources, **dict.fromkeys(other, "command line")})
-        recipe.check()
-        return recipe
+        plain = {name: values.pop(name) for name in ("name", "summary") if name in values}
+        chosen = {s: uncited(values.pop(s, cited(spec, self.cite(s))), COMMAND_LINE) for s, spec in self.specs.items()}
+        types = {s: find_kind(s, spec) if isinstance(spec, str) else type(spec) for s, (spec, _) in chosen.items()}
+        given: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        for name, value in values.items():
+            section, _, leaf = find_leaf(name, types).partition(".")
+            given[section][leaf] = value
 
-    def check(self) -> None:
-        """Raise UserError unless every value is in its range."""
-        ranges = {
-            "epochs": (1, 100_000),
-            "mean": (-10, 10),
-            "deviation": (1e-6, 10),
-            "dropout": (0, 0.99),
-            "input_dropout": (0, 0.99),
-            "top_rate": (0, 1000),
-            "lower_rate": (0, 1000),
-            "lower_gamma": (0, 1000),
-            "lower_power": (0, 100),
-            "lower_epochs": (0, 100_000),
-            "convolution_rate": (0, 1000),
-            "bias_rate": (0, 1000),
-            "exponent": (0, 1e9),
-            "learning_rate": (0, 1000),
-            "momentum": (0, 0.9999),
-            "final_momentum": (0, 0.9999),
-            "momentum_epochs": (1e-6, 100_000),
-            "beta2": (0, 0.999999),
-            "weight_decay": (0, 1),
-            "warmup": (0, self.epochs),
-            "factor": (0, 1),
-            "power": (0, 100),
-            "floor": (0, 1),
-            "decay_epochs": (1e-6, 100_000),
-            "batch_size": (1, 60_000),
-        }
-        for name, (least, most) in ranges.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise UserError(f"{name} is {value}; choose a value from {least:g} to {most:g}.")
-        choices = {
-            "dataset": tuple(LOADERS),
-            "preprocessing": ("scale", "gcn", *KINDS),
-            "network": tuple(NETWORKS),
-            "loss": LOSSES,
-            "lower": tuple(LOWER),
-            "initialisation": INITIALISERS,
-            "optimiser": OPTIMISERS,
-            "penalty": PENALTIES,
-            "schedule": SCHEDULES,
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise UserError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
-        if self.classifiers not in NETWORKS[self.network]:
-            raise UserError(
-                f"classifiers is {self.classifiers}; {self.network} has places for "
-                f"{' or '.join(map(str, NETWORKS[self.network]))}: choose so many."
-            )
-        if len(self.weights) != self.classifiers or not all(0 <= w < math.inf for w in self.weights):
-            raise UserError(
-                f"weights is {self.weights}; give {self.classifiers} numbers of 0 or more, one a classifier."
-            )
-        if self.loss == "cldl" and self.lower_epochs is not None:
-            raise UserError(
-                f"lower_epochs is {self.lower_epochs:g}; under the CLDL loss the lower classifiers cannot be left out, because "
-                "they weight the others' losses: choose the loss softmax or hinge."
-            )
-        if self.final_momentum is not None and self.optimiser != "sgd":
-            raise UserError(f"final_momentum is {self.final_momentum:g}; only sgd has a momentum that can change.")
+        specs, M = dict[str, Any](), 0
+        for section, (spec, source) in chosen.items():
+            if section == "loss" and "weights" not in given["loss"]:
+                given["loss"] |= self._resized_weights(types["loss"], M)
+            base = spec if isinstance(spec, Spec) else getattr(self, section)
+            spec = _respecified(base, types[section], given[section])
+            M = spec.n_classifiers if isinstance(spec, ModelSpec) else M
+            specs[section] = cited(spec, source)
+        return replace(self, **plain, **specs)
+
+    def recite(self, old: str, new: str) -> Recipe:
+        """The recipe with `new` in the place of `old` in all sources."""
+        specs: dict[str, Any] = {}
+        for section, spec in self.specs.items():
+            values = {name: cited(v, spec.sources[name].replace(old, new)) for name, v in spec.values.items()}
+            specs[section] = cited(type(spec)(**values), self.cite(section).replace(old, new))
+        return replace(self, **specs)
+
+    def cite(self, section: str) -> str:
+        """Why this section has this kind of spec; empty where nothing was cited."""
+        return self.__dict__["_cites"][section]
+
+    def _resized_weights(self, loss: type[Spec], M: int) -> dict[str, Any]:
+        """The weights of M classifiers, where there were others and all had one weight."""
+        weights = self.loss.lambdas
+        if "weights" in leaf_types(loss) and len(weights) != M and len(set(weights)) == 1:
+            return {"weights": weights[:1] * M}
+        return {}
 
 
-def settings(recipe: Recipe) -> dict:
-    """The fields that decide the run, by name."""
-    return {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name != "sources"}
+def find_leaf(name: str, types: Mapping[str, type[Spec]]) -> str:
+    """The dotted name of a leaf, given so or as its last part; raises UserError where it is none, or two."""
+    dotted = [f"{section}.{leaf}" for section, spec in types.items() for leaf in leaf_types(spec)]
+    found = [leaf for leaf in dotted if name in (leaf, leaf.partition(".")[2])]
+    if len(found) > 1:
+        raise UserError(f"{name} is both {' and '.join(found)}: write the one that is meant.")
+    if not found:
+        kinds = ", ".join(spec.kind for section, spec in types.items() if section != "data")
+        raise UserError(f"there is no value {name!r} in a recipe of {kinds}{nearest(name, dotted)}.")
+    return found[0]
+
+
+def nearest(name: str, names: Collection[str], prefix: str = "") -> str:
+    """The question whether a similar name is meant; nothing where there is none.
+
+    >>> nearest("dropuot", ["model.dropout", "schedule.epochs"])
+    ': did you mean dropout?'
+    """
+    close = difflib.get_close_matches(name, [*(known.partition(".")[2] for known in names), *names], 1)
+    return f": did you mean {prefix}{close[0]}?" if close else ""
+
+
+def _respecified(base: Spec, kind: type[Spec], given: dict[str, Any]) -> Spec:
+    """A spec of this type with the given values, and otherwise those of `base`."""
+    if type(base) is kind and not given:
+        return base
+    values = {name: cited(value, f"the default of {kind.kind}") for name, value in defaults(kind).items()}
+    values |= {name: value for name, value in base.cited_values.items() if name in leaf_types(kind)}
+    for name, value in given.items():
+        bare, source = uncited(value, COMMAND_LINE)
+        if source != COMMAND_LINE or name not in base.values or bare != base.values[name]:
+            values[name] = cited(bare, source)
+    if missing := sorted(set(leaf_types(kind)) - set(values)):
+        raise UserError(f"the {kind.section} {kind.kind} has no value for {' and '.join(missing)}: give one.")
+    return kind(**values)

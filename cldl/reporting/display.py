@@ -22,7 +22,7 @@ from cldl.reporting.explain import SIDE, Cost
 from cldl.reporting.poster import ERRORS, beside
 from cldl.reporting.summary import COSTS, costs, layers, summary
 from cldl.training.run import Run
-from cldl.training.throughput import Pace, duration
+from cldl.training.throughput import Throughput, duration
 from cldl.training.trainer import Trainer
 
 REFRESH = 0.2  # seconds between two pictures
@@ -35,7 +35,7 @@ class Display:
         self.console = console or Console(force_terminal=sys.stdout.isatty(), highlight=False)
         terminal = self.console.is_terminal and not self.console.is_dumb_terminal and not os.environ.get("CI")
         self._live = Live(console=self.console, auto_refresh=False, transient=True) if terminal else None
-        self._pace = Pace()
+        self._throughput = Throughput()
         self._drawn = -REFRESH  # when the last picture was drawn
         self._estimated = False  # whether the estimate was printed
         self._headed = False  # whether the epochs' table has its head
@@ -59,8 +59,8 @@ class Display:
 
     def plan(self, trainer: Trainer, run: Run) -> None:
         """What will be done."""
-        self._epochs = trainer.recipe.epochs
-        self._units = {name: layer.output_shape(shape)[-1] for name, layer, shape in trainer.network.layers()}
+        self._epochs = trainer.schedule.epochs
+        self._units = {name: shape[-1] for name, shape in trainer.network.node_shapes().items()}
         lines = summary(trainer, run)
         if not self._live:
             for label, text in lines.items():
@@ -74,13 +74,13 @@ class Display:
 
     def step(self, trainer: Trainer) -> None:
         """A step is done: draw it, five times a second at most."""
-        self._pace.step(trainer)
-        left = self._pace.left(trainer)
+        self._throughput.step(trainer)
+        left = self._throughput.left(trainer)
         if not self._live:
             if left and not self._estimated:
                 self._estimated = True
                 self.say(
-                    f"estimate {duration(left[1])} to the end of the run, {self._pace.images_per_second:,.0f} images/s"
+                    f"estimate {duration(left[1])} to the end of the run, {self._throughput.images_per_second:,.0f} images/s"
                 )
             return
         now = time.monotonic()
@@ -91,7 +91,7 @@ class Display:
 
     def epoch(self, line: dict) -> None:
         """A row for a finished epoch, and a warning if more of the network has died."""
-        self._pace.epoch()
+        self._throughput.epoch()
         cells = _cells(line, self._epochs)
         if self._live:
             if not self._headed:
@@ -132,16 +132,16 @@ class Display:
         for ratio in (None, 1, None):
             bar.add_column(ratio=ratio, no_wrap=True)
         bar.add_row(
-            f"epoch {trainer.epoch + 1}/{trainer.recipe.epochs}",
+            f"epoch {trainer.epoch + 1}/{trainer.schedule.epochs}",
             ProgressBar(total=steps, completed=done),
             f"step {done:,}/{steps:,}",
         )
         errors = ", ".join(f"{name} {error:.2f}%" for name, error in means["train_error"].items())
         lines = [f"training: loss {means['train_loss']:.4f}, error {errors}"]
         if done == steps:
-            lines.append(f"testing on {len(trainer.dataset.test_labels):,} images")
+            lines.append(f"testing on {len(trainer.dataset.test):,} images")
         elif left:
-            speed = f"{self._pace.images_per_second:,.0f} images/s"
+            speed = f"{self._throughput.images_per_second:,.0f} images/s"
             lines.append(f"{speed}, {duration(left[0])} left of the epoch, {duration(left[1])} of the run")
         return Group("", bar, *map(Text, lines))
 
@@ -167,7 +167,9 @@ def _cells(line: dict, epochs: int) -> list[tuple[str, str, int]]:
     errors = line["test_error"]
     names = {name: name if name == "fused" else f"error {name}" for name in errors}
     companions = line["test_companions"]
-    told = companions if any(T != 1 for T in companions.values()) else {}  # nobody has companions, or nobody minds them
+    told = (
+        companions if any(T != 1 for T in companions.values()) else {}
+    )  # 1 everywhere: one classifier, or deep supervision
     return [
         ("epoch", f"{line['epoch']}/{epochs}", max(5, 2 * len(str(epochs)) + 1)),
         ("loss", f"{line['train_loss']:.4f}", 6),

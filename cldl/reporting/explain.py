@@ -1,11 +1,11 @@
 """Where the time of a training step goes: layer by layer, what was chosen, what it costs, how far it is from the peak.
 
-Everything is measured from outside: each part of a network is put into a `Timed` layer, and a real `Trainer` takes real
-steps on made-up images. One thread works, so that a layer's time is its own.
+The layer of each step of the network (see layers.fuse) is wrapped in a `Timed` layer, and a `Trainer` takes steps on made-up
+images. One thread works, so that a layer's time is its own.
 
 FLOPs are those of the direct convolution, whatever algorithm ran: 2 for a multiplication with its addition in the
-forward pass, as many for the gradient of the weights, and as many for that of the input where somebody needs it. So an
-algorithm that makes do with fewer, as the FFT does, may pass the peak.
+forward pass, as many for the gradient of the weights, and as many for that of the input where it is needed. So an
+algorithm that needs fewer, as the FFT does, may exceed the peak.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from cldl.recipes.recipe import Recipe
 from cldl.training.trainer import EpochMetrics, Trainer
 from data.dataset import Dataset
 from engine.context import Context
-from engine.parameters import Parameter
 from engine.random import Key
 from engine.typing import Array, Shape
 from layers.conv2d import Conv2d
+from layers.fuse import Step
 from layers.layer import Layer
 from layers.network import Network
+from layers.node import INPUT, Node
 from layers.relu import ReLU
-from layers.sequential import Sequential, together
 
 STEPS = 5  # that are timed, after one that is not
 SIDE = 1024  # of the square matrices whose product is the peak
@@ -78,20 +78,11 @@ class Timed(Layer):
         self.seconds[1] += time.perf_counter() - began
         return dx
 
-    def parameters(self) -> list[Parameter]:
-        return self.layer.parameters()
-
-    def output_shape(self, shape: Shape) -> Shape:
-        return self.layer.output_shape(shape)
-
-    def multiply_adds(self, shape: Shape) -> int:
-        return self.layer.multiply_adds(shape)
-
 
 def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
     """The parts of a training step, what is outside the layers last; and the peak of one thread in FLOP/s."""
-    trainer = Trainer(recipe, made_up(recipe.build(), recipe.batch_size), threads=1)
-    timed = watch(trainer.network, recipe.batch_size)
+    trainer = Trainer.from_recipe(recipe, made_up(recipe.build_network(), recipe.schedule.batch_size), threads=1)
+    timed = watch(trainer.network, recipe.schedule.batch_size)
     stream = endless(trainer)
     next(stream)
     parts, outside = [], []
@@ -108,51 +99,50 @@ def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
 
 
 def watch(network: Network, samples: int) -> list[Timed]:
-    """Put every part of the network into a `Timed` layer; what runs as one (see layers.sequential) is one part."""
-    rows = iter(network.layers())
-    watched: list[Timed] = []
-    for m in range(len(network.blocks)):
-        for side in (network.blocks, network.classifiers):
-            whole = side[m]
-            parts: list[Timed] = []
-            for run in together(whole.layers if isinstance(whole, Sequential) else [whole]):
-                cost = _cost([next(rows) for _ in run], samples, bottom=not watched and not parts)
-                parts.append(Timed(Sequential(*run), cost))
-            side[m] = Sequential(*parts)
-            watched += parts
+    """Time every step of the network from now on; nodes that run as one (see layers.fuse) are one step."""
+    watched = [Timed(step.layer, _cost(network, step, samples)) for step in network.steps]
+    network.steps = [replace(step, layer=timed) for step, timed in zip(network.steps, watched, strict=True)]
     return watched
 
 
-def _cost(run: Sequence[tuple[str, Layer, Shape]], samples: int, bottom: bool) -> Cost:
-    """What is known without a clock, of `Network.layers` that run as one; at the bottom nobody needs the input's gradient.
+def _cost(network: Network, step: Step, samples: int) -> Cost:
+    """What is known of a step without a clock.
 
-    Forward: x and every W in, every y out. Backward: dy, x, every other y and W in, dx and every dW out.
+    Forward: x and every W in, every y out. Backward: dy, x, every other y and W in, dx, where it is needed, and every dW out.
     """
-    (name, first, shape), (_, last, inner) = run[0], run[-1]
-    kind, algorithm = type(first).__name__, ""
-    layers = [(layer, shape) for _, layer, shape in run if not isinstance(layer, ReLU)] or [(first, shape)]
-    if isinstance(first, Conv2d):
-        kernels = (f"{layer.window.kernel}x{layer.window.kernel}" for layer, _ in layers if isinstance(layer, Conv2d))
-        kind, algorithm = f"{kind} {', '.join(kernels)}", type(first.way(shape)).__name__.lower()
-    products = 2 if bottom else 3
-    ys = sum(math.prod(layer.output_shape(shape)) for layer, shape in layers)
-    W = sum(p.value.size for layer, _ in layers for p in layer.parameters())
-    direct = 3 * sum(layer.multiply_adds(shape) for layer, shape in layers)
-    direct -= first.multiply_adds(shape) if bottom else 0
+    shapes, first = {INPUT: network.input_shape, **network.node_shapes()}, step.nodes[0]
+    nodes = [node for node in step.nodes if not isinstance(node.layer, ReLU)] or [first]
+    kind, algorithm = type(first.layer).__name__, ""
+    if isinstance(first.layer, Conv2d):
+        kernels = (node.layer.window.kernel for node in nodes if isinstance(node.layer, Conv2d))
+        kind = f"{kind} {', '.join(f'{k}x{k}' for k in kernels)}"
+        algorithm = first.layer.conv_algorithm(shapes[step.inputs[0]]).name
+    x = sum(math.prod(shapes[name]) for name in step.inputs)
+    dx = sum(math.prod(shapes[name]) for name in step.inputs if network.learns(name))
+    y = sum(math.prod(shapes[node.name]) for node in nodes)
+    W = sum(p.value.size for node in nodes for p in node.layer.parameters())
     return Cost(
-        name,
+        first.name,
         kind,
-        last.output_shape(inner),
+        shapes[step.name],
         algorithm,
-        flops=2 * samples * direct,
-        bytes=4 * (samples * (products * math.prod(shape) + 2 * ys) + 3 * W),
+        flops=_flops(network, step.nodes, samples),
+        bytes=4 * (samples * (2 * x + dx + 2 * y) + 3 * W),
+    )
+
+
+def _flops(network: Network, nodes: Sequence[Node], samples: int) -> int:
+    """Forward, and as many for the weights' gradient, and for the input's where a parameter below it needs that."""
+    rows = [(node, shape) for node, shape, _ in network.rows() if node in nodes]
+    products = [3 if any(map(network.learns, node.inputs)) else 2 for node, _ in rows]
+    return (
+        2 * samples * sum(n * node.layer.multiply_adds(shape) for n, (node, shape) in zip(products, rows, strict=True))
     )
 
 
 def step_flops(network: Network, samples: int) -> int:
     """FLOPs of a training step by direct convolution."""
-    _, bottom, shape = network.layers()[0]
-    return 2 * samples * (3 * network.multiply_adds() - bottom.multiply_adds(shape))
+    return _flops(network, network.nodes, samples)
 
 
 def made_up(network: Network, samples: int, batches: int = 1) -> Dataset:
@@ -161,7 +151,7 @@ def made_up(network: Network, samples: int, batches: int = 1) -> Dataset:
     images = key.words(int(np.prod(shape))).astype(np.uint8).reshape(shape)
     labels = (key.fold(1).words(len(images)) % network.classes).astype(np.int64)
     names = tuple(map(str, range(network.classes)))
-    return Dataset("noise", images, labels, images[:samples], labels[:samples], names)
+    return Dataset.from_arrays("noise", images, labels, images[:samples], labels[:samples], names)
 
 
 def endless(trainer: Trainer) -> Iterator[EpochMetrics]:

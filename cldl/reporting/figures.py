@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from cldl.reporting.poster import classifier_names
 from cldl.training.evaluation import Evaluation
+from data.dataset import Split, read_images
 from engine.typing import Array
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")  # Okabe and Ito, 2008
@@ -119,7 +120,7 @@ def confusion(evaluation: Evaluation, class_names: Sequence[str]) -> Figure:
     return figure
 
 
-def easy_and_hard(evaluation: Evaluation, images: Array, class_names: Sequence[str]) -> Figure:
+def easy_and_hard(evaluation: Evaluation, split: Split, class_names: Sequence[str]) -> Figure:
     """The poster's figure 1: images that the bottom classifier has right, beside those that only the top one has right.
 
     The surest ones, from as many classes as there are. With one classifier: those it has right, and those it has wrong.
@@ -144,8 +145,8 @@ def easy_and_hard(evaluation: Evaluation, images: Array, class_names: Sequence[s
         titles = ("the bottom classifier is right", "only the top classifier is right")
     figure = Figure(figsize=(9, 5.4), layout="constrained")
     halves = figure.add_gridspec(1, 3, width_ratios=(1, 0.05, 1))
-    _gallery(figure.add_subfigure(halves[0]), titles[0], images, easy, lambda i: on_target(bottom, i))
-    _gallery(figure.add_subfigure(halves[2]), titles[1], images, hard, mistaken)
+    _gallery(figure.add_subfigure(halves[0]), titles[0], split, easy, lambda i: on_target(bottom, i))
+    _gallery(figure.add_subfigure(halves[2]), titles[1], split, hard, mistaken)
     return figure
 
 
@@ -166,11 +167,11 @@ def _surest(chosen: Array, sureness: Array, labels: Array) -> Array:
     return order[np.argsort(labels[order], kind="stable")]
 
 
-def _gallery(figure: SubFigure, title: str, images: Array, chosen: Array, caption: Callable[[int], str]) -> None:
+def _gallery(figure: SubFigure, title: str, split: Split, chosen: Array, caption: Callable[[int], str]) -> None:
     figure.suptitle(title)
     grid = np.ravel(figure.subplots(ROWS, COLUMNS))
-    for axes, i in zip(grid, chosen, strict=False):
-        axes.imshow(images[i].squeeze(-1) if images.shape[-1] == 1 else images[i], cmap="gray", vmin=0, vmax=255)
+    for axes, i, image in zip(grid, chosen, read_images(split, chosen), strict=False):
+        axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
         axes.set(xticks=[], yticks=[])
         axes.set_xlabel(caption(i), fontsize=8, labelpad=2)
     for axes in grid[len(chosen) :]:

@@ -1,4 +1,4 @@
-"""The results that CLDL's poster reports, to stand beside ours.
+"""The results that CLDL's poster reports, for comparison with ours.
 
 Source: Jin, Chen, Dong, Feng and Yan, "Collaborative layer-wise discriminative learning in deep neural networks",
 poster at ECCV 2016, the table "Result for object classification": CLDL has three classifiers; its network is NIN for
@@ -28,17 +28,15 @@ def errors(dataset: str, augmented: bool = False) -> dict[str, float]:
 
 def dataset(recipe: Recipe) -> str:
     """What the poster calls the recipe's data, a key of ERRORS."""
-    return f"{NAMES[recipe.dataset]}, augmented" if recipe.augment else NAMES[recipe.dataset]
+    name = NAMES[recipe.data.dataset]
+    return f"{name}, augmented" if recipe.data.augment else name
 
 
 def method(recipe: Recipe) -> str:
-    """What the poster calls the recipe's method, or what sets it apart where the poster has none such."""
-    if recipe.network != "nin":
-        return {"dsn": "DSN", "maxout": "Maxout"}[recipe.network]
-    M = recipe.classifiers
-    if M == 1:
-        return "NIN"
-    kind = "CLDL" if recipe.loss == "cldl" else "deep supervision"
+    """What the poster calls the recipe's method, or a description where the poster does not have it."""
+    if recipe.model.method:
+        return recipe.model.method
+    M, kind = recipe.model.n_classifiers, "CLDL" if recipe.loss.kind == "cldl" else "deep supervision"
     return kind if kind == "CLDL" and M == CLASSIFIERS else f"{kind}, {M} classifiers"
 
 
@@ -53,7 +51,7 @@ def classifier_names(M: int) -> list[str]:
 def beside(errors: dict[str, float], poster: dict[str, float], is_ensemble: bool = True) -> list[tuple[str, ...]]:
     """Rows of a table: our classifiers and their errors, and beside them the poster's systems and theirs, where any.
 
-    `fuses` says whether several classifiers answer together; otherwise the top one's answer is the network's.
+    `is_ensemble` says whether several classifiers predict jointly; otherwise the top one's prediction is the network's.
     """
     M = len(errors) - 1
     ours = list(zip(classifier_names(M), errors.values(), strict=False))

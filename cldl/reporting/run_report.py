@@ -57,7 +57,7 @@ def write_report(folder: Path, metrics: list[dict], evaluation: Evaluation, data
 
     Raises:    UserError when the files cannot be written.
     """
-    theirs = poster.errors(dataset.name, config["recipe"].get("augment", False))
+    theirs = poster.errors(dataset.name, config["recipe"]["data"]["augment"])
     sections = _sections(metrics, evaluation, dataset, theirs)
     drawn = {name: _png(figure) for name, _, figure, _ in sections}
     body = [_head(evaluation, dataset, config, theirs)]
@@ -115,7 +115,7 @@ Every answer of the network as it is now, class by class, put down to the classi
 some classes need more layers than others. Over all classes: {told}."""
         bars = figures.shares_by_class(evaluation, names)
         sections.append(("shares_by_class", "Who answers which class", bars, caption))
-    pictures = figures.easy_and_hard(evaluation, dataset.test_images, names)
+    pictures = figures.easy_and_hard(evaluation, dataset.test, names)
     sections.append(("easy_and_hard", "Easy and hard images", pictures, _easy_and_hard(evaluation)))
     confusion = figures.confusion(evaluation, names)
     sections.append(("confusion", "What is taken for what", confusion, _mistakes(evaluation, names)))
@@ -175,8 +175,9 @@ mistake, the darker the more frequent.""".format(
 
 def _settings(config: dict) -> str:
     """All that is needed to repeat the run."""
-    sources = config.get("sources", {})
-    recipe = [(name, _text(value), sources.get(name, "")) for name, value in config["recipe"].items()]
+    sources, parts = config["sources"], [(s, part) for s, part in config["recipe"].items() if isinstance(part, dict)]
+    values = {s if name == "type" else f"{s}.{name}": value for s, part in parts for name, value in part.items()}
+    recipe = [(name, _text(value), sources.get(name, "")) for name, value in values.items()]
     rest = [(name, _text(value)) for name, value in config.items() if name not in ("recipe", "sources")]
     return f"""<h2>Settings</h2>
 <p>The values of the recipe, and where each comes from.</p>

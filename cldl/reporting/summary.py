@@ -28,18 +28,18 @@ COSTS = (
 
 def summary(trainer: Trainer, run: Run) -> dict[str, str]:
     """The run in a few lines, each under its name."""
-    recipe, data, network = trainer.recipe, trainer.dataset, trainer.network
+    recipe, data, network = run.recipe, trainer.dataset, trainer.network
     return {
         "recipe": f"{recipe.name}: {recipe.summary}",
-        "data": f"{data.name}, {len(data.train_labels):,} images to train on and {len(data.test_labels):,} to test on, "
-        f"{_shape(network.input_shape)}, {len(data.class_names)} classes; preprocessing {recipe.preprocessing}"
-        f"{', augmented' if recipe.augment else ''}",
-        "network": f"{_number(len(network.classifiers), 'classifier')}, {_count(network.parameters())} parameters, "
+        "data": f"{data.name}, {len(data.train):,} images to train on and {len(data.test):,} to test on, "
+        f"{_shape(network.input_shape)}, {len(data.class_names)} classes; preprocessing {recipe.data.preprocessing}"
+        f"{', augmented' if recipe.data.augment else ''}",
+        "network": f"{_number(len(network.exits), 'classifier')}, {_count(network.parameters())} parameters, "
         f"{network.multiply_adds():,} multiply-adds an image",
         "loss": _loss(recipe),
-        "training": f"{_optimiser(recipe)}; {_number(recipe.epochs, 'epoch')} of "
-        f"{_number(trainer.steps_per_epoch, 'step')} of {_number(recipe.batch_size, 'image')}",
-        "device": trainer.backend.place,
+        "training": f"{_optimiser(recipe)}; {_number(recipe.schedule.epochs, 'epoch')} of "
+        f"{_number(trainer.steps_per_epoch, 'step')} of {_number(recipe.schedule.batch_size, 'image')}",
+        "device": trainer.backend.device_name,
         "run": f"{run.folder}, seed {run.config['seed']}",
     }
 
@@ -48,12 +48,12 @@ def layers(network: Network) -> list[tuple[str, str, str, str]]:
     """The network as a table: layer, shape of its output, parameters, multiply-adds for one image; the sums last."""
     rows = [
         (
-            f"{name:13} {type(layer).__name__}",
-            _shape(layer.output_shape(shape)),
-            _count(layer.parameters()),
-            f"{layer.multiply_adds(shape):,}",
+            f"{node.name:20} {type(node.layer).__name__}",
+            _shape(output),
+            _count(node.layer.parameters()),
+            f"{node.layer.multiply_adds(shape):,}",
         )
-        for name, layer, shape in network.layers()
+        for node, shape, output in network.rows()
     ]
     return [*rows, ("in all", "", _count(network.parameters()), f"{network.multiply_adds():,}")]
 
@@ -79,26 +79,16 @@ def _cost(c: Cost, seconds: float, peak: float) -> tuple[str, ...]:
 
 
 def _loss(recipe: Recipe) -> str:
-    M = recipe.classifiers
-    if M == 1:
-        return "softmax cross-entropy (M = 1)"
-    weights = f"lambda = {', '.join(f'{w:g}' for w in recipe.weights)}"
-    if recipe.loss != "cldl":
-        until = (
-            "" if recipe.lower_epochs is None else f"; the lower {M - 1} for {_number(recipe.lower_epochs, 'epoch')}"
-        )
-        return f"deep supervision, {recipe.loss} on each of {M} classifiers, {weights}{until}"
-    g = 1 / (M - 1) if recipe.exponent is None else recipe.exponent
-    held = "" if recipe.through_companions else ", T held constant in the gradient"
-    return f"CLDL, M = {M}, {weights}, g = {g:g}{held}"
+    return "softmax cross-entropy (M = 1)" if recipe.model.n_classifiers == 1 else recipe.loss.describe()
 
 
 def _optimiser(recipe: Recipe) -> str:
-    parts = [recipe.optimiser, f"learning rate {recipe.learning_rate:g}", f"{recipe.schedule} schedule"]
-    if recipe.warmup:
-        parts.append(f"warm-up of {_number(recipe.warmup, 'epoch')}")
-    if recipe.weight_decay:
-        parts.append(f"weight decay {recipe.weight_decay:g}")
+    optimiser, schedule = recipe.optimiser, recipe.schedule
+    parts = [optimiser.kind, f"learning rate {schedule.learning_rate:g}", f"{schedule.kind} schedule"]
+    if schedule.warmup:
+        parts.append(f"warm-up of {_number(schedule.warmup, 'epoch')}")
+    if optimiser.weight_decay:
+        parts.append(f"weight decay {optimiser.weight_decay:g}")
     return ", ".join(parts)
 
 

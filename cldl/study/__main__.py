@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     studies = main.add_subparsers(dest="study", metavar="STUDY", required=True)
     gradient = studies.add_parser(
         DEFAULT,
-        help="one sample's loss and gradient, term by term and by four roads, then the figures",
+        help="one sample's loss and gradient, term by term and by four methods, then the figures",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     gradient.add_argument("--out", type=Path, default=Path("study"), metavar="DIR", help="where the figures go")

@@ -1,6 +1,6 @@
 """The poster's second figure: NIN on CIFAR-100, the error against the number of classifiers, plain and augmented.
 
-Each point is a run in a folder of its own, so the study can be stopped at any time and goes on where it was.
+Each point is a run in a folder of its own, so the study can be stopped at any time and continues where it was.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cldl import train
-from cldl.recipes.recipe import settings
 from cldl.reporting import poster
 from cldl.training.run import Run
 from engine.errors import UserError
@@ -24,7 +23,7 @@ SERIES = {  # recipe: what it is called, its colour (Okabe and Ito, 2008), its m
     "cifar100_nin": ("without augmentation", "#0072B2", "o"),
     "cifar100_nin_augmented": ("with augmentation", "#D55E00", "s"),
 }
-KEPT = ("seed", "limit_train", "limit_test")  # what a run must have been begun with, beside its recipe
+SAME = ("seed", "limit_train", "limit_test")  # what must be as in the run's configuration, beside its recipe
 Points = dict[str, dict[int, float]]  # recipe: M: the test error in %
 
 
@@ -40,8 +39,8 @@ def classifiers(out: Path, options: Sequence[str]) -> int:
             folder = out / f"{recipe}-{M}"
             arguments = [recipe, "--classifiers", str(M), *options, "--run", str(folder)]
             if not _finished(folder, arguments):
-                begun = ["--resume"] if (folder / "config.json").exists() else []
-                status = train.main([*arguments, *begun])
+                resume = ["--resume"] if (folder / "config.json").exists() else []
+                status = train.main([*arguments, *resume])
                 if status:
                     return status
             points[recipe][M] = Run.open(folder).metrics()[-1]["test_error"]["fused"]
@@ -57,13 +56,11 @@ def _finished(folder: Path, arguments: Sequence[str]) -> bool:
     """Whether the folder holds the finished run that these arguments ask for."""
     if not (folder / "config.json").exists():
         return False
-    asked, run = train.arguments().parse_args(arguments), Run.open(folder)
-    recipe = train.chosen(asked)
-    if settings(run.recipe) != settings(recipe) or any(run.config[name] != getattr(asked, name) for name in KEPT):
-        raise UserError(
-            f"{folder} holds a run with other settings than are asked for: give the same options, or another --out."
-        )
-    return len(run.metrics()) == recipe.epochs
+    args, run = train.parse(arguments), Run.open(folder)
+    recipe = train.choose_recipe(args)
+    if run.recipe != recipe or any(run.config[name] != getattr(args, name) for name in SAME):
+        raise UserError(f"{folder} holds a run with other settings: give the same options, or another --out.")
+    return len(run.metrics()) == recipe.schedule.epochs
 
 
 def table(points: Points) -> list[str]:

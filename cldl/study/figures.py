@@ -1,7 +1,7 @@
 """The figures of the study: each function gives a matplotlib figure and changes no global state.
 
-p_1 and p_2 are the probabilities that two classifiers give the target; a push is minus the gradient with respect to a
-classifier's margin d: how strongly the sample asks that classifier for more.
+p_1 and p_2 are the probabilities that two classifiers give the target. The maps show -dL/dd, of a
+classifier's margin d: how strongly gradient descent increases that margin.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from cldl.study import forms, oracles
-from cldl.study.terms import EXAMPLE, TARGET, scores, terms
+from cldl.study.terms import EXAMPLE, TARGET, terms, two_class_logits
 from engine.typing import Array
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.45"  # Okabe and Ito, 2008
@@ -33,22 +33,22 @@ def write(folder: Path) -> list[Path]:
 
 
 def surfaces(weights: tuple[float, float] = (1.0, 1.0), exponent: float = 1.0) -> Figure:
-    """The loss of two classifiers over p_1 and p_2, the push on classifier 1 with the companion term and without."""
+    """The loss of two classifiers over p_1 and p_2, -dL/dd of classifier 1 with the companion term and without."""
     shape = (len(GRID), len(GRID))
-    loss, own, push = np.empty(shape), np.empty(shape), np.empty(shape)
+    loss, own, pull = np.empty(shape), np.empty(shape), np.empty(shape)
     for i, p2 in enumerate(GRID):
         for j, p1 in enumerate(GRID):
-            t = terms(scores([p1, p2]), weights=weights, exponent=exponent)
-            loss[i, j], own[i, j], push[i, j] = t.value, t.own[0], t.push[0]
+            t = terms(two_class_logits([p1, p2]), weights=weights, exponent=exponent)
+            loss[i, j], own[i, j], pull[i, j] = t.value, t.own[0], -t.dd[0]
     figure = Figure(figsize=(11, 9.4), layout="constrained")
     (a, b), (c, d) = figure.subplots(2, 2)
     levels = [0.05, 0.1, 0.2, 0.5, 1, 2, 5]
     tenths = [n / 10 for n in range(1, 10)]
     images = (
         _surface(a, loss, "the loss L", levels),
-        _surface(b, own, "push on classifier 1, companions held constant", levels),
-        _surface(c, push, "push on classifier 1, companion term included", levels),
-        _surface(d, (push - own) / push, "the companion term's share of that push", tenths, None),
+        _surface(b, own, r"$-\partial L / \partial d_1$, companions held constant", levels),
+        _surface(c, pull, r"$-\partial L / \partial d_1$, companion term included", levels),
+        _surface(d, (pull - own) / pull, "the companion term's share of it", tenths, None),
     )
     for axes, image in zip((a, b, c, d), images, strict=True):
         figure.colorbar(image, ax=axes)
@@ -102,7 +102,7 @@ def naive_form(points: int = 121) -> Figure:
 
 
 def moved_example(logit: float) -> Array:
-    """The scores of the worked example (M, K), with the top classifier's target at `logit` and its other scores near 0."""
+    """The logits of the worked example (M, K), with the top classifier's target at `logit` and its other logits near 0."""
     z = np.log(EXAMPLE)
     z[-1] = [logit, 0.3, -0.2]
     return z
@@ -131,40 +131,40 @@ def v_curve() -> Figure:
     axes.text(1e-2, 1e-8, "truncation:\nerror ~ step$^2$", color=GREY)
     axes.text(8e-6, 3e-16, "dashed: step = $\\sqrt[3]{eps}$", color=GREY, fontsize=8)
     axes.set(xlabel="step", ylabel="largest error, as a share of the largest gradient")
-    axes.set_title("the gradient of the worked example by numeric roads, against the formula")
+    axes.set_title("the gradient of the worked example by numeric methods, against the formula")
     axes.legend(loc=(0.03, 0.18))
     return figure
 
 
 def leader() -> Figure:
-    """Where two classifiers go when each margin follows its push, with the companion term and without."""
+    """Where two classifiers go under gradient descent on their margins, with the companion term and without."""
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     starts = [(0.1, 0.2), (0.1, 0.5), (0.1, 0.8), (0.3, 0.4), (0.4, 0.3), (0.2, 0.1), (0.5, 0.1), (0.8, 0.1)]
     for axes, through in zip(figure.subplots(1, 2), (False, True), strict=True):
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
         for start in starts:
-            way = follow(start, through)
+            path = follow(start, through)
             colour = BLUE if start[1] > start[0] else ORANGE
-            axes.plot(way[:, 0], way[:, 1], color=colour, linewidth=1.2)
+            axes.plot(path[:, 0], path[:, 1], color=colour, linewidth=1.2)
             axes.plot(*start, "o", color=colour, markersize=5)
-            axes.plot(way[::100, 0], way[::100, 1], ".", color=colour, markersize=6)
+            axes.plot(path[::100, 0], path[::100, 1], ".", color=colour, markersize=6)
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="$p_1$", ylabel="$p_2$")
         axes.set_title("companion term included" if through else "companions held constant")
     figure.suptitle(
-        "a sample's two probabilities, when each margin follows its push (small dots: every 10 units of time)"
+        "a sample's two probabilities, under gradient descent on their margins (small dots: every 10 units of time)"
     )
     return figure
 
 
 def follow(p: tuple[float, ...], through_companions: bool, time: float = 60.0, step: float = 0.1) -> Array:
-    """The probabilities (1 + time / step, M) on the way of dd/dt = push (Euler's steps), from p (M,)."""
+    """The probabilities (1 + time / step, M) along dd/dt = -dL/dd (Euler's steps), from p (M,)."""
     d = np.log(p) - np.log1p(-np.asarray(p))
-    way = [np.asarray(p, np.float64)]
+    path = [np.asarray(p, np.float64)]
     for _ in range(round(time / step)):
         now = terms(np.stack([d, np.zeros_like(d)], axis=1), through_companions=through_companions)
-        d = d + step * now.push
-        way.append(1 / (1 + np.exp(-d)))
-    return np.array(way)
+        d = d - step * now.dd
+        path.append(1 / (1 + np.exp(-d)))
+    return np.array(path)
 
 
 def _surface(axes: Axes, values: Array, title: str, levels: list[float], norm: LogNorm | None = LogNorm(0.003, 6)):  # noqa: B008 - never changed

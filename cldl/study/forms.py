@@ -1,4 +1,4 @@
-r"""Two ways to write the same gradient, in the precision of the scores, and the truth to 60 digits.
+r"""Two ways to write the same gradient, in the precision of the logits, and the truth to 60 digits.
 
     naive     (P - e_y) [ lambda_k T^(k) + g p_k / (1 - p_k) sum over m != k of lambda_m C^(m) T^(m) ]
     stable    r         [ lambda_k T^(k) q_k + g p_k       sum over m != k of lambda_m C^(m) T^(m) ]
@@ -37,8 +37,8 @@ def stable(z: Array, target: int, weights: Array, g: float) -> Array:
     d = margins(z, target)
     C, log_q = np.logaddexp(zero, -d), -np.logaddexp(zero, d)
     T = np.exp(g * _others(log_q))
-    slope = weights * T * np.exp(log_q) + g * np.exp(-C) * _others(weights * C * T)  # (M,)
-    return wrong_shares(z, target) * slope[:, None]
+    dd = -(weights * T * np.exp(log_q) + g * np.exp(-C) * _others(weights * C * T))  # (M,)
+    return -wrong_shares(z, target) * dd[:, None]
 
 
 def exact(z: Array, target: int, weights: Array, g: float, digits: int = 60) -> list[list[Decimal]]:
@@ -55,8 +55,8 @@ def exact(z: Array, target: int, weights: Array, g: float, digits: int = 60) -> 
         rows = []
         for k in range(M):
             others = sum(losses[m] for m in range(M) if m != k)
-            slope = Decimal(float(weights[k])) * T[k] + power * P[k][target] / q[k] * others
-            rows.append([(P[k][j] - (j == target)) * slope for j in range(K)])
+            factor = Decimal(float(weights[k])) * T[k] + power * P[k][target] / q[k] * others
+            rows.append([(P[k][j] - (j == target)) * factor for j in range(K)])
         return rows
 
 

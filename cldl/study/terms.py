@@ -2,10 +2,10 @@ r"""The loss of one sample taken apart: every factor and every term of the gradi
 
 The letters are those of cldl.loss. The gradient of classifier k is one vector times one number,
 
-    dL/dz^(k) = r^(k) push_k,    push_k = own_k + sum over m != k of through_km
+    dL/dz^(k) = -r^(k) dd_k,     dd_k = dL/dd_k = -(own_k + sum over m != k of through_km)
     own_k = lambda_k T^(k) q_k,  through_km = g p_k lambda_m C^(m) T^(m)
 
-so a sample pushes its target ahead of the wrong classes by push_k, whatever the classes are.
+so gradient descent moves the target ahead of the wrong classes in proportion to -dd_k, whatever the classes are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TARGET = 0
 
 @dataclass(frozen=True)
 class Terms:
-    """Of one sample: weights, d, p, q, C, T, losses, own, push (M,); through (M, M), 0 where k = m; r, gradients (M, K)."""
+    """Of one sample: weights, d, p, q, C, T, losses, own, dd (M,); through (M, M), 0 where k = m; r, gradients (M, K)."""
 
     weights: Array
     g: float
@@ -39,7 +39,7 @@ class Terms:
     r: Array
     own: Array
     through: Array
-    push: Array
+    dd: Array
     gradients: Array
 
     @property
@@ -70,7 +70,7 @@ def terms(
     exponent: float | None = None,
     through_companions: bool = True,
 ) -> Terms:
-    """All terms of one sample with the scores z (M, K)."""
+    """All terms of one sample with the logits z (M, K)."""
     M, _ = z.shape
     lam = np.ones(M) if weights is None else np.asarray(weights, np.float64)  # (M,)
     g = default_exponent(M) if exponent is None else exponent
@@ -81,11 +81,11 @@ def terms(
     r = wrong_shares(z, target)
     through = g * np.outer(p, lam * C * T) * (1 - np.eye(M)) * through_companions  # (M, M)
     own = lam * T * q
-    push = own + through.sum(axis=1)
-    return Terms(lam, g, d, p, q, C, T, C * T, r, own, through, push, r * push[:, None])
+    dd = -(own + through.sum(axis=1))  # dL/dd
+    return Terms(lam, g, d, p, q, C, T, C * T, r, own, through, dd, -r * dd[:, None])
 
 
-def scores(p: Sequence[float] | Array) -> Array:
-    """Scores (M, 2) of two classes, the target first, that give the target the probabilities p (M,)."""
+def two_class_logits(p: Sequence[float] | Array) -> Array:
+    """Logits (M, 2) of two classes, the target first, that give the target the probabilities p (M,)."""
     p = np.asarray(p, np.float64)
     return np.stack([np.log(p), np.log1p(-p)], axis=1)

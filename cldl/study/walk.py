@@ -1,4 +1,4 @@
-"""A walk through the gradient in the terminal: one sample, every factor, every term, and the same by other roads."""
+"""A walk through the gradient in the terminal: one sample, every factor, every term, and the same by other methods."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def gradient(out: Path, console: Console | None = None) -> None:
     z = np.log(EXAMPLE)
     t = terms(z)
     factors(console, t)
-    pushes(console, t)
-    roads(console, z, t)
+    margin_gradients(console, t)
+    methods(console, z, t)
     checker(console, z)
     console.print(f"\n[bold]5. Figures[/], into {out}")
     try:
@@ -50,29 +50,29 @@ def factors(console: Console, t: Terms) -> None:
     console.print(f"   L = {' + '.join(map(_number, t.weights * t.losses))} = [bold]{_number(t.value)}[/]")
 
 
-def pushes(console: Console, t: Terms) -> None:
-    """Table 2: the terms of the push on each classifier."""
+def margin_gradients(console: Console, t: Terms) -> None:
+    """Table 2: the terms of dL/dd of each classifier."""
     M = len(t.p)
-    console.print("\n[bold]2. The push on each classifier[/]: its gradient is push times direction r")
-    console.print("   own = lambda_k T^(k) q_k: cross-entropy, as far as the companions leave it")
+    console.print("\n[bold]2. dL/dd, the gradient of each margin[/]: the logits' gradient is -dL/dd times r")
+    console.print("   dL/dd = -(own + all through);  own = lambda_k T^(k) q_k, the cross-entropy's")
     console.print("   through T^(m) = g p_k lambda_m l^(m): a surer k makes m's loss count less")
-    table = _table("k", "own", *(f"through T^({m + 1})" for m in range(M)), "push")
+    table = _table("k", "own", *(f"through T^({m + 1})" for m in range(M)), "dL/dd")
     for k in range(M):
         through = ("-" if k == m else _number(t.through[k, m]) for m in range(M))
-        table.add_row(str(k + 1), _number(t.own[k]), *through, f"[bold]{_number(t.push[k])}[/]")
+        table.add_row(str(k + 1), _number(t.own[k]), *through, f"[bold]{_number(t.dd[k])}[/]")
     console.print(table)
     console.print("   r = the softmax over the wrong classes, -1 on the target:")
     for k in range(M):
         console.print(f"   r^({k + 1}) = [{', '.join(f'{x:7.4f}' for x in t.r[k])}]", markup=False)
 
 
-def roads(console: Console, z: Array, t: Terms) -> None:
+def methods(console: Console, z: Array, t: Terms) -> None:
     """Table 3: the gradient by the project's code and by the definition's derivatives."""
-    console.print("\n[bold]3. The gradient dL/dz[/], by roads that know nothing of each other")
+    console.print("\n[bold]3. The gradient dL/dz[/], by methods that know nothing of each other")
     result = cldl_loss([row[None] for row in z], np.array([TARGET]))
     problem = (z, TARGET, t.weights, t.g)
     found = {
-        "push x r": t.gradients,
+        "-dL/dd r": t.gradients,
         "cldl_loss": np.concatenate(result.gradients),
         "SymPy": oracles.by_sympy(*problem),
         "complex step": oracles.by_complex_step(*problem),
@@ -95,13 +95,13 @@ def roads(console: Console, z: Array, t: Terms) -> None:
 def checker(console: Console, z: Array) -> None:
     """The same by the project's gradient checker, as anyone can use it on a loss of their own."""
     console.print("\n[bold]4. The checker's verdict[/]: check_gradients(forward, backward, logits)")
-    console.print("   The worst element of each classifier. The upstream gradient is random, so that")
-    console.print("   no slip hides behind a 1: the numbers are those above, times one number.")
+    console.print("   The worst element of each classifier. The upstream gradient is random, so no bug")
+    console.print("   hides behind a 1: the numbers are those above, times one number.")
     console.print(str(check(z)), markup=False, soft_wrap=True)
 
 
 def check(z: Array) -> GradientReport:
-    """`check_gradients` on `cldl_loss` at the scores z (M, K) of one sample."""
+    """`check_gradients` on `cldl_loss` at the logits z (M, K) of one sample."""
 
     def forward(*logits):
         result = cldl_loss(logits, np.array([TARGET]))

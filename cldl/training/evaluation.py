@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from cldl.inference import softmax
 from cldl.loss import CldlResult
 from cldl.objective import Objective
+from data.dataset import Split, read_images
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
-from engine.runtime.cpu import Backend
+from engine.runtime.backend import Backend
 from engine.typing import Array
 from layers.network import Network
 from layers.relu import ReLU
@@ -22,7 +24,7 @@ ALIVE_SAMPLES = 512  # images on which a unit must be 0 everywhere to count as d
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of M classifiers on N labelled images, and what follows from them.
+    """The logits of M classifiers on N labelled images, and what follows from them.
 
     logits    -- M arrays (N, K)
     labels    -- (N,)
@@ -75,30 +77,35 @@ def _error(predictions: Array, labels: Array) -> float:
     return float(100 * np.mean(predictions != labels))
 
 
-def score(network: Network, images: Array, preprocessing: Preprocessing, backend: Backend) -> list[Array]:
-    """The scores of the M classifiers on uint8 images (N, H, W, C): M arrays (N, K) float32."""
-    logits = [np.empty((len(images), network.classes), np.float32) for _ in network.classifiers]
+def compute_logits(network: Network, split: Split, preprocessing: Preprocessing, backend: Backend) -> list[Array]:
+    """The logits of the M classifiers on all images of a split: M arrays (N, K) float32."""
+    logits = [np.empty((len(split), network.classes), np.float32) for _ in network.exits]
 
     def work(ctx: Context, start: int, stop: int) -> None:
-        ctx.keeping = False
-        scores, _ = network.forward(preprocessing(ctx.to_device(images[start:stop]), ctx), ctx)
-        for whole, part in zip(logits, scores, strict=True):
+        ctx.needs_backward = False
+        z, _ = network.forward(preprocessing(_read(split, start, stop, ctx), ctx), ctx)
+        for whole, part in zip(logits, z, strict=True):
             whole[start:stop] = ctx.to_host(part)
 
-    backend.run(len(images), work)
+    backend.run(len(split), work)
     return logits
 
 
-def dead_units(network: Network, images: Array, preprocessing: Preprocessing, backend: Backend) -> dict[str, int]:
+def dead_units(network: Network, split: Split, preprocessing: Preprocessing, backend: Backend) -> dict[str, int]:
     """For each ReLU, how many of its channels are 0 on all of the first 512 images: they no longer learn."""
-    images = images[:ALIVE_SAMPLES]
     alive: dict[str, list[Array]] = {}
 
     def work(ctx: Context, start: int, stop: int) -> None:
-        _, caches = network.forward(preprocessing(ctx.to_device(images[start:stop]), ctx), ctx)
-        for name, layer, cache in network.caches(caches):
-            if isinstance(layer, ReLU):  # its cache is its output
-                alive.setdefault(name, []).append(ctx.to_host((cache.reshape(-1, cache.shape[-1]) > 0).any(axis=0)))
+        ctx.needs_backward = False
+        for node, _, y in network.trace(preprocessing(_read(split, start, stop, ctx), ctx), ctx):
+            if isinstance(node.layer, ReLU):
+                channels: Any = y.reshape(-1, y.shape[-1])  # (n H W, C)
+                alive.setdefault(node.name, []).append(ctx.to_host((channels > 0).any(axis=0)))
 
-    backend.run(len(images), work)
+    backend.run(min(len(split), ALIVE_SAMPLES), work)
     return {name: int(np.sum(~np.any(parts, axis=0))) for name, parts in alive.items()}
+
+
+def _read(split: Split, start: int, stop: int, ctx: Context) -> Array:
+    """The images from start to stop, where the pass computes."""
+    return ctx.to_device(read_images(split, range(start, stop)))

@@ -1,6 +1,6 @@
-"""A run is a folder: what was asked for, what came out epoch by epoch, and from where it goes on.
+"""A run is a folder: its configuration, what each epoch gave, and the state from which it continues.
 
-config.json      the recipe's values, the seed, the limits, the threads, the versions: all that is needed to repeat it
+config.json      the recipe's values and their sources, the seed, the limits, the threads, the versions: all it takes to repeat it
 metrics.jsonl    an object a line, an epoch a line
 checkpoint.h5    weights, optimiser and position of the last finished epoch, or of the step at which it was stopped
 report/          figures and a page
@@ -12,16 +12,23 @@ import json
 import platform
 import time
 from contextlib import suppress
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cldl.recipes import find
-from cldl.recipes.recipe import Recipe, settings
+from cldl.recipes.recipe import Recipe
+from cldl.recipes.stored import from_json, to_json
+from cldl.training.run_data import load_data
+from cldl.training.trained import TrainedModel, load_weights
+from data.transforms.preprocessing import Preprocessing
+from engine.device import choose
 from engine.errors import UserError
 from engine.io.files import atomic_write, make_folder, write_json
-from engine.io.storage import read_arrays, write_arrays
+from engine.io.storage import VersionError, read_arrays, write_arrays
+from engine.runtime.backend import make_backend
 
-FORMAT = 1
+FORMAT = 2  # of config.json and of checkpoint.h5
+WRITTEN_BY = {1: "cldl 0.1"}  # earlier formats
 ROOT = Path("runs")
 PACKAGES = ("cldl", "numpy", "numba", "llvmlite", "h5py")
 
@@ -37,12 +44,12 @@ class Run:
         """A new run; raises UserError if the folder holds one already."""
         if (folder / "config.json").exists():
             raise UserError(
-                f"{folder} holds a run already: go on with it by --resume, or choose another folder by --run."
+                f"{folder} holds a run already: continue it by --resume, or choose another folder by --run."
             )
         config = {
             "format": FORMAT,
-            "recipe": settings(recipe),
-            "sources": dict(recipe.sources),
+            "recipe": to_json(recipe),
+            "sources": recipe.sources,
             **choices,
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
             "machine": processor(),
@@ -57,32 +64,24 @@ class Run:
         path = folder / "config.json"
         try:
             config = dict(json.loads(path.read_text(encoding="utf-8")))
-            dict(config["recipe"])
         except FileNotFoundError:
             raise UserError(f"{folder} holds no run (no config.json): name the folder that --run was given.") from None
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError):
             raise UserError(
                 f"{path} cannot be read as a run's configuration: restore it from a copy or start anew."
             ) from None
-        if config.get("format") != FORMAT:
-            raise UserError(
-                f"{path} has format {config.get('format')}; this version reads {FORMAT}: use the version that wrote it."
-            )
-        return cls(folder, config)
+        _check_format(path, config.get("format"))
+        run = cls(folder, config)
+        run.recipe  # noqa: B018 -- a recipe that cannot be read is refused here, and not halfway through a command
+        return run
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
-        """The recipe with the values of this run; raises UserError if they are not a recipe's."""
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in self.config["recipe"].items()}
-        base = find(str(values.pop("name", "")))
-        values.pop("summary", None)
+        """The recipe with the values of this run; raises UserError where config.json holds none."""
         try:
-            recipe = base.changed(**values)
-        except TypeError as error:
-            raise UserError(
-                f"{self.folder / 'config.json'} is not of this version ({error}): use the version that wrote it."
-            ) from None
-        return recipe
+            return from_json(self.config.get("recipe"), self.config.get("sources"))
+        except UserError as error:
+            raise UserError(f"{self.folder / 'config.json'}: {error}") from None
 
     def metrics(self) -> list[dict]:
         """The lines of metrics.jsonl, of the finished epochs."""
@@ -100,17 +99,62 @@ class Run:
             file.writelines(json.dumps(line) + "\n" for line in lines)
 
     def save(self, arrays: dict, numbers: dict) -> None:
-        """Replace the checkpoint, in one move."""
+        """Replace the checkpoint, atomically."""
         write_arrays(self.folder / "checkpoint.h5", arrays, numbers, kind="checkpoint", version=FORMAT)
 
     def load(self) -> tuple[dict, dict]:
         """The checkpoint; raises UserError if there is none, or it is damaged."""
         remedy = "start the run anew with --run and another folder"
-        return read_arrays(self.folder / "checkpoint.h5", kind="checkpoint", version=FORMAT, remedy=remedy)
+        path = self.folder / "checkpoint.h5"
+        try:
+            return read_arrays(path, kind="checkpoint", version=FORMAT, remedy=remedy)
+        except VersionError as error:
+            _check_format(path, error.found)
+            raise
+
+    def model(
+        self,
+        preprocessing: Preprocessing | None = None,
+        *,
+        cache: Path | None = None,
+        data: Path | None = None,
+        threads: int | None = None,
+        device: str = "auto",
+        precision: str = "float32",
+    ) -> TrainedModel:
+        """The network with the weights of the checkpoint, ready to predict.
+
+        preprocessing      -- None: the run's; one that was fitted is taken from the cache, or fitted again on its data set
+        cache, data        -- where the data set is, should it be needed (see `data.registry.load`)
+        threads, precision -- as of `Trainer`; device -- "auto", "cpu" or "cuda"
+
+        Raises:    UserError if there is no checkpoint, it is damaged or of another network, or the data set cannot be had.
+        """
+        network, (arrays, numbers) = self.recipe.build_network(), self.load()
+        load_weights(network, arrays, self.folder / "checkpoint.h5")
+        preprocessing = preprocessing or self.recipe.fixed_preprocessing()
+        if preprocessing is None:
+            _, preprocessing = load_data(self.recipe, self.config, cache=cache, data=data)
+        backend = make_backend(choose(device), network.parameters(), threads=threads, precision=precision)
+        objective = self.recipe.build_objective().at(int(numbers["epoch"]))
+        class_names = tuple(self.config.get("classes") or map(str, range(network.classes)))
+        return TrainedModel(network, objective, preprocessing, backend, class_names)
 
     @property
     def has_checkpoint(self) -> bool:
         return (self.folder / "checkpoint.h5").exists()
+
+
+def _check_format(path: Path, found: object) -> None:
+    """Raise UserError where a file is of another format, with the version that reads it."""
+    if isinstance(found, int) and found in WRITTEN_BY:
+        version = WRITTEN_BY[found]
+        raise UserError(
+            f"{path} was written by {version}, and this version reads format {FORMAT} only: use {version} to continue the "
+            f"run (pip install '{version.replace(' ', '==')}.*'), or start it anew."
+        )
+    if found != FORMAT:
+        raise UserError(f"{path} has format {found}; this version reads {FORMAT}: use the version that wrote it.")
 
 
 def new_folder(recipe: str) -> Path:
@@ -124,7 +168,7 @@ def newest_folder(recipe: str) -> Path:
     """The newest of the runs of a recipe in runs/; raises UserError if there is none."""
     found = sorted(path.parent for path in ROOT.glob(f"{recipe}-[0-9]*/config.json"))
     if not found:
-        raise UserError(f"there is no run of {recipe} in {ROOT}/ to go on with: name its folder with --run.")
+        raise UserError(f"there is no run of {recipe} in {ROOT}/ to continue: name its folder with --run.")
     return found[-1]
 
 

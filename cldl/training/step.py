@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import numpy as np
 
+from cldl.loss import CldlResult
 from cldl.objective import Objective
-from cldl.recipes.recipe import Recipe
-from data.dataset import Dataset
+from data.dataset import Split
+from data.transforms.augmentation import Augmentation
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
 from engine.optim.optimisers import Optimiser
 from engine.random import Key
-from engine.runtime.cpu import Backend, CpuBackend
+from engine.runtime.cpu import CpuBackend
 from engine.typing import Array
 from layers.network import Network
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step leaves on the CPU, from before the update.
+    """What a step computed before its update, on the CPU.
 
     losses, companions -- (N, M), the l^(m) and the T^(m)
-    answers            -- (N, M + 1), of each classifier, and of all together
+    predictions        -- (N, M + 1), of each classifier by itself, then of the objective
     """
 
     losses: Array
@@ -33,79 +33,69 @@ class StepResult:
     predictions: Array
 
 
-class Step(Protocol):
-    """A step on the samples `batch` (indices into the training images); no update where the loss is not finite.
+class TrainStep(Protocol):
+    """A step on the samples `batch` (indices into the training split); no update where the loss is not finite.
 
-    `then` are the samples of the step after it, which a step may begin to fetch; none, where the epoch ends.
+    `next_batch` are the samples of the next step, so that they can be prefetched; none at the end of an epoch.
     """
 
-    def __call__(self, batch: Array, key: Key, rate: float, objective: Objective, then: Array) -> StepResult: ...
-
-
-class Pass:
-    """From a chunk's images to its gradients, wherever its arrays are."""
-
-    def __init__(self, recipe: Recipe, network: Network, preprocessing: Preprocessing) -> None:
-        self.network, self.preprocessing, self.augmentation = network, preprocessing, recipe.make_augmentation()
-        self.classifiers, self.batch_size = recipe.classifiers, recipe.batch_size
-        self._weights: dict[Objective, Array] = {}
-
-    def weights(self, objective: Objective) -> Array:
-        """Lambda (M,), the same array every time."""
-        return self._weights.setdefault(objective, np.array(objective.weights, np.float64))
-
     def __call__(
-        self,
-        images: Array,
-        labels: Array,
-        losses: Array,
-        companions: Array,
-        samples: int,
-        objective: Objective,
-        ctx: Context,
-    ) -> Sequence[Array]:
-        """The scores; losses and companions (n, M) are written, gradients added to `ctx`, for a batch of `samples`."""
+        self, batch: Array, key: Key, learning_rate: float, objective: Objective, next_batch: Array
+    ) -> StepResult: ...
+
+
+@dataclass(frozen=True)
+class InputPipeline:
+    """From bytes (n, H, W, C) to the network's input, in the memory of the pass."""
+
+    preprocessing: Preprocessing
+    augmentation: Augmentation | None = None
+
+    def __call__(self, images: Array, ctx: Context) -> Array:
         x = self.preprocessing(images, ctx)
-        if self.augmentation:
-            x = self.augmentation(x, ctx)
-        logits, cache = self.network.forward(x, ctx)
-        dlogits = tuple(ctx.empty(z.shape, z.dtype) for z in logits)
-        weights = ctx.to_device_cached(self.weights(objective))
-        objective.into(logits, labels, weights, losses, companions, dlogits, 1 / samples)
-        self.network.backward(dlogits, cache, ctx, need_dx=False)
-        return logits
+        return self.augmentation(x, ctx) if self.augmentation else x
+
+
+def loss_and_gradients(
+    network: Network, x: Array, labels: Array, objective: Objective, samples: int, ctx: Context
+) -> tuple[list[Array], CldlResult]:
+    """The logits and the loss of a chunk x (n, H, W, C) of a batch of `samples`; gradients of parameters are added to `ctx`."""
+    logits, cache = network.forward(x, ctx)  # M arrays (n, K)
+    result = objective(logits, labels, samples=samples, empty=ctx.empty)
+    network.backward(result.gradients, cache, ctx, need_dx=False)
+    return logits, result
 
 
 class CpuStep:
-    """A step on the CPU: threads take chunks of the batch through the network."""
+    """A step on the CPU: threads read chunks of the batch and take them through the network."""
 
-    def __init__(self, once: Pass, dataset: Dataset, backend: CpuBackend, optimiser: Optimiser) -> None:
-        self.once, self._dataset, self._workers, self._optimiser = once, dataset, backend, optimiser
+    def __init__(
+        self, network: Network, pipeline: InputPipeline, split: Split, backend: CpuBackend, optimiser: Optimiser
+    ) -> None:
+        self._network, self._pipeline, self._split = network, pipeline, split
+        self._backend, self._optimiser = backend, optimiser
 
-    def __call__(self, batch: Array, key: Key, rate: float, objective: Objective, then: Array) -> StepResult:
-        images, labels = self._dataset.train_images[batch], self._dataset.train_labels[batch]
-        N, M, K = len(batch), self.once.classifiers, self.once.network.classes
+    def __call__(
+        self, batch: Array, key: Key, learning_rate: float, objective: Objective, next_batch: Array
+    ) -> StepResult:
+        labels = self._split.labels[batch]
+        N, M, K = len(batch), len(self._network.exits), self._network.classes
         losses, companions = np.empty((N, M)), np.empty((N, M))
         logits = [np.empty((N, K), np.float32) for _ in range(M)]
 
         def work(ctx: Context, start: int, stop: int) -> None:
             part = slice(start, stop)
-            scores = self.once(images[part], labels[part], losses[part], companions[part], N, objective, ctx)
-            for whole, z in zip(logits, scores, strict=True):
+            images = ctx.empty((stop - start, *self._split.shape), np.uint8)
+            self._split.read(batch[part], images)
+            x = self._pipeline(images, ctx)
+            chunk, result = loss_and_gradients(self._network, x, labels[part], objective, N, ctx)
+            losses[part], companions[part] = result.per_classifier.T, result.companions.T
+            for whole, z in zip(logits, chunk, strict=True):
                 whole[part] = z
 
-        self._workers.run(N, work, training=True, key=key)
-        if np.isfinite((losses @ self.once.weights(objective)).sum()):
-            self._optimiser.step(self._workers.gradients, rate)
+        self._backend.run(N, work, training=True, key=key)
+        if np.isfinite((losses @ np.asarray(objective.weights)).sum()):
+            self._optimiser.step(self._backend.gradients, learning_rate)
         with np.errstate(invalid="ignore"):  # it shows in the loss
-            fused = objective.predictions(logits)
-        return StepResult(losses, companions, np.stack([*(z.argmax(axis=1) for z in logits), fused], axis=1))
-
-
-def make_step(once: Pass, dataset: Dataset, backend: Backend, optimiser: Optimiser) -> Step:
-    """A step on the CPU or on a GPU, wherever the workers are."""
-    if isinstance(backend, CpuBackend):
-        return CpuStep(once, dataset, backend, optimiser)
-    from cldl.training.cuda.step import CudaStep
-
-    return CudaStep(once, dataset, cast(Any, backend), optimiser)
+            joint = objective.predictions(logits)
+        return StepResult(losses, companions, np.stack([*(z.argmax(axis=1) for z in logits), joint], axis=1))

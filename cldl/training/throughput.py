@@ -1,4 +1,4 @@
-"""How fast a training goes, and from that how long it will take."""
+"""How fast a training goes, and how long it will take."""
 
 from __future__ import annotations
 
@@ -7,43 +7,44 @@ from collections import deque
 
 from cldl.training.trainer import Trainer
 
-WINDOW = 100  # steps that the speed is taken over
-FIRST = 3  # steps that are waited for before anything is said; the first of all compiles
-TESTING = 1 / 3  # the time of an image in testing over that in training: forward without backward, until it is measured
+WINDOW = 100  # steps that the throughput is averaged over
+FIRST = 3  # steps before the first estimate; the very first one compiles
+TESTING = (
+    1 / 3
+)  # of the time of an image in training that one in testing takes, until it is measured: there is no backward pass
 
 
-class Pace:
-    """The speed of the last steps of this process; the tests between the epochs are timed by themselves."""
+class Throughput:
+    """Images per second over the last steps of this process; the tests between the epochs are timed by themselves."""
 
     def __init__(self) -> None:
-        self.images_per_second: float | None = None  # unknown before the first steps
+        self.images_per_second: float | None = None  # None before the first steps
         self._marks: deque[tuple[float, int]] = deque(maxlen=WINDOW)  # (time, images of the epoch so far)
-        self._testing: float | None = None
+        self._test_seconds: float | None = None
 
     def step(self, trainer: Trainer) -> None:
-        """A step is done."""
+        """Note that a step has ended."""
         self._marks.append((time.monotonic(), trainer.metrics.samples))
         if len(self._marks) > FIRST:
             (began, first), (now, last) = self._marks[0], self._marks[-1]
             self.images_per_second = (last - first) / max(now - began, 1e-9)
 
     def epoch(self) -> None:
-        """An epoch is over, its test included."""
+        """Note that an epoch has ended, its test included."""
         if self._marks:
-            self._testing = time.monotonic() - self._marks[-1][0]
+            self._test_seconds = time.monotonic() - self._marks[-1][0]
         self._marks.clear()
 
     def left(self, trainer: Trainer) -> tuple[float, float] | None:
         """Seconds to the end of the epoch and to the end of the run; None before the first steps."""
         if self.images_per_second is None:
             return None
-        images = len(trainer.dataset.train_labels)
-        testing = self._testing
-        if testing is None:
-            testing = TESTING * len(trainer.dataset.test_labels) / self.images_per_second
-        epoch = (images - trainer.metrics.samples) / self.images_per_second + testing
-        others = trainer.recipe.epochs - trainer.epoch - 1
-        return epoch, epoch + others * (images / self.images_per_second + testing)
+        images, test_seconds = len(trainer.dataset.train), self._test_seconds
+        if test_seconds is None:
+            test_seconds = TESTING * len(trainer.dataset.test) / self.images_per_second
+        epoch = (images - trainer.metrics.samples) / self.images_per_second + test_seconds
+        others = trainer.schedule.epochs - trainer.epoch - 1
+        return epoch, epoch + others * (images / self.images_per_second + test_seconds)
 
 
 def duration(seconds: float) -> str:

@@ -1,25 +1,74 @@
-"""A trained network, out of its run's folder."""
+"""A trained network with all that it takes to use it on images."""
 
 from __future__ import annotations
 
-from cldl.training.run import Run
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cldl.objective import Objective
+from cldl.training.evaluation import Evaluation, compute_logits
+from data.dataset import ArraySplit, Split
+from data.transforms.preprocessing import Preprocessing
 from engine.errors import UserError
+from engine.runtime.backend import Backend
+from engine.typing import Array
 from layers.network import Network
 
 
-def load_network(run: Run) -> Network:
-    """The network of a run with the weights of its checkpoint.
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """What a run has learned: from uint8 images (N, H, W, C) to labels and probabilities.
 
-    Raises:    UserError if there is no checkpoint, it is damaged, or it is of another network than the run's.
+    model = Run.open(folder).model()
+    model.predict(images)               # (N,) labels; their names: [model.class_names[k] for k in labels]
+    model.predict_proba(images)         # (N, K)
+    model.logits(images)                # M arrays (N, K), one of each classifier, from the bottom to the top
     """
-    network = run.recipe.build()
-    arrays, _ = run.load()
+
+    network: Network
+    objective: Objective
+    preprocessing: Preprocessing
+    backend: Backend
+    class_names: tuple[str, ...]
+
+    def logits(self, images: Array) -> list[Array]:
+        """The logits of the M classifiers, M arrays (N, K) float32; raises UserError for images of another form."""
+        split = ArraySplit(images, np.zeros(len(images), np.int64))  # no label is read
+        if split.shape != tuple(self.network.input_shape):
+            raise UserError(
+                f"images have shape {split.shape}; the network takes {tuple(self.network.input_shape)}: resize them."
+            )
+        return self._logits(split)
+
+    def predict(self, images: Array) -> Array:
+        """The labels (N,), as the objective predicts them: under CLDL, by all classifiers jointly."""
+        return self.objective.predictions(self.logits(images))
+
+    def predict_proba(self, images: Array) -> Array:
+        """The probability of each class, (N, K), of which the predicted one is the largest; see `Objective.probabilities`."""
+        return self.objective.probabilities(self.logits(images))
+
+    def evaluate(self, split: Split) -> Evaluation:
+        """Losses, errors and predictions on a split of a data set."""
+        return Evaluation(self._logits(split), split.labels, self.objective)
+
+    def _logits(self, split: Split) -> list[Array]:
+        return compute_logits(self.network, split, self.preprocessing, self.backend)
+
+
+def load_weights(network: Network, arrays: Mapping[str, Array], checkpoint: Path) -> None:
+    """Copy the weights in the arrays of a checkpoint to the network.
+
+    Raises:    UserError where they are another network's.
+    """
     for parameter in network.parameters():
         stored = arrays.get(f"weights/{parameter.name}")
         if stored is None or stored.shape != parameter.shape or stored.dtype != parameter.dtype:
             raise UserError(
-                f"{run.folder / 'checkpoint.h5'} does not hold the weights of the network in config.json "
+                f"{checkpoint} does not hold the weights of the network in config.json "
                 f"({parameter.name} is not there or differs): restore both files of one run."
             )
         parameter.value[...] = stored
-    return network

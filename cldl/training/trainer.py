@@ -1,10 +1,10 @@
-"""Training: from a recipe, a data set and a seed to a trained network, one step at a time.
+"""Training: a network, an objective, an optimiser, a data set and a schedule, one step at a time.
 
-The trainer calls nobody: `steps()` yields after every step of an epoch, and whoever runs the loop decides what to show,
-when to stop and what to keep. Its state between two steps is a handful of arrays and numbers, so that a run can stop
-after any step and go on to the same bits. Every random number comes from the seed and a place in the run:
+The trainer shows and saves nothing: `steps()` yields after every step of an epoch, and the loop that calls it decides what to
+show, when to stop and what to save. Its state between two steps is a few arrays and numbers, so that a run can be stopped after
+any step and resumed to the same bits. Every random number is derived from the seed and a position in the run:
 
-    Key(seed).fold(0).fold(i)      the initial weights of parameter i
+    Key(seed).fold(0).fold(i)      the initial weights of parameter i (`Trainer.from_recipe`)
     Key(seed).fold(1).fold(e)      the order of the samples in epoch e
     Key(seed).fold(2).fold(s)      augmentation and dropout in step s of the run
 """
@@ -15,20 +15,27 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from cldl.recipes.recipe import Recipe
-from cldl.training.evaluation import Evaluation, dead_units, score
-from cldl.training.step import Pass, make_step
+from cldl.objective import Objective
+from cldl.training.evaluation import Evaluation, compute_logits, dead_units
+from cldl.training.step import CpuStep, InputPipeline, TrainStep
 from data.dataset import Dataset
-from data.transforms.preprocessing import Preprocessing
+from data.transforms.augmentation import Augmentation
+from data.transforms.preprocessing import Preprocessing, Scale
 from engine.device import copy_from_host, to_host
 from engine.errors import UserError
-from engine.parameters import initialise
+from engine.optim.optimisers import Optimiser
 from engine.random import Key
-from engine.runtime.cpu import make_backend
+from engine.runtime.backend import make_backend
+from engine.runtime.cpu import CpuBackend
 from engine.typing import Array
+from layers.network import Network
+
+if TYPE_CHECKING:
+    from cldl.recipes.recipe import Recipe
 
 WEIGHTS, ORDER, STEP = range(3)
 
@@ -37,18 +44,37 @@ class DivergedError(UserError):
     """The loss is no longer a finite number."""
 
 
+class TrainingSchedule(Protocol):
+    """The course of a training; `engine.optim.schedules` has some."""
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    def learning_rate_at(self, epoch: float) -> float:
+        """After `epoch` epochs, a fraction within one."""
+        ...
+
+    def momentum_at(self, epoch: float) -> float | None:
+        """The same; None leaves the optimiser's own."""
+        ...
+
+
 @dataclass
 class EpochMetrics:
     """Sums over the steps of an epoch."""
 
     samples: int
     loss: float
-    wrong: Array  # (M + 1,): of each classifier, and of all together
+    wrong: Array  # (M + 1,): of each classifier by itself, then of the objective
     companions: Array  # (M,): of the T^(m)
     seconds: float
 
     @classmethod
     def empty(cls, classifiers: int) -> EpochMetrics:
+        """Before the first step."""
         return cls(0, 0.0, np.zeros(classifiers + 1), np.zeros(classifiers), 0.0)
 
     def means(self) -> dict:
@@ -66,13 +92,59 @@ class EpochMetrics:
 class Trainer:
     """A network in training.
 
-    preprocessing -- from bytes to the network's input; None: the recipe's, fitted on the data set if it must be
+        for _ in range(schedule.epochs):
+            for metrics in trainer.steps():         # after every step: metrics.samples, metrics.loss, ...
+                ...
+            line, evaluation = trainer.end_epoch()
+
+    network       -- its weights are taken as they are: `network.initialise(Key(seed))` draws new ones
+    objective     -- the loss, and the prediction
+    optimiser     -- of `network.parameters()`
+    dataset       -- uint8 images of the network's input shape, in as many classes as it has
+    schedule      -- epochs, batch size, learning rate and momentum
+    preprocessing -- from bytes to the network's input; None: pixels / 255
+    augmentation  -- of preprocessed training images; None: no augmentation
+    seed          -- every random number of the training is derived from it
+    threads       -- of the CPU; None: one a processor
     device        -- "cpu" or "cuda" (see engine.device.choose)
-    precision     -- of the products on a GPU (see engine.kernels.cuda.gemm)
+    precision     -- of the matrix products on a GPU (see engine.kernels.cuda.gemm)
+
+    Raises:    UserError where network, objective, optimiser and data set do not fit together.
     """
 
     def __init__(
         self,
+        network: Network,
+        objective: Objective,
+        optimiser: Optimiser,
+        dataset: Dataset,
+        schedule: TrainingSchedule,
+        *,
+        preprocessing: Preprocessing | None = None,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        device: str = "cpu",
+        precision: str = "float32",
+    ) -> None:
+        _check_fit(network, objective, dataset)
+        if optimiser.parameters != network.parameters():
+            raise UserError(
+                "the optimiser is of other parameters than the network's: build it of network.parameters(), in that order."
+            )
+        self.network, self.objective, self.optimiser = network, objective, optimiser
+        self.dataset, self.schedule, self.key = dataset, schedule, Key(seed)
+        self.preprocessing = preprocessing or Scale()
+        self.backend = make_backend(device, network.parameters(), threads=threads, precision=precision)
+        optimiser.bind()  # to the parameters where they are now
+        self.train_step = self._make_step(InputPipeline(self.preprocessing, augmentation))
+        self.epoch = 0  # epochs that are finished
+        self.step = 0  # steps that are finished in the present epoch
+        self.metrics = EpochMetrics.empty(len(network.exits))
+
+    @classmethod
+    def from_recipe(
+        cls,
         recipe: Recipe,
         dataset: Dataset,
         preprocessing: Preprocessing | None = None,
@@ -81,46 +153,42 @@ class Trainer:
         threads: int | None = None,
         device: str = "cpu",
         precision: str = "float32",
-    ) -> None:
-        self.recipe, self.dataset, self.key = recipe, dataset, Key(seed)
-        self.network = recipe.build()
-        if dataset.train_images.shape[1:] != self.network.input_shape:
-            raise UserError(
-                f"{dataset.name} has images of shape {dataset.train_images.shape[1:]}; the network takes "
-                f"{self.network.input_shape}: choose another recipe."
-            )
-        if len(dataset.class_names) != self.network.classes:
-            raise UserError(
-                f"{dataset.name} has {len(dataset.class_names)} classes; the network tells {self.network.classes} apart: "
-                "choose another recipe."
-            )
-        initialise(self.network.parameters(), self.key.fold(WEIGHTS))
-        self.preprocessing = preprocessing or recipe.make_preprocessing(dataset)
-        self.backend = make_backend(device, self.network.parameters(), threads=threads, precision=precision)
-        self.optimiser = recipe.make_optimiser(self.network)
-        once = Pass(recipe, self.network, self.preprocessing)
-        self.take = make_step(once, dataset, self.backend, self.optimiser)
-        self.epoch = 0  # epochs that are finished
-        self.step = 0  # steps that are finished in the present epoch
-        self.metrics = EpochMetrics.empty(recipe.classifiers)
+    ) -> Trainer:
+        """The trainer of a recipe's parts, its weights drawn from the seed; a preprocessing that is fitted may be given."""
+        network = recipe.build_network()
+        network.initialise(Key(seed).fold(WEIGHTS))
+        _check_fit(network, recipe.build_objective(), dataset)  # before anything is fitted
+        return cls(
+            network,
+            recipe.build_objective(),
+            recipe.build_optimiser(network),
+            dataset,
+            recipe.schedule,
+            preprocessing=preprocessing or recipe.build_preprocessing(dataset),
+            augmentation=recipe.build_augmentation(),
+            seed=seed,
+            threads=threads,
+            device=device,
+            precision=precision,
+        )
 
     @property
     def steps_per_epoch(self) -> int:
-        return math.ceil(len(self.dataset.train_labels) / self.recipe.batch_size)
+        return math.ceil(len(self.dataset.train) / self.schedule.batch_size)
 
     def steps(self) -> Iterator[EpochMetrics]:
-        """Train to the end of the present epoch, from wherever it stands; yields the epoch's tally after every step."""
-        order = self.key.fold(ORDER).fold(self.epoch).permutation(len(self.dataset.train_labels))
-        size = self.recipe.batch_size
+        """Train to the end of the present epoch, from the present step; yields the epoch's metrics after every step."""
+        order = self.key.fold(ORDER).fold(self.epoch).permutation(len(self.dataset.train))
+        size = self.schedule.batch_size
         while self.step < self.steps_per_epoch:
             start = self.step * size
             self._train(order[start : start + size], order[start + size : start + 2 * size])
             yield self.metrics
 
     def end_epoch(self) -> tuple[dict, Evaluation]:
-        """Evaluate on the test images and go on to the next epoch; the line of metrics.jsonl, and the evaluation."""
+        """Evaluate on the test images and begin the next epoch; the line of metrics.jsonl, and the evaluation."""
         evaluation = self.evaluate()
-        dead = dead_units(self.network, self.dataset.test_images, self.preprocessing, self.backend)
+        dead = dead_units(self.network, self.dataset.test, self.preprocessing, self.backend)
         self.epoch += 1
         line = {
             "epoch": self.epoch,
@@ -130,35 +198,35 @@ class Trainer:
             "test_companions": evaluation.companions,
             "test_share": evaluation.shares,
             "dead_units": dead,
-            "learning_rate": self.recipe.rate(self.epoch),
+            "learning_rate": self.schedule.learning_rate_at(self.epoch),
             "images_per_second": self.metrics.samples / max(self.metrics.seconds, 1e-9),
             "seconds": self.metrics.seconds,
         }
-        self.step, self.metrics = 0, EpochMetrics.empty(self.recipe.classifiers)
+        self.step, self.metrics = 0, EpochMetrics.empty(len(self.network.exits))
         return line, evaluation
 
     def evaluate(self) -> Evaluation:
-        """The network's present answers on the test images."""
-        logits = score(self.network, self.dataset.test_images, self.preprocessing, self.backend)
-        return Evaluation(logits, self.dataset.test_labels, self.recipe.objective(self.epoch))
+        """The present network on the test images."""
+        logits = compute_logits(self.network, self.dataset.test, self.preprocessing, self.backend)
+        return Evaluation(logits, self.dataset.test.labels, self.objective.at(self.epoch))
 
     def state(self) -> tuple[dict[str, Array], dict[str, int | float | str]]:
-        """Arrays and numbers from which `restore` goes on to the same bits."""
+        """Arrays and numbers from which `restore` continues to the same bits."""
         arrays = {name: to_host(array) for name, array in self._arrays().items()}
         numbers = {"samples": self.metrics.samples, "loss": self.metrics.loss, "seconds": self.metrics.seconds}
-        return arrays, {"epoch": self.epoch, "step": self.step, "updates": self.optimiser.steps, **numbers}
+        return arrays, {"epoch": self.epoch, "step": self.step, "updates": self.optimiser.step_count, **numbers}
 
     def restore(self, arrays: dict[str, Array], numbers: dict[str, int | float | str]) -> None:
-        """Go back to a state; raises UserError if it is another network's."""
-        mine = self._arrays()
-        if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in arrays.items()}:
+        """Return to a state; raises UserError if it is another network's."""
+        own = self._arrays()
+        if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in arrays.items()}:
             raise UserError(
                 "the checkpoint is of another network or optimiser than the run's config.json says: restore both."
             )
-        for name, array in mine.items():
+        for name, array in own.items():
             copy_from_host(array, arrays[name])
         self.epoch, self.step = int(numbers["epoch"]), int(numbers["step"])
-        self.optimiser.steps = int(numbers["updates"])
+        self.optimiser.step_count = int(numbers["updates"])
         self.metrics.samples, self.metrics.loss = int(numbers["samples"]), float(numbers["loss"])
         self.metrics.seconds = float(numbers["seconds"])
 
@@ -167,28 +235,39 @@ class Trainer:
         arrays = {f"weights/{p.name}": p.value for p in self.network.parameters()}
         for slot, flat in self.optimiser.state.items():
             arrays |= {f"optimiser/{slot}/{p.name}": view for p, view in flat.views.items()}
-        return arrays | {"tally/wrong": self.metrics.wrong, "tally/companions": self.metrics.companions}
+        return arrays | {"metrics/wrong": self.metrics.wrong, "metrics/companions": self.metrics.companions}
 
-    def _train(self, batch: Array, then: Array) -> None:
-        """One step on the samples `batch` (indices into the training images), before the one on the samples `then`."""
+    def _train(self, batch: Array, next_batch: Array) -> None:
+        """One step on the samples `batch` (indices into the training split), before the one on `next_batch`."""
         began = time.perf_counter()
         update = self.epoch * self.steps_per_epoch + self.step
-        epoch, objective = update / self.steps_per_epoch, self.recipe.objective(self.epoch)
-        self.optimiser.momentum = self.recipe.momentum_after(epoch)
-        outcome = self.take(batch, self.key.fold(STEP).fold(update), self.recipe.rate(epoch), objective, then)
-        N, labels = len(batch), self.dataset.train_labels[batch]
-        loss = float((outcome.losses @ np.asarray(objective.weights)).sum())
+        epoch, objective = update / self.steps_per_epoch, self.objective.at(self.epoch)
+        if (momentum := self.schedule.momentum_at(epoch)) is not None:
+            self.optimiser.momentum = momentum
+        learning_rate, key = self.schedule.learning_rate_at(epoch), self.key.fold(STEP).fold(update)
+        result = self.train_step(batch, key, learning_rate, objective, next_batch)
+        N, labels = len(batch), self.dataset.train.labels[batch]
+        loss = float((result.losses @ np.asarray(objective.weights)).sum())
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss / N} in epoch {self.epoch + 1}, step {self.step + 1}: "
-                f"lower the learning rate ({self.recipe.learning_rate:g}) or lengthen the warm-up."
+                f"lower the learning rate ({learning_rate:g} in this step) or lengthen the warm-up."
             )
         self.metrics.samples += N
         self.metrics.loss += loss
-        self.metrics.wrong += np.count_nonzero(outcome.predictions != labels[:, None], axis=0)
-        self.metrics.companions += outcome.companions.sum(axis=0)
+        self.metrics.wrong += np.count_nonzero(result.predictions != labels[:, None], axis=0)
+        self.metrics.companions += result.companions.sum(axis=0)
         self.metrics.seconds += time.perf_counter() - began
         self.step += 1
+
+    def _make_step(self, pipeline: InputPipeline) -> TrainStep:
+        """A step on the device of the backend."""
+        parts = self.network, pipeline, self.dataset.train
+        if isinstance(self.backend, CpuBackend):
+            return CpuStep(*parts, self.backend, self.optimiser)
+        from cldl.training.cuda.step import CudaStep
+
+        return CudaStep(*parts, cast(Any, self.backend), self.optimiser, self.schedule.batch_size)
 
     def statistics(self) -> list[tuple[str, float, float, int]]:
         """For each parameter its name, the largest |weight|, the largest |gradient| of the last step, and how many of
@@ -197,7 +276,26 @@ class Trainer:
         gradients = self.backend.gradients.views
         rows = []
         for p in self.network.parameters():
-            w, g = to_host(p.value), to_host(gradients[p])
-            bad = np.count_nonzero(~np.isfinite(w)) + np.count_nonzero(~np.isfinite(g))
-            rows.append((p.name, float(np.abs(w).max()), float(np.abs(g).max()), int(bad)))
+            w, dw = to_host(p.value), to_host(gradients[p])
+            bad = np.count_nonzero(~np.isfinite(w)) + np.count_nonzero(~np.isfinite(dw))
+            rows.append((p.name, float(np.abs(w).max()), float(np.abs(dw).max()), int(bad)))
         return rows
+
+
+def _check_fit(network: Network, objective: Objective, dataset: Dataset) -> None:
+    """Raise UserError unless the network takes the data set's images and tells its classes apart, with a weight an exit."""
+    if dataset.train.shape != network.input_shape:
+        raise UserError(
+            f"{dataset.name} has images of shape {dataset.train.shape}; the network takes {network.input_shape}: choose another "
+            "recipe or network."
+        )
+    if len(dataset.class_names) != network.classes:
+        raise UserError(
+            f"{dataset.name} has {len(dataset.class_names)} classes; the network tells {network.classes} apart: choose another "
+            "recipe or network."
+        )
+    if len(objective.weights) != len(network.exits):
+        raise UserError(
+            f"the objective has {len(objective.weights)} weights; the network has {len(network.exits)} exits: give one weight to "
+            "each exit."
+        )

@@ -23,13 +23,15 @@ from engine.typing import Array, Shape
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
 from layers.flatten import Flatten
+from layers.fuse import FusedConv
 from layers.layer import Layer
 from layers.linear import Linear
 from layers.maxout import Maxout
 from layers.network import Network
+from layers.node import INPUT, Node
 from layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
-from layers.sequential import Mlpconv, Sequential
+from layers.sequential import Sequential
 
 Choose = Callable[[int, int], int]
 
@@ -48,41 +50,40 @@ class Case(NamedTuple):
     seed: int = 0
 
 
-class Scores(Layer):
-    """A network as a layer: the logits of the M classifiers side by side, x -> y (N, M K)."""
+class Logits(Layer):
+    """A network as a layer: the M classifiers' logits side by side, x -> y (N, M K)."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
 
     @property
     def layers(self) -> list[Layer]:
-        """The trunk."""
-        return self.network.blocks
+        """The layers from x to the last exit, one after another."""
+        nodes, name, path = {node.name: node for node in self.network.nodes}, self.network.exits[-1], []
+        while name != INPUT:
+            path.append(nodes[name].layer)
+            (name,) = nodes[name].inputs
+        return path[::-1]
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, list]:
         logits, cache = self.network.forward(x, ctx)
         return np.concatenate(logits, axis=1), cache
 
     def backward(self, dy: Array, cache: list, ctx: Context, need_dx: bool = True) -> Array | None:
-        parts = np.split(dy, len(self.network.classifiers), axis=1)
-        return self.network.backward([contiguous(part) for part in parts], cache, ctx, need_dx)
+        parts = np.split(dy, len(self.network.exits), axis=1)
+        return self.network.backward([contiguous(part) for part in parts], list(cache), ctx, need_dx)
 
     def parameters(self) -> list:
         return self.network.parameters()
 
     def output_shape(self, shape: Shape) -> Shape:
-        return (len(self.network.classifiers) * self.network.classes,)
+        return (len(self.network.exits) * self.network.classes,)
 
     def kink_distance(self, x: Array, ctx: Context) -> float:
-        nearest = np.inf
-        for block, classifier in zip(self.network.blocks, self.network.classifiers, strict=True):
-            nearest = min(nearest, block.kink_distance(x, ctx))
-            x, _ = block.forward(x, ctx)
-            nearest = min(nearest, classifier.kink_distance(x, ctx))
-        return nearest
+        return self.network.kink_distance(x, ctx)
 
     def __repr__(self) -> str:
-        return f"Scores({self.network.blocks}, {self.network.classifiers})"
+        return f"Logits({self.network})"
 
 
 def _image(choose: Choose, least: int = 1, channels: int | None = None) -> Shape:
@@ -96,7 +97,7 @@ def _linear(choose: Choose) -> Case:
 
 def _conv2d(choose: Choose) -> Case:
     algorithm = ALGORITHMS[choose(0, len(ALGORITHMS) - 1)]
-    most = 1 if algorithm == "fourier" else 3  # only without stride and groups
+    most = 1 if algorithm == "fft" else 3  # only without stride and groups
     groups, stride, kernel = choose(1, most), choose(1, most), choose(1, 5)
     padding = choose(0, kernel - 1)
     inputs, outputs = groups * choose(1, 2), groups * choose(1, 2)
@@ -127,7 +128,7 @@ def _maxout(choose: Choose) -> Case:
     return Case(Maxout(pieces), shape, choose(1, 4))
 
 
-def _mlpconv(choose: Choose) -> Case:
+def _fused_conv(choose: Choose) -> Case:
     """A convolution and up to two 1x1 convolutions, widths that fill a vector or not, some ReLUs left out."""
     inputs, kernel = choose(1, 2), choose(1, 3)
     widths = [[2, LANES][choose(0, 1)] for _ in range(choose(1, 3))]
@@ -136,7 +137,7 @@ def _mlpconv(choose: Choose) -> Case:
         algorithm = "auto" if layers else ALGORITHMS[choose(0, len(ALGORITHMS) - 1)]
         layers.append(Conv2d(below, width, 1 if layers else kernel, bias=clear_bias, algorithm=algorithm))
         layers += [ReLU()] * choose(0, 1)
-    return Case(Mlpconv(*layers), _image(choose, kernel, inputs), choose(1, 3))
+    return Case(FusedConv(*layers), _image(choose, kernel, inputs), choose(1, 3))
 
 
 def _sequential(choose: Choose) -> Case:
@@ -151,11 +152,16 @@ def _sequential(choose: Choose) -> Case:
 def _network(choose: Choose) -> Case:
     """A network of 1 to 3 blocks in the manner of Network in Network, with a classifier on each."""
     M, K, width = choose(1, 3), choose(2, 4), choose(1, 3)
-    blocks: list[Layer] = [Sequential(Conv2d(2, width, 3, padding=1, bias=clear_bias), ReLU(), MaxPool2d(2, ceil=True))]
-    blocks += [Sequential(Dropout(0.5), Conv2d(width, width, 1, bias=clear_bias), ReLU()) for _ in range(1, M)]
-    classifiers = [Sequential(GlobalAvgPool(), Linear(width, K, bias=clear_bias)) for _ in range(M)]
+    nodes, top = [], INPUT
+    for m in range(M):
+        conv = Conv2d(width if m else 2, width, 1 if m else 3, padding=0 if m else 1, bias=clear_bias)
+        between: Layer = Dropout(0.5) if m else MaxPool2d(2, ceil=True)
+        block = [conv, ReLU(), between] if m == 0 else [between, conv, ReLU()]
+        for i, layer in enumerate([*block, GlobalAvgPool(), Linear(width, K, bias=clear_bias)]):
+            nodes.append(Node(f"{m}.{i}", layer, (top if i == 0 else f"{m}.{i - 1}",)))
+        top = f"{m}.2"
     shape = (choose(2, 5), choose(2, 5), 2)
-    return Case(Scores(Network(blocks, classifiers, shape)), shape, choose(1, 3))
+    return Case(Logits(Network(nodes, [f"{m}.4" for m in range(M)], shape)), shape, choose(1, 3))
 
 
 def _drawn(case: Callable[[Choose], Case]) -> Callable[[Choose], Case]:
@@ -181,7 +187,7 @@ _LAYERS: dict[str, Callable[[Choose], Case]] = {
     "Dropout": _dropout,
     "Maxout": _maxout,
     "Flatten": lambda choose: Case(Flatten(), _image(choose), choose(1, 4)),
-    "Mlpconv": _mlpconv,
+    "FusedConv": _fused_conv,
     "Sequential": _sequential,
     "Network": _network,
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from cldl.hinge import hinge_loss
 from cldl.loss import cldl_loss
-from cldl.models import dsn, maxout, nin
+from cldl.models import MAXOUT_MNIST, NIN_MNIST, dsn, maxout, nin
 from cldl.objective import Objective
 from cldl.verification.cases import Choose
 from engine.context import Context
@@ -18,6 +18,8 @@ from engine.parameters import cast, initialise
 from engine.random import Key
 from engine.typing import Array
 from layers.network import Network
+
+MNIST = (28, 28, 1), 10  # images and classes
 
 
 def loss_pair(
@@ -74,7 +76,7 @@ def check_network(network: Network, objective: Objective, choose: Choose, seed: 
     key = Key(seed)
     initialise(network.parameters(), key)
     for i, p in enumerate(network.parameters()):
-        if p.name.startswith("classifier") and p.value.ndim == 2:
+        if p.name.startswith("head") and p.value.ndim == 2:
             p.value[...] = he(key.fold(1000 + i), p.shape)  # where they begin at 0, that hides what goes through them
     cast(network.parameters(), np.float64)
     x, labels = grid((1, *network.input_shape), key.fold(1), 1.0), np.array([choose(0, network.classes - 1)])
@@ -96,18 +98,18 @@ def check_network(network: Network, objective: Objective, choose: Choose, seed: 
 
 def check_nin(choose: Choose, seed: int) -> GradientReport:
     """CLDL-NIN with all its five classifiers."""
-    return check_network(nin("mnist", 5), Objective((0.25, 0.5, 0.75, 1.0, 1.25)), choose, seed)
+    return check_network(nin(NIN_MNIST, *MNIST, 5), Objective((0.25, 0.5, 0.75, 1.0, 1.25)), choose, seed)
 
 
 def check_dsn(choose: Choose, seed: int) -> GradientReport:
     """DSN with its squared hinge losses."""
-    network = dsn("mnist", initialisation="he")
+    network = dsn(NIN_MNIST, *MNIST, initialisation="he")
     return check_network(network, Objective((0.25, 0.5, 0.75, 1.0), loss="hinge"), choose, seed)
 
 
 def check_maxout(choose: Choose, seed: int) -> GradientReport:
     """The Maxout network, with weights large enough to tell its pieces apart."""
-    return check_network(maxout("mnist", initialisation="he"), Objective((1.0,)), choose, seed)
+    return check_network(maxout(MAXOUT_MNIST, *MNIST, initialisation="he"), Objective((1.0,)), choose, seed)
 
 
 END_TO_END: dict[str, Callable[[Choose, int], GradientReport]] = {

@@ -13,7 +13,7 @@ from typing import IO
 
 from engine.errors import UserError
 
-ROOM = 1 << 20  # bytes that an archive may have beside its members: headers, padding
+OVERHEAD = 1 << 20  # bytes that an archive may have beside its members: headers, padding
 
 Sizes = Mapping[str, tuple[int, int]]  # a file's name: the fewest and the most bytes that it may have
 
@@ -51,7 +51,7 @@ def untar(file: IO[bytes], sizes: Sizes, folder: str) -> dict[str, bytes]:
     """
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
-    limit = sum(most for _, most in sizes.values()) + ROOM
+    limit = sum(most for _, most in sizes.values()) + OVERHEAD
     stream = _Counted(gzip.GzipFile(fileobj=file) if packed else file, limit)  # type: ignore[arg-type]  # both have read
     found: dict[str, bytes] = {}
     try:

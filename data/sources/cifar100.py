@@ -61,7 +61,7 @@ def load(cache: str | Path | None = None, *, data: str | Path | None = None, say
     arrays, attributes = load_or_make(
         folder / "cifar100.h5", "cifar100", lambda: _get(folder, data, say), _check, anew=data is not None
     )
-    return Dataset(
+    return Dataset.from_arrays(
         name="CIFAR-100",
         train_images=arrays["train_images"],
         train_labels=arrays["train_labels"].astype(np.int64),

@@ -94,7 +94,7 @@ def load(cache: str | Path | None = None, *, data: str | Path | None = None, say
         lambda arrays, _: _check(arrays),
         anew=data is not None,
     )
-    return Dataset(
+    return Dataset.from_arrays(
         name="MNIST",
         train_images=arrays["train_images"][..., None],  # (N, H, W, 1)
         train_labels=arrays["train_labels"].astype(np.int64),  # (N,)

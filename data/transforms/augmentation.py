@@ -1,28 +1,37 @@
 """Augmentation: training images that differ a little every time they are seen."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import Protocol
 
 from engine.context import Context
 from engine.device import dispatch
 from engine.kernels.cpu import images as kernels
+from engine.typing import Array
+
+
+class Augmentation(Protocol):
+    """From preprocessed images (n, H, W, C) to altered ones, in the pass's memory; its draws come from `ctx.next_key()`."""
+
+    def __call__(self, x: Array, ctx: Context) -> Array: ...
 
 
 @dataclass(frozen=True)
 class CropFlip:
-    """Each image is padded with zeros, cut out at a random place in its own size, and reflected in half the cases.
+    """Random crops of the image with zeros around it, in the image's size; half of them are reflected.
 
-    It works on images that are preprocessed already, as published: the zeros are those of the whitened images. In a pass
-    that is not training it does nothing.
+    It is applied to preprocessed images, as published: the zeros are those of the whitened images. Outside of training it
+    returns its input.
 
-    The draws come from the pass's key and the image's place in its batch (see `engine.random`), as those of dropout do. So
-    a thread draws for its own chunk of the batch, as a part of its work and while the others train on theirs, and
-    neither the chunks' size, nor the number of threads, nor a resume changes what is drawn.
+    The random numbers belong to the key of the pass and the index of the image in its batch (see `engine.random`), as those of
+    dropout do. So they are drawn by the thread that trains on the chunk, and they depend neither on the size of the chunks, nor
+    on the number of threads, nor on whether the run was resumed.
 
     Source:    Goodfellow et al., "Maxout networks", ICML 2013, and Lin et al., "Network in network", ICLR 2014: CIFAR
                with translations and horizontal reflections; pylearn2's cifar10.yaml: 4 zeros, windows of 32 x 32.
 
+    >>> import numpy as np
     >>> x, crop_flip = np.ones((1, 3, 3, 1)), CropFlip(padding=1)
     >>> crop_flip(x, Context(training=False)) is x
     True
@@ -32,11 +41,10 @@ class CropFlip:
 
     padding: int = 4
 
-    def __call__(self, x: np.ndarray, ctx: Context) -> np.ndarray:
-        """From images (n, H, W, C) to such images, in the pass's memory; that of x is given back."""
+    def __call__(self, x: Array, ctx: Context) -> Array:
+        """From images (n, H, W, C) to crops of the same shape."""
         if not ctx.training:
             return x
         y = ctx.empty(x.shape, x.dtype)
-        dispatch(kernels.crop_flip, x, y, self.padding, ctx.first, *ctx.next_key().halves)
-        ctx.release(x)
+        dispatch(kernels.crop_flip, x, y, self.padding, ctx.first_sample, *ctx.next_key().halves)
         return y

@@ -17,6 +17,7 @@ and threads share the work.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from data.dataset import Dataset
+from data.dataset import Dataset, Split, read_images
 from data.fetch.cache import Arrays, load_or_make
 from data.fetch.download import Say, quiet
 from engine.context import Context
@@ -78,11 +79,14 @@ class Scale:
         return np.atleast_1d(np.float32(self.mean / self.deviation))
 
     @classmethod
-    def fit(cls, images: Array) -> Arrays:
+    def fit(cls, split: Split) -> Arrays:
         """The mean and the deviation of each channel, (C,), in units of 255; a channel of one value has deviation 1."""
-        channels = np.moveaxis(images, -1, 0)
-        counts = np.array([np.bincount(channel.ravel(), minlength=256) for channel in channels])  # (C, 256)
-        values, n = np.arange(256) / 255, channels[0].size
+        C = split.shape[-1]
+        counts = np.zeros((C, 256), np.int64)
+        for start in range(0, len(split), ROWS):
+            images = _read_rows(split, start)  # (n, H, W, C)
+            counts += [np.bincount(images[..., c].ravel(), minlength=256) for c in range(C)]
+        values, n = np.arange(256) / 255, counts[0].sum()
         mean = (counts * values).sum(axis=1) / n
         variance = (counts * (values - mean[:, None]) ** 2).sum(axis=1) / n
         return {"mean": mean, "deviation": np.where((counts > 0).sum(axis=1) > 1, np.sqrt(variance), 1.0)}
@@ -128,11 +132,10 @@ class Whitening:
     def __call__(self, images: Array, ctx: Context) -> Array:
         pixels = images.reshape(len(images), -1)  # (n, D)
         x = ctx.empty(pixels.shape, np.float32)
-        with ctx.scratch() as empty:
-            g = empty(pixels.shape, np.float32)
-            dispatch(kernels.contrast, pixels, g, NORM)
-            dispatch(kernels.centre, g, ctx.to_device_cached(self.mean))
-            dispatch(affine.multiply, g, ctx.to_device_cached(self.matrix), x)
+        g = ctx.empty(pixels.shape, np.float32)
+        dispatch(kernels.contrast, pixels, g, NORM)
+        dispatch(kernels.centre, g, ctx.to_device_cached(self.mean))
+        dispatch(affine.multiply, g, ctx.to_device_cached(self.matrix), x)
         return x.reshape(images.shape)
 
     def reference(self, images: Array) -> Array:
@@ -152,16 +155,15 @@ class Whitening:
         return {"mean": mean, "matrix": P}
 
     @classmethod
-    def fit(cls, images: Array) -> Arrays:
+    def fit(cls, split: Split) -> Arrays:
         """The mean (D,) and P (D, D), float32."""
-        pixels = images.reshape(len(images), -1)  # (N, D)
-        N, D = pixels.shape
+        N, D = len(split), math.prod(split.shape)
         g = np.empty((min(N, ROWS), D))
 
         def parts():
             for start in range(0, N, ROWS):
                 rows = g[: min(ROWS, N - start)]
-                kernels.contrast(pixels[start : start + ROWS], rows, NORM)
+                kernels.contrast(_read_rows(split, start).reshape(len(rows), D), rows, NORM)
                 yield rows
 
         with threadpool_limits(1, user_api="blas"):
@@ -186,19 +188,24 @@ def fitted(kind: str, dataset: Dataset, folder: Path | None = None, say: Say = q
     Raises:    UserError when what is kept is damaged, or the folder cannot be written to.
     """
     cls = KINDS[kind]
-    attributes: Attributes = {"fitted_on": dataset.training_sha256}
+    attributes: Attributes = {"fitted_on": dataset.train.fingerprint}
 
     def make():
-        say(f"{dataset.name}: fitting {kind} on {len(dataset.train_images):,} images, once")
-        return cls.fit(dataset.train_images), attributes
+        say(f"{dataset.name}: fitting {kind} on {len(dataset.train):,} images, once")
+        return cls.fit(dataset.train), attributes
 
     def check(arrays, found):
         if found != attributes or set(arrays) != {f.name for f in fields(cls)} - {"sha256"}:
             raise UserError(f"was not fitted on these images of {dataset.name}")
 
     if folder is None:
-        arrays = cls.fit(dataset.train_images)
+        arrays = cls.fit(dataset.train)
     else:
-        path = folder / f"{kind}-{dataset.training_sha256[:16]}.h5"
+        path = folder / f"{kind}-{dataset.train.fingerprint[:16]}.h5"
         arrays, _ = load_or_make(path, kind, make, check, made="fitted")
     return cls(**arrays, sha256=fingerprint(arrays, attributes, kind=kind, version=1))
+
+
+def _read_rows(split: Split, start: int) -> Array:
+    """The images from `start`, at most ROWS of them."""
+    return read_images(split, range(start, min(start + ROWS, len(split))))

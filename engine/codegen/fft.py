@@ -1,12 +1,13 @@
 """The discrete Fourier transform of LANES sequences at once, of a length 2^a 3^b.
 
 Decimation in time, in place, in mixed radix: a length r m falls into r interleaved sequences of length m, whose transforms are
-joined by a twiddle factor and an r-point transform (Cooley and Tukey 1965). The input stands in the order of the digits of
-its index reversed (`order`), the output in its natural order. Real and imaginary parts live in two arrays; exchanging them
-conjugates the transform, so `fft(im, re, ...)` is the inverse (without its factor 1/length): there is one routine only.
+joined by twiddle factors and r-point butterflies (Cooley and Tukey, 1965). The input is in digit-reversed order (`order`), the
+output in natural order. Real and imaginary parts are in two arrays; exchanging them conjugates the transform, so
+`fft(im, re, ...)` is the inverse (without its factor 1 / length): there is one routine only.
 
-Up to 16 points are transformed at once, in registers and with constants for twiddle factors: `points` below is that recursion as
-a Python function, which runs when the kernel is compiled, on values that stand for LLVM's vectors, and so writes its code.
+The first pass transforms up to 16 points in registers, with constants for twiddle factors: a codelet, in the word of FFTW
+(Frigo and Johnson, 2005). `codelet` below is that recursion as a Python function; while a kernel is compiled it runs on
+emitted values (engine.codegen.emit), and so writes the code.
 """
 
 import math
@@ -15,10 +16,12 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from engine.codegen.emit import Emitted, vector_at
 from engine.codegen.jit import jit
-from engine.codegen.simd import LANES, Emitted, Vector, broadcast, intrinsic, load, store, vector_at
+from engine.codegen.pointers import broadcast, load, store
+from engine.codegen.simd import LANES, Vector, intrinsic
 
-AT_ONCE = (16, 12, 9, 8, 6, 4, 3, 2, 1)  # points that are transformed at once, as the first radix
+CODELET_SIZES = (16, 12, 9, 8, 6, 4, 3, 2, 1)  # points; the first radix of a length is the largest that divides it
 HALF_SQRT3 = math.sqrt(3) / 2
 
 
@@ -31,8 +34,8 @@ def good_size(least: int) -> int:
 
 
 def _radices(length: int) -> list[int]:
-    """Radices whose product is `length`, the first of AT_ONCE and the others 4, 2 or 3; empty where there are none."""
-    radices = [next(points for points in AT_ONCE if length % points == 0)]
+    """Radices whose product is `length`, the first of CODELET_SIZES and the others 4, 2 or 3; empty where there are none."""
+    radices = [next(points for points in CODELET_SIZES if length % points == 0)]
     length //= radices[0]
     for radix in (4, 2, 3):
         while length % radix == 0:
@@ -41,8 +44,8 @@ def _radices(length: int) -> list[int]:
     return radices if length == 1 else []
 
 
-class Transform:
-    """What `fft` needs to know of a length: its radices, the input's order, the roots of unity exp(-2 pi i t / length)."""
+class FFTPlan:
+    """What `fft` needs to know of a length: its radices, the order of the input, the roots of unity exp(-2 pi i t / length)."""
 
     def __init__(self, length: int, dtype):
         self.length = length
@@ -56,13 +59,13 @@ class Transform:
         self.roots = np.stack([np.cos(angle), -np.sin(angle)], axis=1).astype(dtype)  # (length, 2)
 
 
-def join2(a, b):
+def butterfly2(a, b):
     """The transform of two points, each a pair (real part, imaginary part)."""
     (ar, ai), (br, bi) = a, b
     return (ar + br, ai + bi), (ar - br, ai - bi)
 
 
-def join3(a, b, c):
+def butterfly3(a, b, c):
     """The transform of three points."""
     (ar, ai), (br, bi), (cr, ci) = a, b, c
     sr, si = br + cr, bi + ci
@@ -71,7 +74,7 @@ def join3(a, b, c):
     return (ar + sr, ai + si), (mr + di, mi - dr), (mr - di, mi + dr)
 
 
-def join4(a, b, c, d):
+def butterfly4(a, b, c, d):
     """The transform of four points."""
     (ar, ai), (br, bi), (cr, ci), (dr, di) = a, b, c, d
     er, ei, fr, fi = ar + cr, ai + ci, ar - cr, ai - ci
@@ -79,18 +82,18 @@ def join4(a, b, c, d):
     return (er + gr, ei + gi), (fr + hi, fi - hr), (er - gr, ei - gi), (fr - hi, fi + hr)
 
 
-def points(z):
-    """The transform of a list of 2^a 3^b points: of every r-th one by itself, and then joined r by r."""
+def codelet(z):
+    """The transform of a list of 2^a 3^b points: of every r-th one by itself, then r-point butterflies."""
     n = len(z)
     if n == 1:
         return z
-    r, join = next((r, join) for r, join in ((4, join4), (2, join2), (3, join3)) if n % r == 0)
-    parts = [points(z[j::r]) for j in range(r)]
-    columns = [join(*(turned(part[k], j * k, n) for j, part in enumerate(parts))) for k in range(n // r)]
+    r, butterfly = next((r, f) for r, f in ((4, butterfly4), (2, butterfly2), (3, butterfly3)) if n % r == 0)
+    parts = [codelet(z[j::r]) for j in range(r)]
+    columns = [butterfly(*(_twiddle(part[k], j * k, n) for j, part in enumerate(parts))) for k in range(n // r)]
     return [column[q] for q in range(r) for column in columns]
 
 
-def turned(z, t, n):
+def _twiddle(z, t, n):
     """The point times exp(-2 pi i t / n)."""
     a, b = z
     if t == 0:
@@ -101,7 +104,7 @@ def turned(z, t, n):
     return c * a + s * b, c * b - s * a
 
 
-_join2, _join3, _join4 = jit(join2), jit(join3), jit(join4)
+_butterfly2, _butterfly3, _butterfly4 = jit(butterfly2), jit(butterfly3), jit(butterfly4)
 
 
 @jit
@@ -109,74 +112,75 @@ def fft(re, im, start, stride, length, radices, roots):
     """Transform, in place, LANES sequences with element e at [start + e * stride : start + e * stride + LANES]."""
     m = radices[0]
     for first in range(0, length, m):
-        _transform(m, re, im, start + first * stride, stride)
+        _run_codelet(m, re, im, start + first * stride, stride)
     for radix in radices[1:]:
         step = length // (m * radix)  # the root of unity of length m * radix is roots[step]
-        hop = m * stride
+        leg = m * stride  # between the points of a butterfly
         for first in range(0, length, m * radix):
             for j in range(m):
-                at, turn = start + (first + j) * stride, j * step
-                a = load(re, at), load(im, at)
-                b = _twiddled(re, im, at + hop, turn, roots)
+                index, t = start + (first + j) * stride, j * step
+                a = load(re, index), load(im, index)
+                b = _load_twiddled(re, im, index + leg, t, roots)
                 if radix == 2:
-                    a, b = _join2(a, b)
+                    a, b = _butterfly2(a, b)
                 else:
-                    c = _twiddled(re, im, at + 2 * hop, 2 * turn, roots)
+                    c = _load_twiddled(re, im, index + 2 * leg, 2 * t, roots)
                     if radix == 3:
-                        a, b, c = _join3(a, b, c)
+                        a, b, c = _butterfly3(a, b, c)
                     else:
-                        d = _twiddled(re, im, at + 3 * hop, 3 * turn, roots)
-                        a, b, c, d = _join4(a, b, c, d)
-                        _put(re, im, at + 3 * hop, d)
-                    _put(re, im, at + 2 * hop, c)
-                _put(re, im, at, a)
-                _put(re, im, at + hop, b)
+                        d = _load_twiddled(re, im, index + 3 * leg, 3 * t, roots)
+                        a, b, c, d = _butterfly4(a, b, c, d)
+                        _store_complex(re, im, index + 3 * leg, d)
+                    _store_complex(re, im, index + 2 * leg, c)
+                _store_complex(re, im, index, a)
+                _store_complex(re, im, index + leg, b)
         m *= radix
 
 
 @jit
-def _twiddled(re, im, at, turn, roots):
-    a, b = load(re, at), load(im, at)
-    if turn > 0:
-        c, s = broadcast(roots, 2 * turn), broadcast(roots, 2 * turn + 1)
+def _load_twiddled(re, im, index, t, roots):
+    """The point at `index` times roots[t]."""
+    a, b = load(re, index), load(im, index)
+    if t > 0:
+        c, s = broadcast(roots, 2 * t), broadcast(roots, 2 * t + 1)
         a, b = c * a - s * b, s * a + c * b
     return a, b
 
 
 @jit
-def _put(re, im, at, z):
-    store(re, at, z[0])
-    store(im, at, z[1])
+def _store_complex(re, im, index, z):
+    store(re, index, z[0])
+    store(im, index, z[1])
 
 
-def _transform(n, re, im, at, hop):
-    """Transform, in place, the n points of each sequence that stand `hop` apart, by `points`."""
-    places = [slice(at + e * hop, at + e * hop + LANES) for e in range(n)]
-    for place, result in zip(places, points([(re[p].copy(), im[p].copy()) for p in places]), strict=True):
-        re[place], im[place] = result
+def _run_codelet(n, re, im, start, stride):
+    """Transform, in place, the n points of each sequence that are `stride` apart, by `codelet`."""
+    slices = [slice(start + e * stride, start + e * stride + LANES) for e in range(n)]
+    for own, result in zip(slices, codelet([(re[s].copy(), im[s].copy()) for s in slices]), strict=True):
+        re[own], im[own] = result
 
 
-@overload(_transform)
-def _overload_transform(n, re, im, at, hop):
-    return lambda n, re, im, at, hop: _transform_at_once(n, re, im, at, hop)
+@overload(_run_codelet)
+def _overload_run_codelet(n, re, im, start, stride):
+    return lambda n, re, im, start, stride: _codelet_of_any_size(n, re, im, start, stride)
 
 
 @intrinsic
-def _transform_at_once(typing, n, re, im, at, hop):
+def _codelet_of_any_size(typing, n, re, im, start, stride):
     vector, size = Vector(re.dtype), types.intp
 
     def generate(context, builder, signature, arguments):
-        wanted, re, im, at, hop = arguments
+        wanted, re, im, start, stride = arguments
         kind, align = context.get_value_type(vector), vector.scalar.bitwidth // 8
-        for n in AT_ONCE:
+        for n in CODELET_SIZES:
             with builder.if_then(builder.icmp_signed("==", wanted, wanted.type(n))):
-                indices = [builder.add(at, builder.mul(hop, hop.type(e))) for e in range(n)]
-                places = [[vector_at(builder, part, index, kind) for part in (re, im)] for index in indices]
-                loaded = [[builder.load(place, align=align) for place in pair] for pair in places]
-                results = points([tuple(Emitted(builder, value) for value in pair) for pair in loaded])
-                for pair, result in zip(places, results, strict=True):
-                    for place, part in zip(pair, result, strict=True):
-                        builder.store(part.value, place, align=align)
+                indices = [builder.add(start, builder.mul(stride, stride.type(e))) for e in range(n)]
+                addresses = [[vector_at(builder, part, index, kind) for part in (re, im)] for index in indices]
+                loaded = [[builder.load(address, align=align) for address in pair] for pair in addresses]
+                results = codelet([tuple(Emitted(builder, value) for value in pair) for pair in loaded])
+                for pair, result in zip(addresses, results, strict=True):
+                    for address, part in zip(pair, result, strict=True):
+                        builder.store(part.value, address, align=align)
         return context.get_dummy_value()
 
     return types.void(size, re, im, size, size), generate

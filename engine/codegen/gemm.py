@@ -1,15 +1,21 @@
-"""The tile: a few rows of a matrix product, kept in registers from the first term of its sums to the last.
+"""Matrix products C = max(Z + A B, clip_min): a BLIS-style micro-kernel and the loops around it.
 
-    C[r, j] = max(Z[r, j] + sum_k A[r, k] B[k, j], floor),    r < R, j < V LANES
+A network spends its time here, so the inner loop is written for the registers (Van Zee and van de Geijn, "BLIS: a framework for
+rapidly instantiating BLAS functionality", ACM TOMS 41(3), 2015). The micro-kernel computes a micro-tile of C, MR rows by NR
+vectors, as a sequence of rank-1 updates:
 
-is where a network spends its time, so it is written for the registers: R x V vectors of sums, V vectors of a row of B, and one
-number of A at a time, spread over a vector, which multiplies all V. Each term of B that is loaded serves R rows, each of A
-serves V vectors, so the multiplier is busy and the loads are not; nothing is copied or packed beforehand. A may be read along
-its columns (`row_step`, `k_step`), which makes A^T B the same routine. Z is where the sums begin (a bias, or C itself), `floor` a
-ReLU (0) or nothing (-infinity).
+    for p in 0 .. k - 1:   C[i, j] += A[i, p] B[p, j]      for all MR x NR LANES elements of the tile at once
 
-LLVM's code is written out here term by term by Python loops over r and v, as a macro would: R and V are constants of the
-program, and every sum has a register of its own. `_tile` is the same in NumPy, for `NUMBA_DISABLE_JIT=1`.
+The tile of C stays in registers from the first update to the last, with the NR vectors of B's row p and one element of A,
+broadcast to a vector. Every vector of B that is loaded serves MR rows, every element of A serves NR vectors, so the
+multipliers are busy and the loads are not. BLIS packs A and B into contiguous panels first; here they are small enough to be read
+where they are. A is addressed by a row and a column stride (BLIS's rs_a, cs_a), so A^T B is the same routine.
+
+What surrounds a product in a network is fused into it: Z is where the sums begin (a bias, or C itself), and clip_min is 0 for
+a ReLU and -infinity for none.
+
+The micro-kernel's instructions are emitted by Python loops over the rows and vectors of the tile, as a macro would: its size is
+a constant of the code, and every sum has a register of its own.
 """
 
 import numpy as np
@@ -17,150 +23,151 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import overload
 
+from engine.codegen.emit import splat, vector_at
 from engine.codegen.jit import ONE, ZERO, jit
-from engine.codegen.simd import (
-    LANES,
-    LINE,
-    REGISTERS,
-    Vector,
-    intrinsic,
-    keep_alive,
-    pointer,
-    prefetch,
-    splat,
-    vector_at,
-)
+from engine.codegen.pointers import keep_alive, pointer, prefetch
+from engine.codegen.simd import LANES, LINE, REGISTERS, Vector, intrinsic
 from engine.typing import Array
 
-WIDEST = 4 if REGISTERS == 32 else 2  # vectors of a tile; its sums, the row of B and one of A fill the registers
-HEIGHTS = (6, 4, 2, 1)  # rows of a tile; the lower ones take what is left over
+MAX_NR = (
+    4 if REGISTERS == 32 else 2
+)  # vectors of a micro-tile: with B's row and one element of A they fill the registers
+MR_SIZES = (6, 4, 2, 1)  # rows of a micro-tile: 6, and the smaller ones for the rows that are left over
+
+
+def gemm_reference(A: Array, B: Array, Z: Array | float = 0.0, clip_min: float = -np.inf) -> Array:
+    """C (m, n) = max(Z + A B, clip_min) for A (m, k), B (k, n); a NaN stays NaN."""
+    return np.maximum(Z + A @ B, clip_min)
 
 
 @jit
-def product(A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, n, K, D, floor, then, soon, many):
-    """C (n, D) = max(Z + A B, floor) for A (n, K), B (K, D), Z (n, D); D a multiple of LANES.
+def gemm(
+    A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, m, n, k, clip_min, prefetch_data, prefetch_start, prefetch_length
+):
+    """C (m, n) = max(Z + A B, clip_min) for A (m, k), B (k, n), Z (m, n); n a multiple of LANES.
 
-    A, B, Z, C are pointers; a, b, z, c where the matrices begin; a row of B, Z, C is `b_step`, `z_step`, `c_step` after the last.
-    While a tile is computed, what the next one reads of A and writes of C is asked for, and, a little with every tile, `many`
-    numbers from then[soon] on: what the caller knows that it will need next.
+    A, B, Z, C are pointers, and a, b, z, c the offsets at which the matrices begin. Element (i, p) of A is at
+    a + i rs_a + p cs_a; the rows of B, Z and C are ldb, ldz and ldc elements apart.
+
+    Prefetched meanwhile: the rows of A and C of the next micro-tile, and `prefetch_length` elements of `prefetch_data` from
+    `prefetch_start` on, a share with every micro-tile: what the caller reads next.
     """
-    vectors = D // LANES
-    panels = (vectors + WIDEST - 1) // WIDEST
-    share = many // (panels * ((n + HEIGHTS[0] - 1) // HEIGHTS[0])) + LINE  # for each tile
+    vectors = n // LANES
+    panels = (vectors + MAX_NR - 1) // MAX_NR
+    share = prefetch_length // (panels * ((m + MR_SIZES[0] - 1) // MR_SIZES[0])) + LINE
     j = 0
-    for panel in range(panels):  # these columns of B stay in the nearest cache for all rows
-        width = (vectors - j + panels - panel - 1) // (panels - panel)  # 6 vectors are 3 and 3, 10 are 4, 3 and 3
-        b_at, z_at, c_at = b + j * LANES, z + j * LANES, c + j * LANES
-        r = 0
-        for rows in HEIGHTS:
-            while n - r >= rows:
-                for below in range(rows):
-                    prefetch(C, c_at + (r + rows + below) * c_step)
-                if many > 0:
-                    for line in range(soon, soon + share, LINE):
-                        prefetch(then, line)
-                    soon += share
-                if panel == 0 and k_step == 1:
-                    for k in range(0, rows * K, LINE):
-                        prefetch(A, a + (r + rows) * row_step + k)
-                _tile(
-                    rows, width, A, a + r * row_step, row_step, k_step, B, b_at, b_step,
-                    Z, z_at + r * z_step, z_step, C, c_at + r * c_step, c_step, K, floor,
+    for panel in range(panels):  # the columns of B that stay in the first-level cache for all rows
+        nr = (vectors - j + panels - panel - 1) // (panels - panel)  # 6 vectors are 3 and 3, 10 are 4, 3 and 3
+        b_j, z_j, c_j = b + j * LANES, z + j * LANES, c + j * LANES
+        i = 0
+        for mr in MR_SIZES:
+            while m - i >= mr:
+                for row in range(mr):
+                    prefetch(C, c_j + (i + mr + row) * ldc)
+                if prefetch_length > 0:
+                    for line in range(prefetch_start, prefetch_start + share, LINE):
+                        prefetch(prefetch_data, line)
+                    prefetch_start += share
+                if panel == 0 and cs_a == 1:
+                    for line in range(0, mr * k, LINE):
+                        prefetch(A, a + (i + mr) * rs_a + line)
+                _micro_kernel(
+                    mr, nr, A, a + i * rs_a, rs_a, cs_a, B, b_j, ldb, Z, z_j + i * ldz, ldz, C, c_j + i * ldc, ldc, k, clip_min
                 )  # fmt: skip
-                r += rows
-        j += width
+                i += mr
+        j += nr
 
 
-def multiply(A: Array, B: Array, C: Array) -> None:
-    """C = A B: A (n, K), B (K, D), C (n, D)."""
-    if in_vectors(B) and A.flags.c_contiguous:
-        _multiply(A, B, C, -C.dtype.type(np.inf))
+def matmul(A: Array, B: Array, C: Array) -> None:
+    """C = A B: A (m, k), B (k, n), C (m, n)."""
+    if fills_vectors(B) and A.flags.c_contiguous:
+        _matmul(A, B, C, -C.dtype.type(np.inf))
     else:
         np.matmul(A, B, out=C)
 
 
-def in_vectors(*matrices: Array) -> bool:
-    """Whether tiles can be laid over the columns of these matrices."""
+def fills_vectors(*matrices: Array) -> bool:
+    """Whether `gemm` takes these as B or C: contiguous, their columns whole vectors."""
     return all(matrix.shape[-1] % LANES == 0 and matrix.flags.c_contiguous for matrix in matrices)
 
 
 @jit
-def _multiply(A, B, C, none):
-    (n, K), D = A.shape, B.shape[1]
-    zeros = np.zeros(D, A.dtype)
-    product(
-        pointer(A), ZERO, K, ONE, pointer(B), ZERO, D, pointer(zeros), ZERO, ZERO, pointer(C), ZERO, D,
-        n, K, D, none, pointer(B), ZERO, ZERO,
+def _matmul(A, B, C, neg_inf):
+    (m, k), n = A.shape, B.shape[1]
+    zeros = np.zeros(n, A.dtype)
+    gemm(
+        pointer(A), ZERO, k, ONE, pointer(B), ZERO, n, pointer(zeros), ZERO, ZERO, pointer(C), ZERO, n,
+        m, n, k, neg_inf, pointer(B), ZERO, ZERO,
     )  # fmt: skip
     keep_alive(zeros)
 
 
-def _tile(R, V, A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, K, floor):
-    """See the module's docstring."""
-    rows = _matrix(A, a, R, K, row_step, k_step)
-    total = _matrix(Z, z, R, V * LANES, z_step) + rows @ _matrix(B, b, K, V * LANES, b_step)
-    _matrix(C, c, R, V * LANES, c_step)[...] = np.where(total <= floor, floor, total)
+def _micro_kernel(mr, nr, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
+    """The micro-tile of mr rows and nr vectors; in NumPy, for `NUMBA_DISABLE_JIT=1`."""
+    n = nr * LANES
+    tile_of_a, rows_of_b = _matrix(A, a, mr, k, rs_a, cs_a), _matrix(B, b, k, n, ldb)
+    _matrix(C, c, mr, n, ldc)[...] = gemm_reference(tile_of_a, rows_of_b, _matrix(Z, z, mr, n, ldz), clip_min)
 
 
-def _matrix(data, start, rows, columns, row_step, column_step=1):
-    strides = (row_step * data.itemsize, column_step * data.itemsize)
+def _matrix(data, start, rows, columns, row_stride, column_stride=1):
+    strides = (row_stride * data.itemsize, column_stride * data.itemsize)
     return np.lib.stride_tricks.as_strided(data[start:], (rows, columns), strides)
 
 
-@overload(_tile)
-def _overload_tile(R, V, A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, K, floor):
-    return lambda R, V, A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, K, floor: _tile_of_any_size(
-        R, V, A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, K, floor
+@overload(_micro_kernel)
+def _overload_micro_kernel(mr, nr, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
+    return lambda mr, nr, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min: _micro_kernel_of_any_size(
+        mr, nr, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min
     )
 
 
 @intrinsic
-def _tile_of_any_size(typing, R, V, A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, K, floor):
-    number, size = A.dtype, types.intp
+def _micro_kernel_of_any_size(typing, mr, nr, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
+    scalar, size = A.dtype, types.intp
     signature = types.void(
-        size, size, A, size, size, size, B, size, size, Z, size, size, C, size, size, size, number
+        size, size, A, size, size, size, B, size, size, Z, size, size, C, size, size, size, scalar
     )  # fmt: skip
 
     def generate(context, builder, signature, arguments):
-        R, V = arguments[:2]
-        for rows in HEIGHTS:
-            for vectors in range(1, WIDEST + 1):
-                same = (builder.icmp_signed("==", n, n.type(m)) for n, m in ((R, rows), (V, vectors)))
-                with builder.if_then(builder.and_(*same)):
-                    _write_tile(context, builder, rows, vectors, Vector(number), *arguments[2:])
+        mr, nr = arguments[:2]
+        for rows in MR_SIZES:
+            for vectors in range(1, MAX_NR + 1):
+                is_size = (builder.icmp_signed("==", x, x.type(value)) for x, value in ((mr, rows), (nr, vectors)))
+                with builder.if_then(builder.and_(*is_size)):
+                    _emit_micro_kernel(context, builder, rows, vectors, Vector(scalar), *arguments[2:])
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def _write_tile(
-    context, builder, R, V, vector, A, a, row_step, k_step, B, b, b_step, Z, z, z_step, C, c, c_step, K, floor
+def _emit_micro_kernel(
+    context, builder, MR, NR, vector, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min
 ):
-    """LLVM's instructions for a tile of R rows and V vectors."""
+    """LLVM's instructions for a micro-tile of MR rows and NR vectors."""
     kind = context.get_value_type(vector)
     align = vector.scalar.bitwidth // 8
-    every = [(r, v) for r in range(R) for v in range(V)]
+    tile = [(i, j) for i in range(MR) for j in range(NR)]
 
-    def element(start, step, r, offset=0):
-        return builder.add(start, builder.add(builder.mul(step, step.type(r)), step.type(offset)))
+    def element(start, stride, i, offset=0):
+        return builder.add(start, builder.add(builder.mul(stride, stride.type(i)), stride.type(offset)))
 
-    def take(data, index):
+    def load(data, index):
         return builder.load(vector_at(builder, data, index, kind), align=align)
 
     sums = {}
-    for r, v in every:
-        sums[r, v] = cgutils.alloca_once_value(builder, take(Z, element(z, z_step, r, v * LANES)))  # a register
-    with cgutils.for_range(builder, K) as loop:
-        k = loop.index
-        terms = [take(B, element(builder.add(b, builder.mul(k, b_step)), b_step, 0, v * LANES)) for v in range(V)]
-        column = builder.add(a, builder.mul(k, k_step))
-        for r in range(R):
-            factor = splat(builder, builder.load(builder.gep(A, [element(column, row_step, r)])), kind)
-            for v in range(V):
-                more = builder.fmul(factor, terms[v], flags=("contract",))
-                builder.store(builder.fadd(builder.load(sums[r, v]), more, flags=("contract",)), sums[r, v])
-    least = splat(builder, floor, kind)
-    for r, v in every:
-        total = builder.load(sums[r, v])
+    for i, j in tile:
+        sums[i, j] = cgutils.alloca_once_value(builder, load(Z, element(z, ldz, i, j * LANES)))  # becomes a register
+    with cgutils.for_range(builder, k) as loop:
+        p = loop.index
+        row_of_b = [load(B, element(builder.add(b, builder.mul(p, ldb)), ldb, 0, j * LANES)) for j in range(NR)]
+        column_of_a = builder.add(a, builder.mul(p, cs_a))
+        for i in range(MR):
+            a_ip = splat(builder, builder.load(builder.gep(A, [element(column_of_a, rs_a, i)])), kind)
+            for j in range(NR):
+                term = builder.fmul(a_ip, row_of_b[j], flags=("contract",))
+                builder.store(builder.fadd(builder.load(sums[i, j]), term, flags=("contract",)), sums[i, j])
+    least = splat(builder, clip_min, kind)
+    for i, j in tile:
+        total = builder.load(sums[i, j])
         total = builder.select(builder.fcmp_ordered("<=", total, least), least, total)
-        builder.store(total, vector_at(builder, C, element(c, c_step, r, v * LANES), kind), align=align)
+        builder.store(total, vector_at(builder, C, element(c, ldc, i, j * LANES), kind), align=align)

@@ -103,7 +103,7 @@ class LayerUnderTest:
 
     def context(self, *, training: bool = True, key: Key | None = None, first: int = 0) -> Context:
         """A fresh pass; the same key, so the same dropout."""
-        return Context(training=training, key=key or self.key, first=first)
+        return Context(training=training, key=key or self.key, first_sample=first)
 
     def run(
         self, xs: Arrays, dy: Array, *, layer: Any = None, training: bool = True, first: int = 0, ctx: Any = None

@@ -72,15 +72,28 @@ def read_arrays(
             raise _RefusedError("was altered after it was written")
         return arrays, header["attributes"]
     except _RefusedError as refused:
-        raise UserError(f"{path} {refused}: {remedy}") from None
+        sentence = f"{path} {refused}: {remedy}"
+        raise (UserError(sentence) if refused.version is None else VersionError(sentence, refused.version)) from None
     except MemoryError:
         raise UserError(f"{path} does not fit into memory: close other programs") from None
     except Exception as error:  # HDF5 reports damage with nearly any exception
         raise UserError(f"{path} {_damage(path, error)}: {remedy}") from error
 
 
+class VersionError(UserError):
+    """The file is of another version of its format: of `found`."""
+
+    def __init__(self, message: str, found: object) -> None:
+        super().__init__(message)
+        self.found = found
+
+
 class _RefusedError(Exception):
-    """The middle of the sentence: what is wrong with the file."""
+    """The middle of the sentence: what is wrong with the file; `version`, where that is its version."""
+
+    def __init__(self, message: str, version: object = None) -> None:
+        super().__init__(message)
+        self.version = version
 
 
 def _damage(path: Path, error: Exception) -> str:
@@ -132,7 +145,8 @@ def _check_header(header: dict[str, Any], kind: str, version: int) -> None:
     if header["kind"] != kind:
         raise _RefusedError(f"is a file of kind {header['kind']!r}, expected {kind!r}")
     if header["version"] != version:
-        raise _RefusedError(f"has version {header['version']} of the format {kind!r}, expected {version}")
+        found = header["version"]
+        raise _RefusedError(f"has version {found} of the format {kind!r}, expected {version}", found)
 
 
 def _arrays(file: h5py.File, size: int) -> dict[str, np.ndarray]:

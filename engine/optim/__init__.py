@@ -1,1 +1,6 @@
 """Optimisers, and the schedules of what changes in the course of a run."""
+
+from engine.optim.optimisers import SGD, AdamW, Optimiser
+from engine.optim.schedules import Constant, Cosine, Exponential, Polynomial, Schedule, Step
+
+__all__ = ["SGD", "AdamW", "Constant", "Cosine", "Exponential", "Optimiser", "Polynomial", "Schedule", "Step"]

@@ -1,55 +1,115 @@
-"""What changes in the course of a run: the learning rate, as a multiple of the base rate, and the momentum."""
+"""Schedules: the learning rate and the momentum in the course of a run, and its length in epochs and batches."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from engine.parameters import Policy
 
-SCHEDULES = ("constant", "step", "exponential", "polynomial", "cosine")
 
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What all schedules share; each defines `multiple(epoch)`.
 
-def learning_rate(
-    schedule: str,
-    epoch: float,
-    epochs: float = 1.0,
-    *,
-    warmup: float = 0.0,
-    steps: tuple[float, ...] = (),
-    factor: float = 0.1,
-    power: float = 1.0,
-    floor: float = 0.0,
-) -> float:
-    """The multiple of the base rate after `epoch` of `epochs` epochs.
+    The learning rate after e epochs (a fraction within an epoch) is
 
-    With s = min(1, epoch / epochs) it is
+        learning_rate * min(1, e / warmup) * multiple(e)
 
-        constant     1
-        step         factor^(number of `steps`, epochs, that have been passed)
-        exponential  max(floor, factor^epoch)                            (pylearn2's ExponentialDecay)
-        polynomial   floor + (1 - floor) (1 - s)^power                   (power 1: pylearn2's LinearDecayOverEpoch)
-        cosine       floor + (1 - floor) (1 + cos(pi s)) / 2             (Loshchilov and Hutter, ICLR 2017, eq. 5)
+    so that it rises linearly from 0 during the first `warmup` epochs (Goyal et al., 2017).
 
-    During warm-up (epoch < warmup) it is this times epoch / warmup, rising from 0 (Goyal et al., 2017).
+    momentum_ramp -- (first, last, epochs): the momentum rises linearly from first to last in so many epochs, and stays
+                     (pylearn2's MomentumAdjustor); None: it is the optimiser's throughout
+
+    >>> schedule = Cosine(learning_rate=0.1, epochs=10, batch_size=64, warmup=2)
+    >>> [round(schedule.learning_rate_at(epoch), 3) for epoch in (0, 1, 2, 5, 10)]
+    [0.0, 0.049, 0.09, 0.05, 0.0]
     """
-    scale = min(1.0, epoch / warmup) if warmup > 0 else 1.0
-    s = min(1.0, epoch / epochs)
-    if schedule == "step":
-        return scale * factor ** sum(epoch >= place for place in steps)
-    if schedule == "exponential":
-        return scale * max(floor, factor**epoch)
-    if schedule == "polynomial":
-        return scale * (floor + (1 - floor) * (1 - s) ** power)
-    if schedule == "cosine":
-        return scale * (floor + (1 - floor) * (1 + math.cos(math.pi * s)) / 2)
-    return scale
+
+    learning_rate: float
+    epochs: int
+    batch_size: int
+    warmup: float = 0.0
+    momentum_ramp: tuple[float, ...] | None = None
+
+    def multiple(self, epoch: float) -> float:
+        """The multiple of the base rate after `epoch` epochs, without the warm-up."""
+        raise NotImplementedError
+
+    def learning_rate_at(self, epoch: float) -> float:
+        """The learning rate after `epoch` epochs."""
+        warmup = min(1.0, epoch / self.warmup) if self.warmup > 0 else 1.0
+        return self.learning_rate * (warmup * self.multiple(epoch))
+
+    def momentum_at(self, epoch: float) -> float | None:
+        """The momentum after `epoch` epochs; None where it is the optimiser's own."""
+        if self.momentum_ramp is None:
+            return None
+        first, last, epochs = self.momentum_ramp
+        return first + (last - first) * min(1.0, epoch / epochs)
 
 
-def ramp(first: float, last: float, s: float) -> float:
-    """From `first` at s = 0 in a line to `last` at s = 1, where it stays (pylearn2's MomentumAdjustor)."""
-    return first + (last - first) * min(1.0, s)
+@dataclass(frozen=True, kw_only=True)
+class Constant(Schedule):
+    """multiple(e) = 1."""
+
+    def multiple(self, epoch: float) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Schedule):
+    """multiple(e) = gamma^(number of `milestones`, in epochs, that have been reached)."""
+
+    milestones: tuple[float, ...]
+    gamma: float = 0.1
+
+    def multiple(self, epoch: float) -> float:
+        return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exponential(Schedule):
+    """multiple(e) = max(min_lr_ratio, gamma^e), as pylearn2's ExponentialDecay."""
+
+    gamma: float
+    min_lr_ratio: float = 0.0
+
+    def multiple(self, epoch: float) -> float:
+        return max(self.min_lr_ratio, self.gamma**epoch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polynomial(Schedule):
+    """multiple(e) = r + (1 - r) (1 - s)^power with r = min_lr_ratio and s = min(1, e / decay_epochs).
+
+    Of power 1 it is pylearn2's LinearDecayOverEpoch. `decay_epochs` of None is the whole run.
+    """
+
+    power: float = 1.0
+    min_lr_ratio: float = 0.0
+    decay_epochs: float | None = None
+
+    def multiple(self, epoch: float) -> float:
+        s = min(1.0, epoch / (self.epochs if self.decay_epochs is None else self.decay_epochs))
+        return self.min_lr_ratio + (1 - self.min_lr_ratio) * (1 - s) ** self.power
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosine(Schedule):
+    """multiple(e) = r + (1 - r) (1 + cos(pi s)) / 2 with r = min_lr_ratio and s = min(1, e / decay_epochs).
+
+    Source: Loshchilov and Hutter, ICLR 2017, equation 5. `decay_epochs` of None is the whole run.
+    """
+
+    min_lr_ratio: float = 0.0
+    decay_epochs: float | None = None
+
+    def multiple(self, epoch: float) -> float:
+        s = min(1.0, epoch / (self.epochs if self.decay_epochs is None else self.decay_epochs))
+        return self.min_lr_ratio + (1 - self.min_lr_ratio) * (1 + math.cos(math.pi * s)) / 2
 
 
 def power_inv(gamma: float, power: float) -> Policy:
-    """t updates to (1 + gamma t)^-power: a parameter's own decay (Caffe's policy "inv", DSN's "power_inv")."""
+    """(1 + gamma t)^-power after t updates: a decay for single parameters (Caffe's policy "inv", DSN's "power_inv")."""
     return lambda updates: (1 + gamma * updates) ** -power

@@ -1,11 +1,11 @@
-"""Threads over images: a batch is cut into chunks, and each thread takes its share of them through the whole network.
+"""Data parallelism over threads: a batch is cut into chunks, and each thread takes its chunks through the whole network.
 
-Samples do not meet in a forward or backward pass, so threads share nothing but the parameters, which nobody writes in a
-pass. In training a thread has its own chunks and its own gradients, which are added up in a fixed order at the end: for a
-given number of threads the result is the same to the last bit. Who is done first helps the others with work that they have
-cut into jobs (`Context.together`); a job writes to places of its own, so it does not matter who does it. Where there are no
-gradients, a thread takes another chunk whenever it is done with one. Chunks are small so that what one layer writes is still
-in the cache when the next layer reads it. The matrix products' own threads are switched off: they would only compete.
+Samples do not interact in a forward or backward pass, so threads share nothing but the parameters, which are read-only during a
+pass. In training each thread has its own chunks and its own gradients, which are reduced in a fixed order at the end: for a
+given number of threads the result is the same to the last bit. A backward pass is split into jobs with private accumulators
+so that idle threads can steal work (`Context.parallel_for`); the accumulators are reduced in job order, so results do not
+depend on scheduling. Without gradients (inference) all threads take chunks from one queue. Chunks are small so that what one
+layer writes is still in the cache when the next one reads it. The BLAS's own threads are switched off: they would only compete.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from engine.context import Context, Jobs, WeightTransformCache
-from engine.memory import Memory
 from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
 
@@ -34,77 +33,61 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Backend(Protocol):
-    """Who takes a batch through a network's layers: `Workers`, or `engine.runtime.cuda.CudaWorkers`."""
-
-    threads: int
-
-    def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None: ...
-
-    @property
-    def gradients(self) -> FlatBuffer: ...
-
-    @property
-    def place(self) -> str: ...
-
-    @property
-    def nbytes(self) -> int: ...
-
-
 class CpuBackend:
-    """A team of threads for one network's parameters."""
+    """A pool of threads for one network's parameters."""
 
     def __init__(self, parameters: Sequence[Parameter], *, threads: int | None = None, chunk: int = CHUNK) -> None:
         self.threads, self.chunk = threads or available_threads(), chunk
         threadpool_limits(1, user_api="blas")
         self._pool = ThreadPoolExecutor(self.threads)
-        self._images = WeightTransformCache()
+        self._weight_cache = WeightTransformCache()
         self._gradients = [FlatBuffer(parameters) for _ in range(self.threads)]
         self._contexts = [
-            Context(memory=Memory(), images=self._images, gradients=gradients.views, parallel_for=self._parallel_for)
+            Context(weight_cache=self._weight_cache, gradients=gradients.views, parallel_for=self._parallel_for)
             for gradients in self._gradients
         ]
 
     def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None:
         """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`; the first exception is raised again."""
-        images = self._images.renew(self._pool)
+        refreshes = self._weight_cache.refresh(self._pool)
         chunk = min(self.chunk, -(-samples // self.threads))  # a small batch is work for all threads too
         chunks = [(start, min(start + chunk, samples)) for start in range(0, samples, chunk)]
-        everyones, key = deque(chunks), key or Key(0)
-        shares = [deque(chunks[thread :: self.threads]) if training else everyones for thread in range(self.threads)]
-        futures = [self._pool.submit(self._share, i, share, work, training, key) for i, share in enumerate(shares)]
-        wait([*images, *futures])
+        shared, key = deque(chunks), key or Key(0)
+        queues = [deque(chunks[thread :: self.threads]) if training else shared for thread in range(self.threads)]
+        futures = [self._pool.submit(self._run_chunks, i, queue, work, training, key) for i, queue in enumerate(queues)]
+        wait([*refreshes, *futures])
         for future in futures:
             future.result()
         if training:
             for other in self._gradients[1:]:
                 self.gradients.buffer += other.buffer
 
-    def _share(self, thread: int, chunks: deque[tuple[int, int]], work: Work, training: bool, key: Key) -> None:
+    def _run_chunks(self, thread: int, chunks: deque[tuple[int, int]], work: Work, training: bool, key: Key) -> None:
+        """One thread's part of `run`."""
         ctx = self._contexts[thread]
         self._gradients[thread].buffer.fill(0)
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the loss
             try:
-                for start, stop in _taken(chunks):
-                    ctx.restart(training=training, key=key, first=start)
+                for start, stop in _pop_all(chunks):
+                    ctx.restart(training=training, key=key, first_sample=start)
                     work(ctx, start, stop)
             finally:
                 ctx.gradients()
 
     def _parallel_for(self, jobs: Jobs) -> None:
-        """Do all jobs; threads that are done with their share of the batch take some of them."""
-        left = deque(jobs)
-        helpers = [self._pool.submit(_do, left) for _ in range(min(self.threads, len(jobs)) - 1)]
+        """Run all jobs; threads that have finished their chunks of the batch steal some of them."""
+        queue = deque(jobs)
+        helpers = [self._pool.submit(_run_jobs, queue) for _ in range(min(self.threads, len(jobs)) - 1)]
         try:
-            _do(left)
+            _run_jobs(queue)
         finally:
             for helper in helpers:
-                if not helper.cancel():  # it has begun
+                if not helper.cancel():  # it is running, or has run
                     helper.result()
 
     @property
-    def place(self) -> str:
-        """Where the work is done."""
+    def device_name(self) -> str:
+        """The device in words."""
         return f"CPU, {self.threads:,} thread{'' if self.threads == 1 else 's'}"
 
     @property
@@ -114,30 +97,19 @@ class CpuBackend:
 
     @property
     def nbytes(self) -> int:
-        """Scratch memory of all threads, in bytes."""
+        """Bytes of scratch memory held by all threads."""
         return sum(ctx.nbytes for ctx in self._contexts)
 
 
-def _do(left: deque[Callable[[], None]]) -> None:
-    for job in _taken(left):
+def _run_jobs(queue: deque[Callable[[], None]]) -> None:
+    for job in _pop_all(queue):
         job()
 
 
-def _taken(left: deque[T]) -> Iterator[T]:
-    """What is left, one at a time, whoever else takes from it."""
+def _pop_all(queue: deque[T]) -> Iterator[T]:
+    """The elements of a queue from which other threads take too."""
     while True:
         try:
-            yield left.popleft()
+            yield queue.popleft()
         except IndexError:
             return
-
-
-def make_backend(
-    device: str, parameters: Sequence[Parameter], *, threads: int | None = None, precision: str = "float32"
-) -> Backend:
-    """A team of threads, or a GPU, which the parameters move to."""
-    if device == "cpu":
-        return CpuBackend(parameters, threads=threads)
-    from engine.runtime.cuda import CudaBackend
-
-    return CudaBackend(parameters, precision=precision)

@@ -1,9 +1,10 @@
-"""One GPU for a network's parameters, with the face of engine.runtime.cpu.Workers: the samples go through in one stream."""
+"""The backend of one NVIDIA GPU: all samples of a batch go through the network at once, on one stream."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from weakref import WeakSet
 
 import cupy
 import numpy as np
@@ -12,10 +13,10 @@ from engine.device import on_gpu
 from engine.kernels.cuda.gemm import choose_products, multiplying
 from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
-from engine.runtime.cpu import Work
 from engine.runtime.cuda_context import CudaContext
 
 CHUNK = 1024  # images of an evaluation
+Work = Callable[[CudaContext, int, int], None]
 
 
 class CudaBackend:
@@ -28,38 +29,44 @@ class CudaBackend:
             if not on_gpu(parameter.value):
                 parameter.value = cupy.asarray(parameter.value)
         self.chunk, self.precision = chunk, precision
-        self.stream = (
-            cupy.cuda.Stream()
-        )  # one that waits for what is done on the default stream, and the other way round
+        self.stream = cupy.cuda.Stream()  # it waits for work on the default stream, and the other way round
         self.gradients = FlatBuffer(parameters)
         self.words = cupy.zeros(2, np.uint64)  # the step's key
-        self.context = CudaContext(self.words, self.gradients.views)
+        self._copies: dict = {}
+        self._contexts: WeakSet[CudaContext] = WeakSet()
+        self._context = self.new_context()
         self._products = choose_products(precision)
+
+    def new_context(self) -> CudaContext:
+        """A context with scratch memory of its own, which ends with it; key, gradients and constants are the backend's."""
+        context = CudaContext(self.words, self.gradients.views, self._copies)
+        self._contexts.add(context)
+        return context
 
     def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None:
         """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`; one chunk in training."""
-        with self.on():
+        with self.active():
             self.words.set(np.array((key or Key(0)).halves, np.uint64))
             self.gradients.buffer.fill(0)
             chunk = samples if training else self.chunk
             for start in range(0, samples, max(chunk, 1)):
-                self.context.begin(training=training, first=start)
-                work(self.context, start, min(start + chunk, samples))
+                self._context.begin(training=training, first_sample=start)
+                work(self._context, start, min(start + chunk, samples))
             self.stream.synchronize()
 
     @contextmanager
-    def on(self) -> Iterator[None]:
-        """What is launched inside goes to this stream, its products to these."""
+    def active(self) -> Iterator[None]:
+        """Launch what is inside on this backend's stream, with matrix products of its precision."""
         with self.stream, multiplying(self._products):
             yield
 
     @property
-    def place(self) -> str:
-        """The GPU's name, and the precision of its products."""
+    def device_name(self) -> str:
+        """The GPU's name, and the precision of its matrix products."""
         name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
         return f"{name}, products in {self.precision} by {type(self._products).__name__}"
 
     @property
     def nbytes(self) -> int:
-        """Scratch memory, in bytes."""
-        return self.context.nbytes
+        """Bytes of scratch memory held by all contexts."""
+        return sum(context.nbytes for context in self._contexts)

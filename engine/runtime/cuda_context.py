@@ -1,4 +1,4 @@
-"""What belongs to one pass on a GPU: see engine.context. All samples go through a layer at once, on one stream."""
+"""One pass on a GPU: the CUDA side of engine.context. All samples go through a layer at once, on one stream."""
 
 from __future__ import annotations
 
@@ -14,40 +14,69 @@ from engine.parameters import Parameter
 from engine.typing import CudaArray
 
 
+class _CudaBlock:
+    """A piece in use: CuPy's arrays on it, and all views of them, hold it as the owner of their memory."""
+
+    __slots__ = ("_idle", "_piece")
+
+    def __init__(self, piece: CudaArray, idle: list[CudaArray]) -> None:
+        self._piece, self._idle = piece, idle
+
+    def __del__(self) -> None:
+        self._idle.append(self._piece)
+
+
 class CudaMemory(Memory):
-    """Scratch arrays on the GPU, each block an allocation of its own: a graph may rely on their addresses."""
+    """A pool of scratch arrays on the GPU, each piece an allocation of its own.
+
+    A piece is handed out again when the last array on it is dead, while kernels that use it may still be queued: the next ones
+    are queued behind them, on the same stream.
+    """
+
+    def _array(self, piece: CudaArray, idle: list[CudaArray], shape: tuple[int, ...], dtype: Any) -> CudaArray:
+        memory = cupy.cuda.UnownedMemory(piece.data.ptr, piece.nbytes, _CudaBlock(piece, idle), piece.device.id)
+        return cupy.ndarray(shape, dtype, cupy.cuda.MemoryPointer(memory, 0))
 
     def _cut(self, size: int) -> CudaArray:
+        self.nbytes += size
         return cupy.empty(size, np.uint8)
 
 
 @dataclass(frozen=True)
 class StepKey:
-    """A child of the step's key, whose words are read on the GPU when the kernel runs: a graph replays with another key."""
+    """A child of the step's key, derived on the GPU when the kernel runs: a captured graph is replayed with another key."""
 
-    words: CudaArray  # (2,) uint64, low and high half
+    words: CudaArray  # (2,) uint64, low and high half of the step's key
     draw: int
 
     @property
     def halves(self) -> tuple[CudaArray, int]:
-        """As the kernels of engine.kernels.cuda take a key."""
+        """The two arguments that CUDA kernels take for a key."""
         return self.words, self.draw
 
 
 class CudaContext(Context):
-    """One pass on a GPU; `words` (2,) uint64 hold the key, there, and are written by whoever starts the pass."""
+    """One pass on a GPU.
 
-    transforms = False  # the products of a GPU are faster than its transforms at these sizes
+    words  -- (2,) uint64 on the GPU: the key of the pass, written there before the pass begins
+    copies -- arrays that `to_device_cached` has copied, by the identity of the original; contexts can share them
+    """
 
-    def __init__(self, words: CudaArray, gradients: dict[Parameter, CudaArray], memory: Memory | None = None) -> None:
-        super().__init__(memory=memory or CudaMemory(), gradients=gradients)
+    transforms = False  # at these sizes a GPU's matrix products are faster than its Fourier transforms
+
+    def __init__(
+        self,
+        words: CudaArray,
+        gradients: dict[Parameter, CudaArray],
+        copies: dict[int, tuple[np.ndarray, CudaArray]] | None = None,
+    ) -> None:
+        super().__init__(memory=CudaMemory(), gradients=gradients)
         self._words = words
-        self._kept: dict[int, tuple[np.ndarray, CudaArray]] = {}
+        self._copies = {} if copies is None else copies
 
-    def begin(self, *, training: bool, first: int = 0) -> None:
-        """Begin a pass in the same memory, with whatever key is in `words`."""
-        self.training, self.first, self.keeping, self._draws = training, first, True, 0
-        self._memory.reset()
+    def begin(self, *, training: bool, first_sample: int = 0) -> None:
+        """Begin a pass with the key that is in `words`."""
+        self.training, self.first_sample, self.needs_backward, self._draws = training, first_sample, True, 0
 
     def next_key(self) -> Any:
         self._draws += 1
@@ -57,9 +86,9 @@ class CudaContext(Context):
         return cupy.asarray(array)
 
     def to_device_cached(self, array: np.ndarray) -> CudaArray:
-        if id(array) not in self._kept:
-            self._kept[id(array)] = array, cupy.asarray(array)
-        return self._kept[id(array)][1]
+        if id(array) not in self._copies:
+            self._copies[id(array)] = array, cupy.asarray(array)
+        return self._copies[id(array)][1]
 
     def to_host(self, array: CudaArray) -> np.ndarray:
         return cupy.asnumpy(array)

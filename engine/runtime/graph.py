@@ -1,4 +1,4 @@
-"""Work that is captured once as a CUDA graph, and from then on replayed in one launch."""
+"""A sequence of kernel launches that is captured once as a CUDA graph, and from then on replayed in one launch."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from engine.runtime.cuda_context import CudaContext
+
 
 class CapturedGraph:
-    """Work that is the same launches with the same arrays every time.
+    """`work(ctx)`, which launches the same kernels on the same arrays at every call.
 
-    The first call runs it plainly: kernels are compiled, memory is found. The second captures it, and from then on the graph is
-    launched. Where it cannot be captured (`reason` says why) it goes on being launched plainly; the numbers are the same.
+    The first call runs it: kernels are compiled, memory is allocated. The second call captures it, and from then on the graph is
+    replayed. Where it cannot be captured (`reason` says why) every call runs it; the results are the same.
+
+    The kernels of a graph read and write addresses in the pool of `ctx`. So the context belongs to the graph alone: memory that
+    is free when the capture ends is written again by every replay, and must not be handed out to anyone else meanwhile.
     """
 
-    def __init__(self, work: Callable[[], None], stream: Any) -> None:
-        self._work, self._stream = work, stream
+    def __init__(self, work: Callable[[CudaContext], None], ctx: CudaContext, stream: Any) -> None:
+        self._work, self.ctx, self._stream = work, ctx, stream
         self._calls = 0
         self.graph: Any = None
         self.reason = ""
@@ -25,7 +30,7 @@ class CapturedGraph:
         if self._calls == 2:
             self._capture()
         if self.graph is None:
-            self._work()
+            self._work(self.ctx)
         else:
             self.graph.launch(self._stream)
 
@@ -33,9 +38,9 @@ class CapturedGraph:
         try:
             self._stream.begin_capture()
             try:
-                self._work()
+                self._work(self.ctx)
             finally:
                 self.graph = self._stream.end_capture()
-        except Exception as error:  # of CUDA, CuPy or Numba: none of them says which ones a capture may raise
+        except Exception as error:  # CUDA, CuPy and Numba do not document which ones a capture may raise
             self.graph, self.reason = None, str(error) or type(error).__name__
             warnings.warn(f"the step is launched kernel by kernel, not as a CUDA graph: {self.reason}", stacklevel=3)

@@ -7,8 +7,8 @@ from benchmarks import roofline
 from cldl.reporting.explain import Cost
 
 COSTS = [
-    Cost("block1.0", "Conv2d", algorithm="patches", flops=8 * 10**9, bytes=10**8, forward=0.05, backward=0.05),
-    Cost("block2.1", "Conv2d", algorithm="fourier", flops=30 * 10**9, bytes=10**9, forward=0.1, backward=0.0),
+    Cost("conv1", "Conv2d", algorithm="patches", flops=8 * 10**9, bytes=10**8, forward=0.05, backward=0.05),
+    Cost("block2.1", "Conv2d", algorithm="fft", flops=30 * 10**9, bytes=10**9, forward=0.1, backward=0.0),
 ]
 
 

@@ -7,16 +7,15 @@ import pytest
 
 from benchmarks import step
 from benchmarks.check import Agreement, check, distance
-from benchmarks.duel import ROOT, Worker, pinned, python_has, ratio
+from benchmarks.interleaved import ROOT, Worker, pinned, python_has, ratio
 from benchmarks.job import describe, write_job
 from benchmarks.networks import RECIPES, recipe
 from benchmarks.row import Engine, Row
 from cldl.reporting.explain import step_flops
 from engine.errors import UserError
 from engine.runtime.cpu import available_threads
-from layers.network import Network
 from layers.pooling import AvgPool2d, GlobalAvgPool
-from layers.sequential import Sequential
+from tests.networks import stack
 
 TINY = ["mnist_nin", "--work", "step", "--batch", "2", "--rounds", "1", "--block", "2"]
 
@@ -40,7 +39,7 @@ def test_json_has_the_numbers_of_every_row_and_layer(without_torch, monkeypatch,
     engines = [
         Engine(name, {"NumPy": "2.0"}, [[t, 3 * t], [2 * t]], 100, 300) for name, t in (("cldl", 0.1), ("PyTorch", 0.2))
     ]
-    flops = step_flops(recipe("mnist_nin").build(), 2)
+    flops = step_flops(recipe("mnist_nin").build_network(), 2)
     monkeypatch.setattr(step, "measure", lambda name, work, options, _: Row(name, work, 2, flops, 1e11, engines, {}))
     assert step.main([*TINY, "--json", "--layers"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -101,14 +100,14 @@ def test_processors_are_given_back():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_network_can_be_described_to_another_engine(name):
-    network = recipe(name).build()
+    network = recipe(name).build_network()
     specs = describe(network)
-    assert [spec["name"] for spec in specs] == [row[0] for row in network.layers()]
+    assert [spec["name"] for spec in specs] == [node.name for node in network.nodes]
     assert json.loads(json.dumps(specs)) == specs
 
 
 def test_a_layer_that_the_other_engine_does_not_know_is_refused():
-    network = Network([Sequential(AvgPool2d(2))], [GlobalAvgPool()], (4, 4, 2))
+    network = stack([AvgPool2d(2)], [GlobalAvgPool()], (4, 4, 2))
     with pytest.raises(UserError, match=r"AvgPool2d.*benchmarks/job.py"):
         describe(network)
 
@@ -122,10 +121,10 @@ def test_a_pair_agrees_only_if_float64_agrees_and_float32_is_as_near_on_both_sid
 
 
 def test_the_distance_is_that_of_the_worst_array():
-    b = {"loss": np.array(2.0), "block1.0.weight": np.array([3.0, 4.0])}
-    a = {"loss": np.array(2.0), "block1.0.weight": np.array([3.0, 4.5])}
+    b = {"loss": np.array(2.0), "conv1.weight": np.array([3.0, 4.0])}
+    a = {"loss": np.array(2.0), "conv1.weight": np.array([3.0, 4.5])}
     assert distance(a, b) == pytest.approx(0.1)
-    with pytest.raises(UserError, match=r"no gradient of block1\.0\.weight"):
+    with pytest.raises(UserError, match=r"no gradient of conv1\.weight"):
         distance({"loss": np.array(2.0)}, b)
 
 

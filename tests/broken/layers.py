@@ -8,9 +8,11 @@ import numpy as np
 from engine.parameters import initialise
 from engine.random import Key
 from layers.conv2d import Conv2d as RealConv2d
+from layers.fuse import FusedConv
 from layers.layer import Layer
+from layers.linear import Linear as RealLinear
 from layers.relu import ReLU as RealReLU
-from layers.sequential import Mlpconv, Sequential
+from layers.sequential import Sequential
 from layers.window import gather_windows, scatter_windows
 from tests.reference import (
     AvgPool2d,
@@ -566,38 +568,38 @@ class SecondGradientTransposed(Skip):
 # Layers of layers
 
 
-@rejected_by("gradient_of_input", VECTOR, Linear(3, 3), RealReLU(), Linear(3, 3))
+@rejected_by("gradient_of_input", VECTOR, RealLinear(3, 3), RealReLU(), RealLinear(3, 3))
 class BackwardInTheOrderOfForward(Sequential):
     def backward(self, dy, cache, ctx, need_dx=True):
-        for layer, own in self.caches(cache):
+        for layer, own in zip(self.layers, cache, strict=True):
             dy = layer.backward(dy, own, ctx)
         return dy
 
 
-MLP = RealConv2d(2, 3, 2), RealReLU(), RealConv2d(3, 4, 1), RealReLU()
+FUSED = RealConv2d(2, 3, 2), RealReLU(), RealConv2d(3, 4, 1), RealReLU()
 
 
-@rejected_by("gradient_of_input", IMAGE, *MLP)
-class MlpconvPastItsInnerReLU(Mlpconv):
+@rejected_by("gradient_of_input", IMAGE, *FUSED)
+class FusedConvPastItsInnerReLU(FusedConv):
     def backward(self, dy, cache, ctx, need_dx=True):
-        self._relus[0] = False
+        self.relus[0] = False
         try:
             return super().backward(dy, cache, ctx, need_dx)
         finally:
-            self._relus[0] = True
+            self.relus[0] = True
 
 
-@rejected_by("gradients_of_parameters", IMAGE, *MLP)
-class MlpconvWithTheOutputsOfAnotherPixel(Mlpconv):
-    """The second convolution's weight meets the first one's output one pixel too late."""
+@rejected_by("gradients_of_parameters", IMAGE, *FUSED)
+class FusedConvWithTheOutputsOfAnotherMap(FusedConv):
+    """The second map's weight meets the first map's output, taken one pixel too late."""
 
     def backward(self, dy, cache, ctx, need_dx=True):
         x, way, (first, *others), kept = cache
         return super().backward(dy, (x, way, (np.roll(first, 1, axis=0), *others), kept), ctx, need_dx)
 
 
-@rejected_by("samples_apart", IMAGE, *MLP)
-class MlpconvWhoseBlocksRunIntoTheNextImage(Mlpconv):
+@rejected_by("samples_apart", IMAGE, *FUSED)
+class FusedConvWhoseBlocksRunIntoTheNextImage(FusedConv):
     def forward(self, x, ctx):
         return super().forward(x + 0.1 * np.roll(x, 1, axis=0), ctx)
 

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from cldl import commands
+from data import registry
 from data.dataset import Dataset
 
 
@@ -20,13 +20,13 @@ def digits(train: int = 48, test: int = 20) -> Dataset:
             image[2 + 8 * row : 9 + 8 * row, 1 + 7 * column : 7 + 7 * column] += 180
         return images.astype(np.uint8), labels.astype(np.int64)
 
-    return Dataset("squares", *part(train), *part(test), tuple("0123456789"))
+    return Dataset.from_arrays("squares", *part(train), *part(test), tuple("0123456789"))
 
 
 def main(argv: list[str]) -> int:
     from cldl.train import main as train
 
-    commands.LOADERS["mnist"] = lambda cache, data, say: digits()
+    registry.LOADERS["mnist"] = lambda cache, data, say: digits()
     return train(argv)
 
 

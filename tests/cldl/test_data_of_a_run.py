@@ -1,7 +1,6 @@
 """What a run is fed with: its preprocessing and augmentation, the same at every resume, evaluation and prediction."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,17 +10,17 @@ from cldl import commands, evaluate, predict, recipes, train
 from cldl.recipes import find
 from cldl.reporting import figures
 from cldl.reporting import run_report as page
-from cldl.training.run import Run
 from cldl.training.trainer import Trainer
+from data import registry
+from data.dataset import Dataset
+from data.transforms.augmentation import CropFlip
 from data.transforms.preprocessing import Scale
 from engine.context import Context
 from engine.initialisers import he
 from layers import Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU, Sequential
-from layers.network import Network
-from tests.cldl import synthetic
+from tests.networks import stack
 
 COLOURS = ("red apple", "green leaf", "blue sky")
-PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def network(classes=3):
@@ -30,7 +29,7 @@ def network(classes=3):
         Sequential(Conv2d(3, 6, 3, padding=1, weight=he), ReLU(), MaxPool2d(2)),
         Sequential(Dropout(0.3), Conv2d(6, classes, 3, padding=1, weight=he)),
     ]
-    return Network(blocks, [Sequential(Flatten(), Linear(180, classes)), GlobalAvgPool()], (12, 10, 3))
+    return stack(blocks, [Sequential(Flatten(), Linear(180, classes)), GlobalAvgPool()], (12, 10, 3))
 
 
 def photographs(seed=0):
@@ -43,7 +42,7 @@ def photographs(seed=0):
         images[np.arange(n), :, :, labels] += 100
         return images.astype(np.uint8), labels
 
-    return replace(synthetic.digits(), **dict(zip(PARTS, (*part(60), *part(20)), strict=True)), class_names=COLOURS)
+    return Dataset.from_arrays("squares", *part(60), *part(20), COLOURS)
 
 
 VALUES = {"classifiers": 2, "weights": (1.0, 1.0), "batch_size": 20, "warmup": 0.0, "epochs": 2}
@@ -52,8 +51,8 @@ VALUES = {"classifiers": 2, "weights": (1.0, 1.0), "batch_size": 20, "warmup": 0
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """The commands on these photographs under the name of CIFAR-100, in a folder of our own."""
-    monkeypatch.setattr(recipes.Recipe, "build", lambda recipe: network())
-    monkeypatch.setitem(commands.LOADERS, "cifar100", lambda cache, data, say: photographs(0 if data is None else 1))
+    monkeypatch.setattr(recipes.Recipe, "build_network", lambda recipe: network())
+    monkeypatch.setitem(registry.LOADERS, "cifar100", lambda cache, data, say: photographs(0 if data is None else 1))
     monkeypatch.setenv("CLDL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(page, "DPI", 30)  # quickly drawn
     monkeypatch.setattr(figures, "ROWS", 1)
@@ -75,14 +74,14 @@ def test_the_configuration_names_what_the_run_was_fed_with(world):
     assert started("run", "--limit-train", 40) == 0
     config = json.loads((world / "run" / "config.json").read_text())
     data = photographs()
-    assert config["training_sha256"] == data.training_sha256  # of all images, whatever the limit
+    assert config["training_sha256"] == data.train.fingerprint  # of all images, whatever the limit
     assert (
         config["preprocessing_sha256"]
-        == find("mnist_nin").changed(preprocessing="gcn_zca").make_preprocessing(data).sha256
+        == find("mnist_nin").changed(preprocessing="gcn_zca").build_preprocessing(data).sha256
     )
     assert config["classes"] == list(COLOURS)
-    assert config["recipe"]["augment"] is True
-    assert [path.name for path in (world / "cache").iterdir()] == [f"gcn_zca-{data.training_sha256[:16]}.h5"]
+    assert config["recipe"]["data"]["augment"] is True
+    assert [path.name for path in (world / "cache").iterdir()] == [f"gcn_zca-{data.train.fingerprint[:16]}.h5"]
 
 
 def test_scale_is_fitted_to_nothing_and_keeps_nothing(world):
@@ -166,7 +165,7 @@ def test_a_colour_picture_of_any_size_is_answered_by_the_name_of_its_class(world
 
 
 def trainer(threads=2, chunk=None, **values):
-    t = Trainer(find("mnist_nin").changed(**{**VALUES, **values}), photographs(), seed=0, threads=threads)
+    t = Trainer.from_recipe(find("mnist_nin").changed(**{**VALUES, **values}), photographs(), seed=0, threads=threads)
     t.backend.chunk = chunk or t.backend.chunk
     return t
 
@@ -179,7 +178,7 @@ def gradients(**options):
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(recipes.Recipe, "build", lambda recipe: network())
+    monkeypatch.setattr(recipes.Recipe, "build_network", lambda recipe: network())
 
 
 @pytest.mark.parametrize("kind", ["standard", "gcn_zca"])
@@ -209,41 +208,44 @@ def test_test_images_are_never_augmented(small):
         np.testing.assert_array_equal(a, b)
 
 
-def test_preprocessed_images_are_cropped_and_every_step_draws_anew(small):
-    t = trainer(threads=1, chunk=60, augment=True, preprocessing="standard", batch_size=60)  # a batch is one chunk
-    given, seen = [], []
-    once = t.take.once
-    apply = once.augmentation
+class Watched:
+    """An augmentation that keeps its inputs and outputs."""
 
-    def watched(x, ctx):
-        given.append(x.copy())
-        seen.append(apply(x, ctx).copy())
-        return seen[-1]
+    def __init__(self):
+        self.given, self.returned = [], []
 
-    once.augmentation = watched
-    images = t.dataset.train_images
-    everyone = np.arange(60)
-    t._train(everyone, everyone)
-    t._train(everyone, everyone[:0])
-    for x in given:
-        np.testing.assert_array_equal(x, t.preprocessing(images, Context()))
-    assert not np.array_equal(*seen)
+    def __call__(self, x, ctx):
+        self.given.append(x.copy())
+        self.returned.append(CropFlip()(x, ctx).copy())
+        return self.returned[-1]
+
+
+def test_preprocessed_images_are_cropped_and_every_step_draws_anew(small, monkeypatch):
+    watched = Watched()
+    monkeypatch.setattr(recipes.Recipe, "build_augmentation", lambda recipe: watched)
+    t = trainer(threads=1, chunk=60, preprocessing="standard", batch_size=60)  # a batch is one chunk
+    for _ in range(2):
+        list(t.steps())
+        t.end_epoch()
+    orders = [t.key.fold(1).fold(epoch).permutation(60) for epoch in range(2)]
+    assert len(watched.given) == 2
+    for x, order in zip(watched.given, orders, strict=True):
+        np.testing.assert_array_equal(x, t.preprocessing(t.dataset.train.images[order], Context()))
+    first, second = (y[np.argsort(order)] for y, order in zip(watched.returned, orders, strict=True))
+    assert not np.array_equal(first, second)
 
 
 def test_a_trainer_takes_the_preprocessing_that_it_is_given(small):
-    t = Trainer(find("mnist_nin").changed(**VALUES, preprocessing="gcn_zca"), photographs(), Scale(0.5, 2.0))
+    t = Trainer.from_recipe(
+        find("mnist_nin").changed(**VALUES, preprocessing="gcn_zca"), photographs(), Scale(0.5, 2.0)
+    )
     assert t.preprocessing.mean == 0.5
 
 
 def test_a_data_set_with_another_number_of_classes_is_refused(small):
-    data = replace(photographs(), class_names=(*COLOURS, "dark night"))
+    whole = photographs()
+    data = Dataset(whole.name, whole.train, whole.test, (*COLOURS, "dark night"))
     with pytest.raises(
         commands.UserError, match="squares has 4 classes; the network tells 3 apart: choose another recipe"
     ):
-        Trainer(find("mnist_nin").changed(**VALUES), data)
-
-
-def test_the_recipe_of_an_earlier_run_is_not_augmented():
-    config = {"recipe": {"name": "mnist_nin", "mean": 0.25}}
-    recipe = Run(None, config).recipe
-    assert (recipe.preprocessing, recipe.augment, recipe.mean) == ("scale", False, 0.25)
+        Trainer.from_recipe(find("mnist_nin").changed(**VALUES), data)

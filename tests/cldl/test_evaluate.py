@@ -3,12 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from cldl import commands
 from cldl.evaluate import main
 from cldl.reporting import figures
 from cldl.reporting import run_report as page
-from cldl.training.run import Run
-from cldl.training.trained import load_network
+from data import registry
 from data.dataset import Dataset
 from engine.errors import UserError
 from tests.cldl import tiny
@@ -20,8 +18,8 @@ LABELS = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8])
 def run(tmp_path, monkeypatch):
     """A run that has 9 of 10 images right."""
     images = np.stack([tiny.bright(k) for k in range(10)])
-    digits = Dataset("MNIST", images[:1], LABELS[:1], images, LABELS, tuple("0123456789"))
-    monkeypatch.setitem(commands.LOADERS, "mnist", lambda cache, data, say: digits)
+    digits = Dataset.from_arrays("MNIST", images[:1], LABELS[:1], images, LABELS, tuple("0123456789"))
+    monkeypatch.setitem(registry.LOADERS, "mnist", lambda cache, data, say: digits)
     monkeypatch.setattr(page, "DPI", 30)
     monkeypatch.setattr(figures, "ROWS", 1)
     return tiny.run(tmp_path / "run", monkeypatch)
@@ -73,28 +71,9 @@ def test_what_cannot_be_evaluated_is_one_line_and_status_2(run, monkeypatch, cap
         def fail(cache, data, say):
             raise UserError("MNIST could not be had: connect.")
 
-        monkeypatch.setitem(commands.LOADERS, "mnist", fail)
+        monkeypatch.setitem(registry.LOADERS, "mnist", fail)
     assert main([str(run.folder)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
-
-
-def test_the_network_has_the_weights_of_the_checkpoint(run):
-    loaded = load_network(Run.open(run.folder))
-    for mine, theirs in zip(loaded.parameters(), tiny.network().parameters(), strict=True):
-        assert mine.name == theirs.name
-        np.testing.assert_array_equal(mine.value, theirs.value)
-
-
-@pytest.mark.parametrize("change", ["missing", "shape", "dtype"])
-def test_a_checkpoint_of_another_network_is_refused(run, change):
-    arrays, numbers = run.load()
-    name = "weights/classifier2.1.weight"
-    arrays[name] = {"shape": arrays[name][:-1], "dtype": arrays[name].astype(np.float64)}.get(change)
-    run.save({k: v for k, v in arrays.items() if v is not None}, numbers)
-    with pytest.raises(
-        UserError, match=r"checkpoint\.h5 does not hold .*classifier2\.1\.weight is not there or differs"
-    ):
-        load_network(run)

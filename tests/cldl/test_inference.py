@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldl.inference import class_losses, deciding_exits, margins, predict, softmax
+from cldl.inference import _best_classes, class_losses, deciding_exits, margins, predict, softmax
 from cldl.loss import cldl_loss
 from engine.errors import UserError
 from engine.gradcheck import grid
@@ -49,6 +49,15 @@ def test_where_all_losses_vanish_the_mean_margin_decides():
     z = [np.array([[0.0, 5000.0, 0.0]]), np.array([[0.0, 0.0, 9000.0]])]
     assert predict(z, exponent=0.5).tolist() == [2]
     assert predict(z[::-1], exponent=0.5).tolist() == [2]
+
+
+@given(
+    losses=st.lists(st.sampled_from([0.0, 1.0, 2.0]), min_size=4, max_size=4),
+    preference=st.lists(st.sampled_from([-1.0, 3.0]), min_size=4, max_size=4),
+)
+def test_the_best_class_has_the_smallest_loss_then_the_largest_mean_margin_then_the_lowest_index(losses, preference):
+    best = min(range(4), key=lambda y: (losses[y], -preference[y], y))
+    assert _best_classes(np.array([losses]), np.array([preference])).tolist() == [best]
 
 
 @given(seed=seeds, width=st.sampled_from([1.0, 30.0, 700.0, 1e4]), K=st.integers(2, 6))

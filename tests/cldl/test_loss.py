@@ -158,15 +158,15 @@ Y = np.array([0, 1])
 
 
 def shapes(shown):
-    return f"the scores have shapes {shown}; M arrays of one shape (N, K) are needed: check the classifiers."
+    return f"the logits have shapes {shown}; M arrays of one shape (N, K) are needed: check the classifiers."
 
 
 def precision(dtype):
-    return f"the scores are {dtype}; float32 or float64 is needed: convert them."
+    return f"the logits are {dtype}; float32 or float64 is needed: convert them."
 
 
 def sizes(N, K):
-    return f"the scores are of {N} samples and {K} classes; at least 1 sample and 2 classes are needed."
+    return f"the logits are of {N} samples and {K} classes; at least 1 sample and 2 classes are needed."
 
 
 def weights(shown):

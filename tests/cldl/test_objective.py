@@ -1,10 +1,10 @@
-"""What a recipe minimises and answers: CLDL, or deep supervision with softmax or hinge."""
+"""What a training minimises and predicts: CLDL, or deep supervision with softmax or hinge."""
 
 import numpy as np
 import pytest
 
 from cldl.hinge import hinge_loss
-from cldl.inference import deciding_exits, predict
+from cldl.inference import class_losses, deciding_exits, predict
 from cldl.loss import cldl_loss
 from cldl.objective import Objective
 from engine.gradcheck import grid
@@ -15,7 +15,7 @@ LOGITS = [grid((6, 4), Key(m), 3.0) for m in range(3)]
 LABELS = np.array([0, 1, 2, 3, 0, 1])
 
 
-def test_cldl_is_cldl_loss_and_its_answers_are_made_from_all():
+def test_cldl_is_cldl_loss_and_its_predictions_are_joint():
     objective = Objective(WEIGHTS, 2.0)
     assert objective(LOGITS, LABELS).value == cldl_loss(LOGITS, LABELS, WEIGHTS, 2.0).value
     predictions = objective.predictions(LOGITS)
@@ -39,7 +39,7 @@ def test_hinge_is_hinge_loss():
 
 
 @pytest.mark.parametrize("loss", ["softmax", "hinge"])
-def test_under_deep_supervision_the_top_classifier_answers(loss):
+def test_under_deep_supervision_the_top_classifier_predicts(loss):
     objective = Objective(WEIGHTS, loss=loss)
     predictions = objective.predictions(LOGITS)
     assert np.array_equal(predictions, LOGITS[-1].argmax(axis=1))
@@ -53,3 +53,25 @@ def test_a_classifier_of_weight_0_is_left_out_of_loss_and_gradient(loss):
     assert whole.value == top.value
     assert np.array_equal(whole.gradients[2], top.gradients[0])
     assert not np.any(whole.gradients[:2])
+
+
+@pytest.mark.parametrize("loss", ["softmax", "hinge"])
+def test_the_companions_are_left_out_once_their_epochs_are_over(loss):
+    objective = Objective(WEIGHTS, loss=loss, companion_epochs=1.5)
+    assert objective.at(0) == objective.at(1.4) == objective
+    assert objective.at(1.5) == objective.at(7) == Objective((0.0, 0.0, 2.0), loss=loss)
+    assert Objective(WEIGHTS, loss=loss).at(1e9) == Objective(WEIGHTS, loss=loss)
+
+
+def test_probabilities_fall_with_the_loss_of_each_class():
+    objective = Objective(WEIGHTS, 2.0)
+    P, losses = objective.probabilities(LOGITS), class_losses(LOGITS, WEIGHTS, 2.0)
+    np.testing.assert_allclose(P.sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_allclose(np.log(P[:, :1] / P), losses - losses[:, :1], atol=1e-12)
+    assert np.array_equal(P.argmax(axis=1), objective.predictions(LOGITS))
+
+
+@pytest.mark.parametrize("loss", ["softmax", "hinge"])
+def test_probabilities_under_deep_supervision_are_those_of_the_top_classifier(loss):
+    P = Objective(WEIGHTS, loss=loss).probabilities(LOGITS)
+    np.testing.assert_allclose(P, np.exp(LOGITS[2]) / np.exp(LOGITS[2]).sum(axis=1, keepdims=True), rtol=1e-12)

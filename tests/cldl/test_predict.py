@@ -1,4 +1,5 @@
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cldl.predict import explained, main
+from cldl.objective import Objective
+from cldl.predict import explain, main
 from data.pictures.digits import FIT, SIZE, _centred, _fitted, read_digit
 from engine.errors import UserError
 from tests.cldl import tiny
@@ -44,7 +46,8 @@ def test_it_says_the_label_who_decided_and_how_sure_each_classifier_is(run, tmp_
 
 def test_a_classifier_of_another_opinion_says_how_sure_it_is_of_the_answer_too():
     lower, upper = np.log([[0.7, 0.2, 0.1]]), np.log([[0.001, 0.998, 0.001]])
-    assert explained([lower, upper], tiny.RECIPE, "012").splitlines() == [
+    model = SimpleNamespace(logits=lambda images: [lower, upper], objective=Objective((1.0, 1.0)), class_names="012")
+    assert explain(model, np.zeros((28, 28, 1), np.uint8)).splitlines() == [
         "1, decided by classifier 2 (top)",
         "  classifier 1 (bottom): 0 with 70.00%, 1 with 20.00%",
         "  classifier 2 (top): 1 with 99.80%",

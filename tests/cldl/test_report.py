@@ -21,7 +21,7 @@ def finished(folder, name="mnist_nin", error=0.5, seed=0, done=2, limit=None, **
     run = Run.create(
         folder, find(name).changed(epochs=2, **values), seed=seed, threads=2, limit_train=limit, limit_test=None
     )
-    lines = tiny.metrics(2, run.recipe.classifiers)
+    lines = tiny.metrics(2, run.recipe.model.n_classifiers)
     lines[-1]["test_error"]["fused"] = error
     run.record(lines[:done])
     return str(folder)

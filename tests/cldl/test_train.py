@@ -1,18 +1,25 @@
 import errno
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cldl import train
+from cldl.recipes import options
+from cldl.recipes.leaves import show
+from cldl.recipes.nin import NinSpec
 from cldl.training.run import Run
 from engine.errors import UserError
+from engine.io.storage import write_arrays
 from tests.cldl import synthetic
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +48,7 @@ def metrics(folder):
 
 def weights(folder):
     arrays, _ = Run.open(folder).load()
-    return {name: array for name, array in arrays.items() if not name.startswith("tally")}
+    return {name: array for name, array in arrays.items() if not name.startswith("metrics")}
 
 
 def same_end(a, b):
@@ -63,8 +70,9 @@ def test_a_run_is_a_folder_with_all_that_it_promises(whole):
     assert {p.name for p in whole.iterdir()} == {"config.json", "metrics.jsonl", "checkpoint.h5", "report"}
     config = json.loads((whole / "config.json").read_text())
     assert config["seed"] == 0
-    assert config["recipe"]["epochs"] == 3
-    assert config["sources"]["epochs"] == "command line"
+    assert config["format"] == 2
+    assert config["recipe"]["schedule"]["epochs"] == 3
+    assert config["sources"]["schedule.epochs"] == "command line"
     assert {"python", "numpy", "numba"} <= set(config["versions"])
     assert [line["epoch"] for line in metrics(whole)] == [1, 2, 3]
     assert (whole / "report" / "index.html").exists()
@@ -129,7 +137,7 @@ def test_ctrl_c_in_a_real_process_ends_cleanly(tmp_path):
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "Traceback" not in output
-    assert "go on with" in output
+    assert "continue with" in output
     Run.open(folder).load()
 
 
@@ -147,7 +155,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(whole, capsys):
 def test_a_loss_that_is_not_a_number_names_the_step_the_layers_and_the_checkpoint(tmp_path, capsys):
     assert command(*SHORT, "--run", tmp_path / "run", "--learning-rate", "1000", "--schedule", "constant") == 2
     printed = capsys.readouterr()
-    assert "block1.0.weight" in printed.out
+    assert "conv1.weight" in printed.out
     assert "step" in printed.err
     assert "checkpoint" in printed.err
     assert printed.err.count("\n") == 1
@@ -173,11 +181,12 @@ WRONG = {
     "a device that there is not": ["mnist_nin", "--device", "cuda"],
     "nothing to resume": ["--resume", "--run", "nowhere"],
     "resume of nothing": ["--resume"],
+    "an option without a recipe": ["--epochs", "3"],
 }
 
 
 @pytest.mark.parametrize("arguments", WRONG.values(), ids=list(WRONG))
-def test_what_the_user_can_mend_is_one_line_and_status_2(arguments, tmp_path, monkeypatch, capsys):
+def test_what_the_user_can_fix_is_one_line_and_status_2(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert command(*arguments) == 2
     printed = capsys.readouterr().err
@@ -186,14 +195,91 @@ def test_what_the_user_can_mend_is_one_line_and_status_2(arguments, tmp_path, mo
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--epochs", "many"], ["--limit-train", "0"], ["--nesterov", "maybe"], ["--epoch", "3"]]
-)
-def test_a_word_that_cannot_be_read_is_refused_by_the_parser(arguments, capsys):
+REFUSED = {
+    "--epochs many": "schedule.epochs is 'many'; give a whole number",
+    "--model.dropout 1.5": "model.dropout is 1.5; choose a value from 0 to 0.99",
+    "--through-companions maybe": "loss.through_companions is 'maybe'; give yes or no",
+    "--limit-train 0": "argument --limit-train: 0 is out of range",
+    "--epochs": "argument --epochs: expected one argument",
+    "--epoch 3": "there is no option --epoch: did you mean --epochs?",
+    "--model.dropuot=0.5": "there is no option --model.dropuot: did you mean --model.dropout?",
+    "--nonsense": "there is no option --nonsense (--help lists them)",
+    "--milestones 3": "mnist_nin has no option --milestones, which belongs to schedule step",
+    "--optimiser.momentum 0.5": "mnist_nin has no option --optimiser.momentum, which belongs to optimiser sgd",
+    "--schedule zigzag": "schedule is 'zigzag'; choose one of constant, step",
+    "--schedule step": "the schedule step has no value for milestones: give one",
+    "mnist_dsn": "'mnist_dsn' is one argument too many",
+}
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), REFUSED.items(), ids=list(REFUSED))
+def test_an_option_that_cannot_be_taken_is_refused_in_a_sentence(arguments, sentence, capsys):
+    assert command("mnist_nin", *arguments.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {sentence}")
+    assert error.count("\n") == 1
+
+
+def test_options_before_the_recipe_and_without_one(capsys):
+    assert train.parse(["--dropout", "0.25", "mnist_nin"]).changes == {"model.dropout": 0.25}
+    assert command("--epoch", "3", "mnist_nin") == 2
+    assert "there is no option --epoch: did you mean --epochs?" in capsys.readouterr().err
+    assert command("--epochs", "3") == 2
+    assert "--schedule.epochs belongs to a recipe: name the recipe, too." in capsys.readouterr().err
+
+
+def test_a_leaf_is_set_by_its_dotted_name_and_by_its_own():
+    dotted = train.parse(["mnist_nin", "--model.lower-lr-mult", "0.1", "--loss.weights", "1,2,3"])
+    short = train.parse(["mnist_nin", "--lower-lr-mult", "0.1", "--weights", "1,2,3"])
+    recipe = train.choose_recipe(dotted)
+    assert recipe == train.choose_recipe(short)
+    assert (recipe.model.lower_lr_mult, recipe.loss.weights) == (0.1, (1, 2, 3))
+    assert recipe.sources["model.lower_lr_mult"] == "command line"
+
+
+def test_another_kind_of_schedule_brings_its_own_options():
+    asked = ["mnist_nin", "--schedule", "step", "--milestones", "3,6", "--decay-epochs", "none"]
+    with pytest.raises(UserError, match="mnist_nin has no option --decay-epochs"):
+        train.parse(asked)
+    schedule = train.choose_recipe(train.parse(asked[:-2])).schedule
+    assert (schedule.kind, schedule.milestones, schedule.learning_rate) == ("step", (3, 6), 0.0015)
+
+
+def test_a_name_that_two_leaves_share_is_no_option(monkeypatch):
+    @dataclass(frozen=True, kw_only=True)
+    class WarmNin(NinSpec):
+        warmup: float
+
+    recipe = train.find("mnist_nin")
+    warm = recipe.changed(model=WarmNin(**recipe.model.values, warmup=1.0))
+    monkeypatch.setitem(options.KINDS["model"], "nin", WarmNin)
+    monkeypatch.setattr(options, "find", lambda name: warm)
+    with pytest.raises(UserError, match=r"--warmup is both --model\.warmup and --schedule\.warmup: write the one"):
+        train.parse(["mnist_nin", "--warmup", "1"])
+    assert train.parse(["mnist_nin", "--model.warmup", "1"]).changes == {"model.warmup": 1.0}
+
+
+def test_the_help_lists_the_values_of_a_recipe_and_their_sources(capsys):
     with pytest.raises(SystemExit) as stop:
-        command("mnist_nin", *arguments)
-    assert stop.value.code == 2
-    assert "Traceback" not in capsys.readouterr().err
+        command("mnist_dsn", "--help")
+    assert stop.value.code == 0
+    page = "".join(capsys.readouterr().out.split())
+    recipe = train.find("mnist_dsn")
+    for name, source in recipe.sources.items():
+        assert f"--{name.replace('_', '-')}" in page
+        assert "".join(source.split()) in page
+    for name, value in recipe.leaves.items():
+        assert f"{show(value)};{''.join(recipe.sources[name].split())}" in page
+
+
+def test_the_help_without_a_recipe_lists_what_all_have_and_says_how_to_see_the_rest(capsys):
+    with pytest.raises(SystemExit) as stop:
+        command("--help")
+    assert stop.value.code == 0
+    page = " ".join(capsys.readouterr().out.split())
+    assert "RECIPE --help lists all of a recipe's" in page
+    assert "--schedule.epochs N, --epochs N" in page
+    assert "--model.classifiers" not in page
 
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "checkpoint.h5"])
@@ -223,6 +309,45 @@ def test_a_run_of_another_version_is_refused(whole, tmp_path):
         Run.open(tmp_path)
 
 
+OLD = (
+    r"was written by cldl 0\.1, and this version reads format 2 only: use cldl 0\.1 .*\(pip install 'cldl==0\.1\.\*'\)"
+)
+
+
+def test_a_run_of_version_0_1_is_refused_with_the_version_that_reads_it(tmp_path, capsys):
+    flat = {"format": 1, "recipe": {"name": "mnist_nin", "epochs": 3, "dropout": 0.5}, "sources": {"epochs": "a paper"}}
+    (tmp_path / "config.json").write_text(json.dumps(flat))
+    for arguments in (["--resume", "--run", tmp_path], [*SHORT, "--run", tmp_path, "--resume"]):
+        assert command(*arguments) == 2
+        error = capsys.readouterr().err
+        assert re.search(rf"config\.json {OLD}", error)
+        assert error.count("\n") == 1
+
+
+def test_a_checkpoint_of_version_0_1_is_refused_with_the_version_that_reads_it(whole, tmp_path):
+    shutil.copy(whole / "config.json", tmp_path)
+    write_arrays(tmp_path / "checkpoint.h5", *Run.open(whole).load(), kind="checkpoint", version=1)
+    with pytest.raises(UserError, match=rf"checkpoint\.h5 {OLD}"):
+        Run.open(tmp_path).load()
+    write_arrays(tmp_path / "checkpoint.h5", *Run.open(whole).load(), kind="checkpoint", version=3)
+    with pytest.raises(UserError, match="has format 3; this version reads 2"):
+        Run.open(tmp_path).load()
+
+
+def test_a_configuration_that_holds_no_recipe_is_refused_by_name(whole, tmp_path):
+    config = json.loads((whole / "config.json").read_text())
+    del config["recipe"]["model"]["dropout"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"config\.json: the recipe's model has no dropout: restore it\."):
+        Run.open(tmp_path)
+
+
+def test_a_run_is_not_continued_with_other_values(whole, capsys):
+    assert command("mnist_nin", "--resume", "--run", whole, "--epochs", "4") == 2
+    assert "was started with other values of its recipe: continue it without changes" in capsys.readouterr().err
+    assert command("mnist_nin", "--resume", "--run", whole, "--epochs", "3") == 0
+
+
 @pytest.mark.parametrize("call", range(3, 10))
 def test_a_disk_that_is_full_at_any_write_loses_nothing(whole, tmp_path, monkeypatch, capsys, call):
     folder, calls, fsync = tmp_path / "run", [], os.fsync
@@ -249,9 +374,13 @@ def test_the_list_shows_every_recipe(capsys):
     assert all(name in printed for name in train.RECIPES)
 
 
-def test_every_field_of_a_recipe_is_an_option():
-    known = {action.dest for action in train.arguments()._actions}
-    assert {f.name for f in train.fields(train.Recipe)} - train.OWN <= known
+def test_every_leaf_of_every_recipe_can_be_set_by_both_names():
+    for recipe in train.RECIPES.values():
+        for name, value in recipe.leaves.items():
+            for option in (name, name.partition(".")[2]):
+                asked = train.parse([recipe.name, f"--{option.replace('_', '-')}", show(value)])
+                assert asked.changes == {name: value}
+                assert train.choose_recipe(asked) == recipe
 
 
 def test_the_newest_run_of_a_recipe_is_resumed_where_none_is_named(tmp_path, monkeypatch):

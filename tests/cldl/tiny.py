@@ -1,27 +1,31 @@
 """A network that needs no training and no compiled kernel, a run of it, and metrics as a training leaves them."""
 
+from pathlib import Path
+
 import numpy as np
 
 from cldl.recipes.nin import MNIST_NIN
+from cldl.recipes.recipe import Recipe
+from cldl.recipes.stored import to_json
 from cldl.training.run import Run
 from layers.dropout import Dropout
 from layers.flatten import Flatten
 from layers.linear import Linear
 from layers.network import Network
 from layers.sequential import Sequential
+from tests.networks import stack
 
 RECIPE = MNIST_NIN.changed(classifiers=2, weights=(1.0, 1.0), epochs=2)
 
 
 def network(M: int = 2) -> Network:
     """M classifiers that answer k where pixel k of the first row is bright; the bottom one with less confidence."""
-    built = Network(
-        [Dropout(0.0) for _ in range(M)], [Sequential(Flatten(), Linear(784, 10)) for _ in range(M)], (28, 28, 1)
-    )
+    heads = [Sequential(Flatten(), Linear(784, 10)) for _ in range(M)]
+    built = stack([Dropout(0.0) for _ in range(M)], heads, (28, 28, 1))
     for parameter in built.parameters():
         parameter.value[...] = 0
         if parameter.shape == (784, 10):
-            parameter.value[:10] = np.eye(10) * (2 if "classifier1" in parameter.name else 5)
+            parameter.value[:10] = np.eye(10) * (2 if "head1" in parameter.name else 5)
     return built
 
 
@@ -34,11 +38,16 @@ def bright(k: int) -> np.ndarray:
 
 def run(folder, monkeypatch) -> Run:
     """A finished run of this network."""
-    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build", lambda recipe: network())
+    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build_network", lambda recipe: network())
     made = Run.create(folder, RECIPE, seed=0, threads=1, limit_train=None, limit_test=None)
     made.record(metrics(2, M=2))
     made.save({f"weights/{p.name}": p.value for p in network().parameters()}, {"epoch": 2, "step": 0})
     return made
+
+
+def opened(folder: str, recipe: Recipe = RECIPE, seed: int = 0) -> Run:
+    """A run of the recipe that has no folder yet."""
+    return Run(Path(folder), {"recipe": to_json(recipe), "sources": recipe.sources, "seed": seed})
 
 
 def metrics(epochs: int, M: int = 3) -> list[dict]:

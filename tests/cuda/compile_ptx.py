@@ -23,7 +23,7 @@ from tests.cuda import stand_in
 cupy = stand_in.install()
 
 from engine.device import dispatch
-from engine.kernels.cuda import elementwise  # after the stand-in
+from engine.kernels.cuda import bias  # after the stand-in
 from tests.cuda.cases import cases, on_gpu_arguments
 
 dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=ARCHITECTURE)
@@ -64,28 +64,28 @@ def main() -> None:
     found = {}
     for case in cases():
         found[case.name] = ptx(lambda case=case: dispatch(case.kernel, *on_gpu_arguments(case, cupy.asarray)))
-    for name, run in beside().items():
+    for name, run in without_pair().items():
         found[name] = ptx(run)
     json.dump(found, sys.stdout)
 
 
-def beside() -> dict:
-    """What has no namesake on the CPU, or is called by others on the GPU alone."""
+def without_pair() -> dict:
+    """Kernels that have no counterpart on the CPU."""
     from cldl.training.cuda.inference import predictions
     from cldl.training.cuda.loss import stop_unless_finite
     from engine.kernels.cuda.images import gather
 
-    y, dy, b = (cupy.zeros(shape, np.float32) for shape in ((5, 3), (5, 3), (3,)))
+    y, dy, dx, b = (cupy.zeros(shape, np.float32) for shape in ((5, 3), (5, 3), (5, 3), (3,)))
     bytes_, index = cupy.zeros((4, 6), np.uint8), cupy.zeros(3, np.int64)
     logits = tuple(cupy.zeros((5, 4), np.float32) for _ in range(3))
     scratch = [cupy.zeros(shape) for shape in ((5, 4, 3), (5, 4), (5, 4))]
     empty = cupy.empty
     return {
-        "bias_forward": lambda: elementwise.bias_forward(y, b),
-        "bias_relu_forward": lambda: elementwise.bias_relu_forward(y, b),
-        "bias_backward": lambda: elementwise.bias_backward(dy, b, empty),
-        "bias_relu_backward": lambda: elementwise.bias_relu_backward(y, dy, cupy.zeros((5, 3), np.float32), b, empty),
-        "answers": lambda: predictions(logits, cupy.zeros(3), 0.5, True, *scratch, cupy.zeros((5, 4), np.int64)),
+        "add_bias": lambda: bias.add_bias(y, b),
+        "add_bias_relu": lambda: bias.add_bias_relu(y, b),
+        "add_column_sums": lambda: bias.add_column_sums(dy, b, empty),
+        "relu_backward_add_column_sums": lambda: bias.relu_backward_add_column_sums(y, dy, dx, b, empty),
+        "predictions": lambda: predictions(logits, cupy.zeros(3), 0.5, True, *scratch, cupy.zeros((5, 4), np.int64)),
         "gather": lambda: gather(bytes_, index, cupy.zeros((3, 6), np.uint8)),
         "stop_unless_finite": lambda: stop_unless_finite(cupy.zeros((5, 3)), cupy.zeros(3), cupy.zeros(4)),
     }

@@ -20,7 +20,7 @@ class OnGpu(Layer):
     def forward(self, x, ctx):
         gradients = {}
         there = CudaContext(cupy.asarray(np.array(ctx.next_key().halves, np.uint64)), gradients)
-        there.begin(training=ctx.training, first=ctx.first)
+        there.begin(training=ctx.training, first_sample=ctx.first_sample)
         with self._there():
             y, cache = self.layer.forward(cupy.asarray(x), there)
         return cupy.asnumpy(y), (there, gradients, cache)

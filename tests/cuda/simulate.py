@@ -9,12 +9,12 @@ from tests.cuda import stand_in
 
 cupy = stand_in.install()
 
-from engine.kernels.cuda import elementwise  # after the stand-in
+from engine.kernels.cuda import bias  # after the stand-in
 from tests.cuda.cases import apart, cases, difference, reals
 
 
 def main() -> None:
-    found = beside()
+    found = without_pair()
     for case in cases():
         with np.errstate(all="ignore"):
             try:
@@ -24,8 +24,8 @@ def main() -> None:
     print(json.dumps(found))
 
 
-def beside() -> dict[str, float]:
-    """What has no namesake on the CPU, or is called by others on the GPU alone, against NumPy."""
+def without_pair() -> dict[str, float]:
+    """Kernels that have no counterpart on the CPU, against NumPy."""
     from cldl.training.cuda.loss import stop_unless_finite
     from engine.kernels.cuda.images import gather
 
@@ -35,22 +35,22 @@ def beside() -> dict[str, float]:
     found = {}
 
     moved = cupy.asarray(y)
-    elementwise.bias_forward(moved, cupy.asarray(b))
-    found["bias_forward"] = apart(y + b, cupy.asnumpy(moved))
+    bias.add_bias(moved, cupy.asarray(b))
+    found["add_bias"] = apart(y + b, cupy.asnumpy(moved))
 
     moved = cupy.asarray(y)
-    elementwise.bias_relu_forward(moved, cupy.asarray(b))
-    found["bias_relu_forward"] = apart(np.maximum(y + b, 0), cupy.asnumpy(moved))
+    bias.add_bias_relu(moved, cupy.asarray(b))
+    found["add_bias_relu"] = apart(np.maximum(y + b, 0), cupy.asnumpy(moved))
 
     db = cupy.asarray(b)
-    elementwise.bias_backward(cupy.asarray(dy), db, cupy.empty)
-    found["bias_backward"] = apart((b + dy.astype(float).sum(axis=0)).astype(np.float32), cupy.asnumpy(db))
+    bias.add_column_sums(cupy.asarray(dy), db, cupy.empty)
+    found["add_column_sums"] = apart((b + dy.astype(float).sum(axis=0)).astype(np.float32), cupy.asnumpy(db))
 
     g, db = dy * (y > 0), cupy.asarray(b)
     dx = cupy.empty(dy.shape, np.float32)
-    elementwise.bias_relu_backward(cupy.asarray(y), cupy.asarray(dy), dx, db, cupy.empty)
+    bias.relu_backward_add_column_sums(cupy.asarray(y), cupy.asarray(dy), dx, db, cupy.empty)
     sums = apart((b + g.astype(float).sum(axis=0)).astype(np.float32), cupy.asnumpy(db))
-    found["bias_relu_backward"] = max(sums, apart(g, cupy.asnumpy(dx)))
+    found["relu_backward_add_column_sums"] = max(sums, apart(g, cupy.asnumpy(dx)))
 
     images, index = rng.integers(0, 256, (4, 6)).astype(np.uint8), np.array([2, 0, 2])
     to = cupy.empty((3, 6), np.uint8)
@@ -64,12 +64,12 @@ def beside() -> dict[str, float]:
         stop_unless_finite(cupy.asarray(losses), cupy.asarray(np.ones(3)), numbers)
         rates.append(cupy.asnumpy(numbers)[0])
     found["stop_unless_finite"] = apart(np.array([0.1, np.nan, np.nan]), np.array(rates))
-    found["answers"] = of_answers(rng)
+    found["predictions"] = of_predictions(rng)
     return found
 
 
-def of_answers(rng: np.random.Generator) -> float:
-    """The classes' losses in ULPs; infinity where an answer is another one."""
+def of_predictions(rng: np.random.Generator) -> float:
+    """The classes' losses in ULPs; infinity where a prediction differs."""
     from cldl.inference import class_losses, predict
     from cldl.training.cuda.inference import predictions
 

@@ -5,6 +5,7 @@ where CuPy has a function of that name. A copy in a stream of its own comes as l
 stream refuses to be captured, as one does that has met a refusing library.
 """
 
+import ctypes
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
@@ -17,7 +18,30 @@ HAS = {  # of NumPy's functions that are used, and of those that these call, tho
 }  # fmt: skip
 
 
+class _Owned(np.ndarray):
+    """The bytes of an UnownedMemory; it keeps the owner alive, as long as an array rests on it."""
+
+
+class UnownedMemory:
+    def __init__(self, ptr, size, owner, device_id):
+        assert device_id == 0
+        raw = np.frombuffer((ctypes.c_uint8 * size).from_address(ptr), np.uint8) if size else np.empty(0, np.uint8)
+        self.ptr, self.size, self.bytes = ptr, size, raw.view(_Owned)
+        self.bytes.owner = owner
+
+
+class MemoryPointer:
+    def __init__(self, mem, offset):
+        self.mem, self.ptr = mem, mem.ptr + offset
+        assert offset == 0
+
+
 class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
+    device = SimpleNamespace(id=0)
+
+    def __new__(cls, shape, dtype=np.float64, memptr=None):
+        return super().__new__(cls, shape, dtype, None if memptr is None else memptr.mem.bytes)
+
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
         everything = (*inputs, *out)
         if any(type(a) is np.ndarray and a.ndim for a in everything):
@@ -125,6 +149,8 @@ def install(free: int = 2**30) -> ModuleType:
     cupy.get_default_memory_pool = lambda: SimpleNamespace(free_bytes=lambda: 0)
     cupy.cuda = SimpleNamespace(
         Stream=Stream,
+        UnownedMemory=UnownedMemory,
+        MemoryPointer=MemoryPointer,
         Event=Event,
         get_current_stream=Stream,
         Device=lambda: SimpleNamespace(id=0),

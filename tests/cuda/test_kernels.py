@@ -4,28 +4,26 @@ import inspect
 import re
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine.device import _on_cuda
 from tests.cuda.cases import apart, cases
 from tests.cuda.programs import output
 
-ROOT = Path(__file__).parents[2]
 CASES = {case.name: case for case in cases()}
-BESIDE = [
-    "bias_forward", "bias_relu_forward", "bias_backward", "bias_relu_backward", "gather", "stop_unless_finite", "answers",
+WITHOUT_PAIR = [  # helpers of the GPU's products and of its training step
+    "add_bias", "add_bias_relu", "add_column_sums", "relu_backward_add_column_sums", "gather", "stop_unless_finite",
+    "predictions",
 ]  # fmt: skip
-LAUNCHES = ("elementwise", "images", "maxout", "patches", "pooling", "updates")
+MODULES = ("bias", "elementwise", "images", "maxout", "patches", "pooling", "updates")
 needs_compiler = pytest.mark.skipif(
     find_spec("numba_cuda") is None or find_spec("nvidia") is None or find_spec("nvidia.cu13") is None,
     reason="numba-cuda and nvidia-nvvm are not installed (they are for Linux on x86-64)",
 )
 
 
-@pytest.mark.parametrize("name", [*CASES, *BESIDE])
+@pytest.mark.parametrize("name", [*CASES, *WITHOUT_PAIR])
 def test_a_kernel_does_on_the_simulated_gpu_what_it_does_on_the_cpu(name):
     found = output("simulate", simulated=True)[name]
     assert not isinstance(found, str), found
@@ -33,7 +31,7 @@ def test_a_kernel_does_on_the_simulated_gpu_what_it_does_on_the_cpu(name):
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", [*CASES, *BESIDE])
+@pytest.mark.parametrize("name", [*CASES, *WITHOUT_PAIR])
 def test_a_kernel_compiles_for_a_real_gpu_and_adds_to_nothing_from_two_threads(name):
     code = output("compile_ptx")[name]
     assert ".visible .entry" in code, code
@@ -42,25 +40,11 @@ def test_a_kernel_compiles_for_a_real_gpu_and_adds_to_nothing_from_two_threads(n
 
 
 def test_every_kernel_of_the_gpu_is_among_the_cases():
-    tried = {case.kernel.__name__ for case in CASES.values()} | set(BESIDE)
-    for name in LAUNCHES:
+    tried = {case.kernel.__name__ for case in CASES.values()} | set(WITHOUT_PAIR)
+    for name in MODULES:
         module = import_module(f"engine.kernels.cuda.{name}")
         own = {n for n, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == module.__name__}
         assert {n for n in own if not n.startswith("_")} <= tried
-
-
-def test_everything_that_is_launched_has_a_namesake_on_the_gpu():
-    rooms = ("engine", "layers", "data", "cldl")
-    text = "\n".join(p.read_text() for room in rooms for p in (ROOT / room).rglob("*.py") if "cuda" not in p.parts)
-    names = set(re.findall(r"launch\(\s*([\w.]+),", text)) - {"kernel"}
-    modules = {"kernels": "engine.kernels.cpu.images", "affine": "engine.ops.fused_linear"}
-    assert len(names) > 15
-    for name in names:
-        module, _, function = name.rpartition(".")
-        path = modules.get(
-            module, f"engine.kernels.{module}" if module else f"cldl.{'hinge' if 'hinge' in function else 'loss'}"
-        )
-        assert callable(_on_cuda(getattr(import_module(path), function))), name
 
 
 def test_the_measure_sees_a_difference_of_one_bit_a_nan_and_what_was_not_written():

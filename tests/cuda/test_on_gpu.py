@@ -42,7 +42,7 @@ ROUNDING = {"float32": 2e-6, "tf32": 2e-3, "bf16": 2e-2}  # of a product, relati
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build", lambda recipe: network())
+    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build_network", lambda recipe: network())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -137,7 +137,7 @@ def test_two_runs_have_the_same_bits(name):
 
 
 def test_a_run_that_is_stopped_and_resumed_has_the_bits_of_one_that_is_not():
-    whole, first, second = (Trainer(BASE, dataset(), device="cuda") for _ in range(3))
+    whole, first, second = (Trainer.from_recipe(BASE, dataset(), device="cuda") for _ in range(3))
     list(whole.steps())
     next(first.steps())
     second.restore(*first.state())
@@ -145,9 +145,11 @@ def test_a_run_that_is_stopped_and_resumed_has_the_bits_of_one_that_is_not():
     assert same(whole, second)
 
 
-@real_only  # simulated in tests/cuda/promises.py
+@real_only  # simulated in tests/cuda/step_checks.py
 def test_a_run_begun_on_the_cpu_goes_on_on_the_gpu():
-    first, here, there = (Trainer(BASE, dataset(), threads=1, device=device) for device in ("cpu", "cpu", "cuda"))
+    first, here, there = (
+        Trainer.from_recipe(BASE, dataset(), threads=1, device=device) for device in ("cpu", "cpu", "cuda")
+    )
     next(first.steps())
     for trainer in (here, there):
         trainer.restore(*first.state())
@@ -156,7 +158,7 @@ def test_a_run_begun_on_the_cpu_goes_on_on_the_gpu():
 
 
 def test_an_evaluation_between_two_steps_changes_nothing():
-    plain, disturbed = (Trainer(BASE, dataset(), device="cuda") for _ in range(2))
+    plain, disturbed = (Trainer.from_recipe(BASE, dataset(), device="cuda") for _ in range(2))
     list(plain.steps())
     for _ in disturbed.steps():
         disturbed.evaluate()
@@ -167,8 +169,8 @@ def test_images_that_stay_on_the_cpu_give_the_same_bits(monkeypatch):
     resident = trained("AdamW", "cuda")
     monkeypatch.setattr("cldl.training.cuda.step.SHARE", 0.0)
     copied = trained("AdamW", "cuda")
-    assert resident.take.ahead is None
-    assert copied.take.ahead is not None
+    assert resident.train_step.prefetcher is None
+    assert copied.train_step.prefetcher is not None
     assert same(resident, copied)
 
 
@@ -176,15 +178,15 @@ def test_images_that_stay_on_the_cpu_give_the_same_bits(monkeypatch):
 @pytest.mark.skipif(find_spec("nvmath") is None, reason="CuPy's products cannot be captured: needs nvmath-python")
 def test_a_step_is_replayed_as_a_graph_with_the_bits_of_plain_launches(monkeypatch):
     replayed = trained("AdamW", "cuda")
-    form = next(f for (n, _), f in replayed.take.forms.items() if n == 4).replayed
-    assert form.reason == ""
-    assert form.graph is not None
-    monkeypatch.setattr("engine.runtime.graph.Replayed._capture", lambda self: None)
+    graph = next(step for (n, _), step in replayed.train_step.captured.items() if n == 4).graph
+    assert graph.reason == ""
+    assert graph.graph is not None
+    monkeypatch.setattr("engine.runtime.graph.CapturedGraph._capture", lambda self: None)
     assert same(replayed, trained("AdamW", "cuda"))
 
 
 def trained(name: str, device: str) -> Trainer:
-    trainer = Trainer(TRAININGS[name], dataset(), seed=3, threads=1, device=device)
+    trainer = Trainer.from_recipe(TRAININGS[name], dataset(), seed=3, threads=1, device=device)
     for _ in range(3):  # over the same samples: the graph of a whole batch is replayed several times
         list(trainer.steps())
         trainer.step = 0

@@ -1,4 +1,4 @@
-"""A whole training on a simulated GPU: the same losses, answers and weights as on the CPU, to rounding."""
+"""A whole training on a simulated GPU: the same losses, predictions and weights as on the CPU, to rounding."""
 
 import os
 import subprocess
@@ -30,25 +30,25 @@ def test_a_step_that_cannot_be_captured_is_launched_plainly_and_says_why():
     assert graphs == {"4": ["this stream cannot be captured", False], "2": ["this stream cannot be captured", False]}
 
 
-def test_the_place_of_the_work_has_a_name():
-    assert output("trainings", "cpu")["SGD"]["place"] == "CPU, 1 thread"
-    there = output("trainings", "cuda", simulated=True)["SGD"]["place"]
-    assert there == "simulated GPU, products in float32 by Blas"
+def test_the_device_has_a_name():
+    assert output("trainings", "cpu")["SGD"]["device"] == "CPU, 1 thread"
+    simulated = output("trainings", "cuda", simulated=True)["SGD"]["device"]
+    assert simulated == "simulated GPU, products in float32 by Blas"
 
 
-PROMISES = [
-    "a loss that is not finite", "too large a batch", "too many images", "copies ahead", "two devices", "another device",
-    "replay",
+CHECKS = [
+    "a loss that is not finite", "too large a batch", "too many images", "prefetch", "two devices", "another device", "replay",
+    "memory of other passes", "memory of a graph", "memory of each step",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PROMISES)
-def test_what_else_a_step_on_the_gpu_promises(name):
-    assert output("promises", simulated=True)[name] == "kept"
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_step_on_the_simulated_gpu_passes_the_check_of(name):
+    assert output("step_checks", simulated=True)[name] == "passed"
 
 
 def test_every_layer_and_every_product_is_that_of_the_cpu_on_the_simulated_gpu():
-    """A part of what `make test-gpu` asks of a real one, cuBLASLt's place taken by a stand-in too."""
+    """A part of what `make test-gpu` asks of a real one, with a stand-in for cuBLASLt too."""
     claims = ["-k", "a_layer or a_product or test_a_run_that", "-p", "no:cacheprovider", "-q"]
     command = [sys.executable, "-m", "pytest", "tests/cuda/test_on_gpu.py", *claims]
     environment = {**os.environ, **SIMULATED}

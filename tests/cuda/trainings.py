@@ -5,17 +5,20 @@ import sys
 
 import numpy as np
 
+from cldl.recipes import find
 from cldl.recipes.recipe import Recipe
 from data.dataset import Dataset
 from layers import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU, Sequential
 from layers.network import Network
+from tests.networks import stack
 
-BASE = Recipe("tiny", "two classifiers", classifiers=2, weights=(1.0, 0.5), epochs=1, batch_size=4, warmup=0.0)
+BASE = find("mnist_nin").changed(classifiers=2, weights=(1.0, 0.5), epochs=1, batch_size=4, warmup=0.0)
+SGD = {"optimiser": "sgd", "momentum": 0.9}
 TRAININGS = {
     "AdamW": BASE.changed(epochs=2),
-    "SGD": BASE.changed(optimiser="sgd", learning_rate=0.05, penalty="norm"),
-    "augmented and whitened": BASE.changed(optimiser="sgd", nesterov=True, augment=True, preprocessing="gcn_zca"),
-    "hinge, bounded norms": BASE.changed(loss="hinge", lower_epochs=1, epochs=2, optimiser="sgd", learning_rate=0.01),
+    "SGD": BASE.changed(**SGD, learning_rate=0.05, penalty="norm"),
+    "augmented and whitened": BASE.changed(**SGD, nesterov=True, augment=True, preprocessing="gcn_zca"),
+    "hinge, bounded norms": BASE.changed(**SGD, loss="hinge", companion_epochs=1, epochs=2, learning_rate=0.01),
     "each channel scaled": BASE.changed(preprocessing="standard", through_companions=False),
 }
 
@@ -25,36 +28,36 @@ def network() -> Network:
     first = [Conv2d(2, 4, 3, padding=1, groups=2), ReLU(), Conv2d(4, 4, 1), ReLU(), MaxPool2d(2, ceil=True)]
     second = [Dropout(0.25), Conv2d(4, 3, 3, padding=1), ReLU(), AvgPool2d(2, 1, 1)]
     top = Sequential(GlobalAvgPool(), Linear(3, 3, max_norm=0.5))
-    return Network([Sequential(*first), Sequential(*second)], [Sequential(Flatten(), Linear(24, 3)), top], (5, 4, 2))
+    return stack([Sequential(*first), Sequential(*second)], [Sequential(Flatten(), Linear(24, 3)), top], (5, 4, 2))
 
 
 def dataset() -> Dataset:
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (6, 5, 4, 2)).astype(np.uint8), np.arange(6) % 3
-    return Dataset("noise", images, labels, images[:3], labels[:3], ("a", "b", "c"))
+    return Dataset.from_arrays("noise", images, labels, images[:3], labels[:3], ("a", "b", "c"))
 
 
 def train(recipe: Recipe, device: str) -> dict:
     """Epochs of two steps, the second smaller; then the state, the test, and what it is called."""
     from cldl.training.trainer import Trainer
 
-    trainer = Trainer(recipe, dataset(), seed=3, threads=1, device=device)
+    trainer = Trainer.from_recipe(recipe, dataset(), seed=3, threads=1, device=device)
     steps = []
-    for _ in range(recipe.epochs):
-        for tally in trainer.steps():
-            steps.append([tally.loss, *tally.wrong.tolist(), *tally.companions.tolist()])
+    for _ in range(recipe.schedule.epochs):
+        for sums in trainer.steps():
+            steps.append([sums.loss, *sums.wrong.tolist(), *sums.companions.tolist()])
         line, _ = trainer.end_epoch()
     arrays, numbers = trainer.state()
     trainer.restore(arrays, numbers)
     weights = {name: array.tolist() for name, array in arrays.items()}
     found = {"steps": steps, "test": [line["test_loss"], *line["test_error"].values()], "weights": weights}
-    forms = getattr(trainer.take, "forms", {})
-    reasons = {str(size[0]): [form.replayed.reason, form.replayed.graph is not None] for size, form in forms.items()}
-    return found | {"place": trainer.backend.place, "dead": line["dead_units"], "graphs": reasons}
+    graphs = {size: step.graph for (size, _), step in getattr(trainer.train_step, "captured", {}).items()}
+    reasons = {str(size): [graph.reason, graph.graph is not None] for size, graph in graphs.items()}
+    return found | {"device": trainer.backend.device_name, "dead": line["dead_units"], "graphs": reasons}
 
 
 def main(device: str) -> None:
-    Recipe.build = lambda recipe: network()
+    Recipe.build_network = lambda recipe: network()
     json.dump({name: train(recipe, device) for name, recipe in TRAININGS.items()}, sys.stdout)
 
 

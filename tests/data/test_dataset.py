@@ -4,7 +4,8 @@ import numpy as np
 import platformdirs
 import pytest
 
-from data.dataset import Dataset
+from data import registry
+from data.dataset import ArraySplit, Dataset, FirstOf, read_images, sha256
 from engine.errors import UserError
 from engine.io.files import cache_folder
 
@@ -16,26 +17,63 @@ GOOD = {
     "test_labels": np.array([1, 0]),
     "class_names": ("a", "b"),
 }
+IMAGES = np.arange(24, dtype=np.uint8).reshape(4, 3, 2, 1)
+
+
+class OnDisk:
+    """A split in a file of raw bytes, read by the image."""
+
+    fingerprint = "ondisk1"
+
+    def __init__(self, path, images, labels):
+        images.tofile(path)
+        self.path, self.labels, self.shape = path, labels, images.shape[1:]
+
+    def __len__(self):
+        return len(self.labels)
+
+    def read(self, indices, out):
+        images = np.memmap(self.path, np.uint8, "r", shape=(len(self), *self.shape))
+        out[...] = images[indices]
+
+
+def test_an_array_split_reads_the_images_of_its_indices():
+    split, out = ArraySplit(IMAGES, np.array([0, 1, 1, 0])), np.empty((3, 3, 2, 1), np.uint8)
+    split.read(np.array([3, 0, 3]), out)
+    np.testing.assert_array_equal(out, IMAGES[[3, 0, 3]])
+    assert (len(split), split.shape) == (4, (3, 2, 1))
+    with pytest.raises(IndexError):
+        split.read(np.array([4]), out[:1])
+
+
+def test_labels_of_any_integer_type_become_int64():
+    labels = ArraySplit(IMAGES, np.array([0, 1, 1, 0], np.uint8)).labels
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [0, 1, 1, 0]
+
+
+def test_classes_without_names_are_numbered():
+    assert Dataset.from_arrays(**GOOD | {"class_names": None}).class_names == ("0", "1")
 
 
 def test_a_limit_keeps_the_first_samples_of_each_part():
-    images = np.arange(24, dtype=np.uint8).reshape(4, 3, 2, 1)
-    small = Dataset(**GOOD | {"train_images": images}).limited(train=3, test=1)
-    np.testing.assert_array_equal(small.train_images, images[:3])
-    np.testing.assert_array_equal(small.train_labels, [0, 1, 1])
-    np.testing.assert_array_equal(small.test_labels, [1])
+    small = Dataset.from_arrays(**GOOD | {"train_images": IMAGES}).limited(train=3, test=1)
+    assert (len(small.train), len(small.test)) == (3, 1)
+    np.testing.assert_array_equal(read_images(small.train, range(3)), IMAGES[:3])
+    np.testing.assert_array_equal(small.train.labels, [0, 1, 1])
+    np.testing.assert_array_equal(small.test.labels, [1])
     assert small.class_names == ("a", "b")
 
 
 def test_no_limit_and_a_limit_above_the_number_keep_all():
-    whole = Dataset(**GOOD)
-    assert len(whole.limited().train_images) == len(whole.limited(train=99).train_images) == 4
+    whole = Dataset.from_arrays(**GOOD)
+    assert len(whole.limited().train) == len(whole.limited(train=99).train) == 4
 
 
 @pytest.mark.parametrize("limits", [{"train": 0}, {"test": -1}])
 def test_a_limit_below_one_is_refused(limits):
     with pytest.raises(UserError, match=r"a limit of (0 train|-1 test) samples leaves none: give 1 or more"):
-        Dataset(**GOOD).limited(**limits)
+        Dataset.from_arrays(**GOOD).limited(**limits)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +86,7 @@ def test_a_limit_below_one_is_refused(limits):
         ),
         ({"test_images": np.zeros((0, 3, 2, 1), np.uint8)}, r"test images have shape \(0, 3, 2, 1\)"),
         ({"test_images": np.zeros((2, 2, 3, 1), np.uint8)}, "expected one shape"),
-        ({"train_labels": np.zeros(4, np.int32)}, "train labels have dtype int32: convert them to int64"),
+        ({"train_labels": np.zeros(4)}, "train labels have dtype float64: convert them to an integer type"),
         ({"train_labels": np.zeros(3, np.int64)}, r"train labels have shape \(3,\), expected \(4,\)"),
         ({"test_labels": np.array([0, 2])}, "test labels reach from 0 to 2, expected 0 to 1"),
         ({"test_labels": np.array([-1, 0])}, "test labels reach from -1 to 0, expected 0 to 1"),
@@ -56,7 +94,21 @@ def test_a_limit_below_one_is_refused(limits):
 )
 def test_what_does_not_fit_together_is_refused(change, sentence):
     with pytest.raises(UserError, match=f"^tiny: .*{sentence}"):
-        Dataset(**GOOD | change)
+        Dataset.from_arrays(**GOOD | change)
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (np.zeros(0, np.int64), "there are no train images"),
+        (np.zeros(4, np.int32), r"train labels are int32 of shape \(4,\), expected int64"),
+        (np.zeros((4, 1), np.int64), r"train labels are int64 of shape \(4, 1\)"),
+    ],
+)
+def test_a_split_of_the_users_is_checked_too(tmp_path, labels, sentence):
+    good = Dataset.from_arrays(**GOOD)
+    with pytest.raises(UserError, match=f"^tiny: {sentence}"):
+        Dataset("tiny", OnDisk(tmp_path / "images", IMAGES, labels), good.test, ("a", "b"))
 
 
 def test_the_cache_folder_is_the_argument_then_the_variable_then_the_systems(monkeypatch):
@@ -69,12 +121,33 @@ def test_the_cache_folder_is_the_argument_then_the_variable_then_the_systems(mon
     assert cache_folder(None) == Path(platformdirs.user_cache_dir("cldl"))
 
 
-def test_the_sum_of_the_training_part_is_that_of_its_images_and_labels():
-    whole = Dataset(**GOOD)
-    same = Dataset(**GOOD | {"test_labels": np.array([0, 0]), "name": "other"})
-    images, labels = GOOD["train_images"].copy(), np.array([0, 1, 1, 1])
+def test_the_fingerprint_differs_where_images_labels_or_shape_do():
+    whole = ArraySplit(GOOD["train_images"], GOOD["train_labels"])
+    same = ArraySplit(GOOD["train_images"].copy(), GOOD["train_labels"].astype(np.uint8))
+    images = GOOD["train_images"].copy()
     images[0, 0, 0, 0] = 1
-    others = [{"train_images": images}, {"train_labels": labels}, {"train_images": images.reshape(4, 3, 1, 2)}]
-    others[2]["test_images"] = GOOD["test_images"].reshape(2, 3, 1, 2)
-    assert same.training_sha256 == whole.training_sha256
-    assert len({Dataset(**GOOD | other).training_sha256 for other in others} | {whole.training_sha256}) == 4
+    others = [
+        ArraySplit(images, whole.labels),
+        ArraySplit(whole.images, np.array([0, 1, 1, 1])),
+        ArraySplit(whole.images.reshape(4, 3, 1, 2), whole.labels),
+        FirstOf(whole, 3),
+    ]
+    assert same.fingerprint == whole.fingerprint
+    assert len({split.fingerprint for split in others} | {whole.fingerprint}) == 5
+    assert others[3].fingerprint == ArraySplit(whole.images[:3], whole.labels[:3]).fingerprint
+
+
+def test_the_sum_of_a_split_on_disk_is_that_of_the_same_arrays(tmp_path, monkeypatch):
+    on_disk, in_memory = OnDisk(tmp_path / "images", IMAGES, GOOD["train_labels"]), ArraySplit(IMAGES, [0, 1, 1, 0])
+    assert sha256(on_disk) == in_memory.fingerprint
+    monkeypatch.setattr("data.dataset.BATCH", 3)
+    assert sha256(on_disk) == in_memory.fingerprint
+
+
+def test_the_registry_loads_by_name_and_names_what_there_is(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setitem(registry.LOADERS, "tiny", lambda cache, data, say: asked.append((cache, data)))
+    registry.load("tiny", tmp_path, data="here")
+    assert asked == [(tmp_path, "here")]
+    with pytest.raises(UserError, match="there is no data set 'mnst': choose one of mnist, cifar100, tiny"):
+        registry.load("mnst")

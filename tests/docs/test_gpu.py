@@ -4,7 +4,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from cldl.train import arguments
+from cldl.train import parse
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "gpu.md").read_text()
@@ -17,7 +17,7 @@ def test_its_commands_can_be_given():
     trainings = re.findall(r"`python -m cldl\.train ([^`]+)`", PAGE)
     assert len(trainings) == 3
     for line in trainings:
-        arguments().parse_args(line.split())
+        parse(line.split())
 
 
 def test_its_files_and_targets_exist():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cldl import commands
+from data import registry
 from tests.cldl.synthetic import digits
 
 ROOT = Path(__file__).parents[2]
@@ -33,8 +33,8 @@ def test_every_make_target_exists_and_installation_is_what_make_does():
 
 def test_the_commands_run_one_after_another(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(commands.LOADERS, "mnist", lambda cache, data, say: digits())
-    Image.fromarray(digits().test_images[3, :, :, 0]).save("digit.png")
+    monkeypatch.setitem(registry.LOADERS, "mnist", lambda cache, data, say: digits())
+    Image.fromarray(digits().test.images[3, :, :, 0]).save("digit.png")
     run = [shlex.split(line)[2:] for line in COMMANDS if line.startswith("python -m cldl")]
     assert len(run) >= 6
     for module, *arguments in run:

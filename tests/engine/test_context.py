@@ -1,4 +1,4 @@
-"""One pass: what it forgets, keys in order, gradients that add up, images made once."""
+"""One pass: its scratch memory, keys in order, gradients that add up, weights transformed once."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,33 +11,26 @@ from engine.parameters import Parameter
 from engine.random import Key
 
 
-def test_a_pass_forgets_what_it_was_lent_since_but_not_what_it_keeps():
+def test_an_array_that_is_kept_is_not_overwritten_by_the_next_pass():
     ctx = Context()
-    before = ctx.empty((2,), np.float64)
-    held = ctx.lent()
-    first, kept = ctx.empty((3,), np.float64), ctx.empty((4,), np.float64)
-    ctx.forget(held, kept[1:])
-    assert np.may_share_memory(first, ctx.empty((3,), np.float64))
-    assert not np.may_share_memory(kept, ctx.empty((4,), np.float64))
-    assert not np.may_share_memory(before, ctx.empty((2,), np.float64))
-
-
-def test_scratch_is_given_back_when_the_block_ends():
-    ctx = Context()
-    with ctx.scratch() as empty:
-        inner = empty((3,), np.float64)
-    assert np.may_share_memory(inner, ctx.empty((3,), np.float64))
-    assert ctx.nbytes == 24
+    kept, address = ctx.empty((3,), np.float64)[1:], ctx.empty((3,), np.float64).ctypes.data
+    kept.fill(7)
+    ctx.restart(training=True, key=Key(0), first_sample=0)
+    again = ctx.empty((3,), np.float64)
+    again.fill(8)
+    assert kept.tolist() == [7, 7]
+    assert again.ctypes.data == address  # of the one that was not kept
+    assert ctx.nbytes == 48
 
 
 def test_keys_come_in_order_and_start_again_with_the_pass():
     ctx = Context(key=Key(5))
     keys = [ctx.next_key() for _ in range(3)]
     assert len(set(keys)) == 3
-    ctx.keeping = False
-    ctx.restart(training=True, key=Key(5), first=7)
+    ctx.needs_backward = False
+    ctx.restart(training=True, key=Key(5), first_sample=7)
     assert [ctx.next_key() for _ in range(3)] == keys
-    assert (ctx.training, ctx.first, ctx.keeping) == (True, 7, True)
+    assert (ctx.training, ctx.first_sample, ctx.needs_backward) == (True, 7, True)
     assert Context(key=Key(6)).next_key() not in keys
 
 
@@ -45,58 +38,60 @@ def test_gradients_start_at_zero_add_up_and_outlive_a_restart():
     p = Parameter((2,), constant(1))
     ctx = Context()
     ctx.gradient(p)[...] += 1
-    ctx.restart(training=True, key=Key(0), first=0)
+    ctx.restart(training=True, key=Key(0), first_sample=0)
     ctx.gradient(p)[...] += 1
     assert ctx.gradients()[p].tolist() == [2, 2]
     assert ctx.gradient(p).dtype == p.dtype
 
 
 class Doubled:
-    """The image 2 w of a parameter w."""
+    """The transform 2 w of a parameter w."""
 
     def __init__(self, parameter):
-        self.parameter, self.pushes = parameter, 0
+        self.parameter, self.calls = parameter, 0
 
     def empty(self):
         return np.empty(self.parameter.shape)
 
-    def transform(self, value, image):
-        self.pushes += 1
-        image[...] = 2 * value
+    def transform(self, value, transformed):
+        self.calls += 1
+        transformed[...] = 2 * value
 
-    def adjoint(self, dimage, dvalue):
-        dvalue += 2 * dimage
+    def adjoint(self, dtransformed, dvalue):
+        dvalue += 2 * dtransformed
 
 
-def test_an_image_is_made_once_until_it_is_renewed_even_by_many_threads():
+def test_a_weight_is_transformed_once_until_the_next_refresh_even_by_many_threads():
     p = Parameter((2,), constant(3))
-    doubled, images = Doubled(p), WeightTransformCache()
-    contexts = [Context(images=images) for _ in range(8)]
-    threads = [threading.Thread(target=ctx.image, args=(doubled,)) for ctx in contexts]
+    doubled, cache = Doubled(p), WeightTransformCache()
+    contexts = [Context(weight_cache=cache) for _ in range(8)]
+    threads = [threading.Thread(target=ctx.transformed_weight, args=(doubled,)) for ctx in contexts]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert doubled.pushes == 1
-    assert contexts[0].image(doubled).tolist() == [6, 6]
+    assert doubled.calls == 1
+    assert contexts[0].transformed_weight(doubled).tolist() == [6, 6]
     p.value[...] = 4
     with ThreadPoolExecutor(2) as pool:
-        images.renew(pool)
-        assert contexts[1].image(doubled).tolist() == [8, 8]
-        assert doubled.pushes == 2
-        assert images.renew(pool) == []  # nothing has changed
-    assert contexts[1].image(doubled).tolist() == [8, 8]
-    assert doubled.pushes == 2
+        cache.refresh(pool)
+        assert contexts[1].transformed_weight(doubled).tolist() == [8, 8]
+        assert doubled.calls == 2
+        assert cache.refresh(pool) == []  # nothing has changed
+    assert contexts[1].transformed_weight(doubled).tolist() == [8, 8]
+    assert doubled.calls == 2
 
 
-def test_the_gradient_of_an_image_is_pulled_back_once():
+def test_the_gradient_of_a_transformed_weight_is_carried_back_once():
     p = Parameter((2,), constant(3))
     doubled, ctx = Doubled(p), Context()
     ctx.gradient(p)[...] += 1
-    dimage, begun = ctx.image_gradient(doubled)
-    assert not begun
-    dimage[...] = 5
-    assert ctx.image_gradient(doubled)[1]
+    gradient, is_first = ctx.transformed_weight_gradient(doubled)
+    assert is_first
+    gradient[...] = 5
+    same, is_first = ctx.transformed_weight_gradient(doubled)
+    assert same is gradient
+    assert not is_first
     assert ctx.gradients()[p].tolist() == [11, 11]
     assert ctx.gradients()[p].tolist() == [11, 11]
-    assert ctx.image_gradient(doubled)[1] is False
+    assert ctx.transformed_weight_gradient(doubled)[1]

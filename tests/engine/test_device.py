@@ -34,6 +34,13 @@ def test_a_kernel_of_arrays_on_the_cpu_runs_on_the_cpu():
     assert y.tolist() == [0, 2]
 
 
+def test_a_kernel_without_a_cuda_version_is_refused_with_the_remedy():
+    with pytest.raises(
+        UserError, match=r"len has no version for the GPU: pass NumPy arrays, or register .*cuda_version_of"
+    ):
+        dispatch(len, np.zeros(3).view(Elsewhere))
+
+
 @pytest.mark.parametrize("there", [0, 1])
 def test_arrays_on_two_devices_are_refused_with_the_remedy(there):
     arrays = [np.zeros(3, np.float32), np.zeros(3, np.float32)]

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.codegen.jit import exact
-from engine.codegen.simd import LANES, pointer
+from engine.codegen.pointers import pointer
+from engine.codegen.simd import LANES
 from engine.random import MASK, Key, philox, philox_in_lanes
 from tests.strategies import seeds
 

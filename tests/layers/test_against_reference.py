@@ -14,7 +14,7 @@ from engine.errors import UserError
 from engine.gradcheck import check_gradients, grid
 from engine.gradcheck.compare import agree
 from engine.gradcheck.differences import same_to
-from engine.ops.convolution import Fourier, Patches
+from engine.ops.convolution import FFT, Patches
 from engine.parameters import cast, initialise
 from engine.random import Key
 from layers import (
@@ -111,13 +111,13 @@ def test_the_algorithm_named_is_the_one_that_computes():
     """Patches and FFT round differently, which tells them apart; left to itself the layer takes one of them."""
     x = Key(1).normal((1, 9, 9, 3)).astype(np.float32)
     y = {}
-    for algorithm in ("auto", "patches", "fourier"):
+    for algorithm in ("auto", "patches", "fft"):
         conv = Conv2d(3, 4, 5, algorithm=algorithm)
         initialise(conv.parameters(), Key(2))
         y[algorithm] = conv.forward(x, Context())[0]
-    np.testing.assert_allclose(y["fourier"], y["patches"], atol=1e-5)
-    assert not np.array_equal(y["fourier"], y["patches"])
-    assert any(np.array_equal(y["auto"], y[algorithm]) for algorithm in ("patches", "fourier"))
+    np.testing.assert_allclose(y["fft"], y["patches"], atol=1e-5)
+    assert not np.array_equal(y["fft"], y["patches"])
+    assert any(np.array_equal(y["auto"], y[algorithm]) for algorithm in ("patches", "fft"))
 
 
 def test_a_pass_without_transforms_takes_patches_whatever_is_named():
@@ -125,12 +125,12 @@ def test_a_pass_without_transforms_takes_patches_whatever_is_named():
     ctx, x = Context(), Key(1).normal((1, 12, 12, 64)).astype(np.float32)
     ctx.transforms = False
     y = []
-    for algorithm in ("patches", "auto", "fourier"):
+    for algorithm in ("patches", "auto", "fft"):
         conv = Conv2d(64, 64, 5, padding=2, algorithm=algorithm)
         initialise(conv.parameters(), Key(2))
         y.append(conv.forward(x, ctx)[0])
-        assert isinstance(conv.way(x.shape[1:], False), Patches)
-        assert isinstance(conv.way(x.shape[1:], True), Patches if algorithm == "patches" else Fourier)
+        assert isinstance(conv.conv_algorithm(x.shape[1:], False), Patches)
+        assert isinstance(conv.conv_algorithm(x.shape[1:], True), Patches if algorithm == "patches" else FFT)
     assert np.array_equal(y[0], y[1])
     assert np.array_equal(y[0], y[2])
 
@@ -307,7 +307,7 @@ CONV, MAX, IMAGES = Conv2d(3, 4, 1), MaxPool2d(2), "it takes images (H, W, C)"
         ),
         (
             lambda: Conv2d(1, 1, 3, algorithm="winograd"),
-            "the algorithm 'winograd' is unknown: choose one of auto, patches, fourier.",
+            "the algorithm 'winograd' is unknown: choose one of auto, patches, fft.",
         ),
         (lambda: Conv2d(1, 1, 0), makes_no_window(0, 1, 0, 0)),
         (lambda: Conv2d(1, 1, 3, stride=0), makes_no_window(3, 0, 0, 2)),

@@ -1,4 +1,4 @@
-"""At the kink itself: the documented convention, in the fast paths and in the references."""
+"""At the kink itself: the documented convention, in the real layers and in the reference."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests import reference
 from tests.layers.conventions import equal_pieces_go_to_the_first, flat_at_zero, ties_go_to_the_first
 
 
-@pytest.mark.parametrize("relu", [ReLU(), reference.ReLU()], ids=["fast", "reference"])
+@pytest.mark.parametrize("relu", [ReLU(), reference.ReLU()], ids=["real", "reference"])
 def test_relu_is_flat_at_zero(relu):
     flat_at_zero(relu)
 

@@ -1,57 +1,35 @@
-"""A convolution, the 1x1 convolutions behind it and their ReLUs run as one; nobody must be able to tell."""
+"""A convolution, the 1x1 convolutions behind it and their ReLUs run as one step, with the same bits."""
 
 import numpy as np
 import pytest
 
 from engine.codegen.simd import LANES
 from engine.context import Context
-from engine.errors import UserError
 from engine.initialisers import normal
 from engine.parameters import cast, initialise
 from engine.random import Key
-from layers import Conv2d, Linear, MaxPool2d, Mlpconv, ReLU, Sequential
-from layers.sequential import together
+from layers import Conv2d, GlobalAvgPool, MaxPool2d, Network, Node, ReLU, Sequential, chain
+from layers.fuse import FusedConv, fuse
 
 D = 2 * LANES
-ONE, THREE = Conv2d(2, 2, 1), Conv2d(2, 2, 3)
 
 
 def convolution(inputs, outputs, kernel=1, **options):
     return Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=normal(0.5), **options)
 
 
-def passed(step, x, dy, need_dx):
-    """y, dx, the gradients, and the outputs of the ReLUs of one pass through layers that run as one, or one by one."""
+def results(step, x, dy, need_dx):
+    """y, dx and the gradients of one pass."""
     ctx = Context()
     y, cache = step.forward(x, ctx)
     dx = step.backward(dy, cache, ctx, need_dx)
-    outputs = [kept for layer, kept in step.caches(cache) if isinstance(layer, ReLU)]
-    return [y, *([] if dx is None else [dx]), *(ctx.gradients()[p] for p in step.parameters())], outputs
-
-
-class OneByOne(Mlpconv):
-    """The same layers, each by itself."""
-
-    def forward(self, x, ctx):
-        caches = []
-        for layer in self.layers:
-            x, cache = layer.forward(x, ctx)
-            caches.append(cache)
-        return x, caches
-
-    def backward(self, dy, cache, ctx, need_dx=True):
-        for depth in reversed(range(len(self.layers))):
-            dy = self.layers[depth].backward(dy, cache[depth], ctx, need_dx or depth > 0)
-        return dy
-
-    def caches(self, cache):
-        return zip(self.layers, cache, strict=True)
+    return [y, *([] if dx is None else [dx]), *(ctx.gradients()[p] for p in step.parameters())]
 
 
 @pytest.mark.parametrize("need_dx", [True, False])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(3, 5, 4), (1, 1, 1), (4, 8, 8), (2, 9, 11)], ids=str)
-@pytest.mark.parametrize(("kernel", "algorithm"), [(1, "auto"), (3, "patches"), (3, "fourier")])
+@pytest.mark.parametrize(("kernel", "algorithm"), [(1, "auto"), (3, "patches"), (3, "fft")])
 @pytest.mark.parametrize(
     "layers",
     [
@@ -65,14 +43,13 @@ class OneByOne(Mlpconv):
 )
 def test_layers_that_run_as_one_have_the_bits_of_the_layers(layers, kernel, algorithm, shape, dtype, need_dx):
     run = layers(lambda inputs, outputs: convolution(inputs, outputs, kernel, algorithm=algorithm))
-    step, apart = Mlpconv(*run), OneByOne(*run)
-    initialise(step.parameters(), Key(3))
-    cast(step.parameters(), dtype)
+    fused, apart = FusedConv(*run), Sequential(*run)
+    initialise(fused.parameters(), Key(3))
+    cast(fused.parameters(), dtype)
     x = Key(5).normal((*shape, run[0].inputs)).astype(dtype)
-    dy = Key(6).normal((len(x), *step.output_shape(x.shape[1:]))).astype(dtype)
-    (results, outputs), (expected, expected_outputs) = passed(step, x, dy, need_dx), passed(apart, x, dy, need_dx)
-    for actual, wanted in zip(results + outputs, expected + expected_outputs, strict=True):
-        assert np.array_equal(actual.reshape(wanted.shape), wanted)
+    dy = Key(6).normal((len(x), *fused.output_shape(x.shape[1:]))).astype(dtype)
+    for actual, expected in zip(results(fused, x, dy, need_dx), results(apart, x, dy, need_dx), strict=True):
+        assert np.array_equal(actual, expected)
 
 
 @pytest.mark.parametrize(
@@ -84,55 +61,89 @@ def test_layers_that_run_as_one_have_the_bits_of_the_layers(layers, kernel, algo
         ([Conv2d(2, D, 3), Conv2d(D, D, 1, stride=2)], [1, 1]),
         ([Conv2d(2, D, 3), Conv2d(D, D, 1, groups=2)], [1, 1]),
         ([Conv2d(2, D, 3, groups=2), ReLU(), Conv2d(D, D, 1)], [2, 1]),
-        ([Conv2d(2, D, 3), Conv2d(D, D, 1, algorithm="fourier")], [1, 1]),
+        ([Conv2d(2, D, 3), Conv2d(D, D, 1, algorithm="fft")], [1, 1]),
         ([Conv2d(2, D, 3), Conv2d(D, 5, 1), ReLU()], [1, 2]),  # 5 do not fill a vector
         ([Conv2d(2, 5, 3), Conv2d(5, D, 1)], [1, 1]),
-        ([type("Own", (Conv2d,), {})(2, D, 3), ReLU()], [1, 1]),  # a class of its own may do as it likes
+        ([type("Own", (Conv2d,), {})(2, D, 3), ReLU()], [1, 1]),  # a subclass may compute something else
         ([Conv2d(2, D, 3), type("Own", (ReLU,), {})()], [1, 1]),
+        ([Sequential(Conv2d(2, D, 3)), ReLU()], [1, 1]),
         ([], []),
     ],
     ids=str,
 )
 def test_what_runs_as_one_is_a_convolution_with_1x1_convolutions_in_whole_vectors_and_relus(layers, lengths):
-    runs = together(layers)
-    assert [len(run) for run in runs] == lengths
-    assert [layer for run in runs for layer in run] == layers
+    steps = fuse(chain("x", [(f"n{i}", layer) for i, layer in enumerate(layers)]), [f"n{len(layers) - 1}"])
+    assert [len(step.nodes) for step in steps] == lengths
+    assert [node.layer for step in steps for node in step.nodes] == layers
+    for step in steps:
+        if len(step.nodes) == 1:
+            assert step.layer is step.nodes[0].layer
+        else:
+            assert isinstance(step.layer, FusedConv)
+            assert step.layer.layers == tuple(node.layer for node in step.nodes)
 
 
-def test_a_row_of_layers_has_its_convolutions_run_as_one(monkeypatch):
-    net = Sequential(Conv2d(2, D, 3), ReLU(), Conv2d(D, D, 1), ReLU(), ReLU())
+RUN = chain("x", [("conv", Conv2d(2, D, 3)), ("relu", ReLU()), ("cccp", Conv2d(D, D, 1)), ("relu_cccp", ReLU())])
+
+
+@pytest.mark.parametrize(
+    ("tap", "runs"),
+    [
+        ("conv", [["conv"], ["relu"], ["cccp", "relu_cccp"]]),
+        ("relu", [["conv", "relu"], ["cccp", "relu_cccp"]]),
+        ("cccp", [["conv", "relu", "cccp"], ["relu_cccp"]]),
+        ("relu_cccp", [["conv", "relu", "cccp", "relu_cccp"]]),
+    ],
+)
+def test_an_output_that_another_node_reads_or_that_is_an_exit_ends_a_run(tap, runs):
+    other = Node("other", GlobalAvgPool(), (tap,))
+    tapped = [step for step in fuse([*RUN, other], ["relu_cccp", "other"]) if step.name != "other"]
+    exits = fuse(RUN, ["relu_cccp", tap])
+    for steps in (tapped, exits):
+        assert [[node.name for node in step.nodes] for step in steps] == runs
+        assert [step.name for step in steps] == [run[-1] for run in runs]
+        assert [step.inputs for step in steps] == [("x",), *((run[-1],) for run in runs[:-1])]
+
+
+def test_neighbours_in_the_graph_need_not_be_neighbours_in_the_list():
+    between = Node("between", ReLU(), ("x",))
+    steps = fuse([RUN[0], between, *RUN[1:]], ["between", "relu_cccp"])
+    assert [step.name for step in steps] == ["relu_cccp", "between"]
+    two = [
+        *RUN,
+        *(Node(f"{node.name}2", node.layer, tuple(n if n == "x" else f"{n}2" for n in node.inputs)) for node in RUN),
+    ]
+    interleaved = [two[i + 4 * j] for i in range(4) for j in range(2)]
+    assert [len(step.nodes) for step in fuse(interleaved, ["relu_cccp", "relu_cccp2"])] == [4, 4]
+
+
+def test_fusing_renames_nothing():
+    network = Network([*RUN, Node("top", GlobalAvgPool(), ("relu_cccp",))], ["top"], (4, 4, 2))
+    names = ["conv.weight", "conv.bias", "cccp.weight", "cccp.bias"]
+    assert [p.name for p in network.parameters()] == names
+    fuse(RUN, ["relu_cccp"])
+    assert [p.name for p in network.parameters()] == names
+
+
+def test_a_network_runs_its_convolutions_as_one(monkeypatch):
+    behind = chain("relu_cccp", [("last", ReLU()), ("top", GlobalAvgPool())])
+    network = Network([*RUN, *behind], ["top"], (5, 5, 2))
     x, ctx = Key(1).normal((2, 5, 5, 2)).astype(np.float32), Context()
+    last = network.nodes[4].layer
 
     def unwanted(*arguments, **options):
         raise AssertionError("the layer ran by itself")
 
-    last = net.layers[-1]
     for kind in (Conv2d, ReLU):
         own = kind.forward
         monkeypatch.setattr(kind, "forward", lambda self, *a, own=own: own(self, *a) if self is last else unwanted())
-    y, cache = net.forward(x, ctx)
-    assert [type(layer) for layer, _ in net.caches(cache)] == [Conv2d, ReLU, Conv2d, ReLU, ReLU]
-    assert net.backward(np.ones_like(y), cache, ctx).shape == x.shape
+    (z,), cache = network.forward(x, ctx)
+    assert network.backward([np.ones_like(z)], cache, ctx).shape == x.shape
 
 
-@pytest.mark.parametrize(
-    ("layers", "named"),
-    [
-        ([], "nothing"),
-        ([ReLU()], "ReLU()"),
-        ([Linear(2, 2)], "Linear(2, 2)"),
-        ([Conv2d(2, 2, 1), ReLU(), ReLU()], f"{ONE}, ReLU(), ReLU()"),
-        ([Conv2d(2, 2, 1), MaxPool2d(2)], f"{ONE}, {MaxPool2d(2)}"),
-        ([Conv2d(2, 2, 3), Conv2d(2, 2, 3)], f"{THREE}, {THREE}"),
-        ([Conv2d(2, 2, 3, groups=2), Conv2d(2, 2, 1)], f"{Conv2d(2, 2, 3, groups=2)}, {ONE}"),
-        ([Conv2d(2, 2, 3), Conv2d(2, 2, 1, groups=2)], f"{THREE}, {Conv2d(2, 2, 1, groups=2)}"),
-    ],
-    ids=str,
-)
-def test_other_layers_are_no_mlpconv(layers, named):
-    with pytest.raises(UserError) as refused:
-        Mlpconv(*layers)
-    assert str(refused.value) == (
-        f"{named} is no Mlpconv: give it a convolution, then 1x1 convolutions, all without groups, each with a ReLU behind it "
-        "or without; other layers stand one after another in a Sequential."
-    )
+def test_a_network_has_the_bits_of_its_nodes_one_by_one():
+    network = Network([*RUN, Node("top", GlobalAvgPool(), ("relu_cccp",))], ["top"], (5, 5, 2))
+    network.initialise(Key(1))
+    x = Key(1).normal((3, 5, 5, 2)).astype(np.float32)
+    *_, (_, _, y) = network.trace(x, Context())
+    assert np.array_equal(network.forward(x, Context())[0][0], y)

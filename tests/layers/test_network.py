@@ -1,247 +1,342 @@
-"""Networks: the whole of CLDL-NIN from pixels to loss and back, its size, and how blocks and classifiers are joined."""
+"""A network of named nodes: one rule for fan-out, names that are its own, memory for what is still read."""
 
-import inspect
+import copy
+import gc
+import weakref
 
 import numpy as np
 import pytest
 
-from cldl import models as networks
-from cldl.gradcheck import chooser
-from cldl.loss import cldl_loss
-from cldl.models import dsn, maxout, nin
-from cldl.verification import end_to_end as verification
-from cldl.verification.cases import Scores
+from cldl.verification.cases import Logits
 from engine.context import Context
 from engine.errors import UserError
 from engine.gradcheck import check_layer, grid
 from engine.initialisers import normal
 from engine.parameters import cast, initialise
 from engine.random import Key
-from layers.conv2d import Conv2d
-from layers.flatten import Flatten
-from layers.linear import Linear
-from layers.network import Network
-from layers.pooling import GlobalAvgPool, MaxPool2d
-from layers.relu import ReLU
-from layers.sequential import Sequential
+from layers import (
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Linear,
+    MaxPool2d,
+    Network,
+    Node,
+    ReLU,
+    Sequential,
+    chain,
+)
+
+BIAS = normal(0.5)
 
 
-@pytest.fixture(scope="module")
-def end_to_end():
-    return verification.check_nin(chooser(Key(0)), 0)
+class Add(Layer):
+    """y = x1 + x2."""
+
+    n_inputs = 2
+
+    def forward(self, x, ctx):
+        a, b = x
+        return a + b, None
+
+    def backward(self, dy, cache, ctx, need_dx=True):
+        return (dy, dy) if need_dx else None
+
+    def output_shape(self, shape):
+        return shape[0]
+
+    def multiply_adds(self, shape):
+        (a, _) = shape
+        return 1000 * len(a)
 
 
-def test_cldl_nin_has_the_right_gradient_for_pixels_and_every_weight(end_to_end):
-    end_to_end.raise_if_failed()
-    assert [e.name for e in end_to_end.entries] == ["pixels", *(p.name for p in nin("mnist", 5).parameters())]
-    assert all(abs(e.analytic) > 1e-3 for e in end_to_end.entries)
-    assert max(e.relative for e in end_to_end.entries) <= 1e-7
+class Probe(Layer):
+    """y = x + 0; weak references to what it was given and gave, and whether its dx was needed."""
+
+    def __init__(self):
+        self.x = self.y = self.needed = None
+
+    def forward(self, x, ctx):
+        y = x + 0
+        self.x, self.y = weakref.ref(x), weakref.ref(y)
+        return y, x
+
+    def backward(self, dy, cache, ctx, need_dx=True):
+        self.needed = need_dx
+        return dy + 0
 
 
-@pytest.mark.parametrize("check", [verification.check_dsn, verification.check_maxout])
-def test_dsn_and_maxout_have_the_right_gradient_for_pixels_and_every_weight(check):
-    found = check(chooser(Key(0)), 0)
-    found.raise_if_failed()
-    assert all(e.analytic for e in found.entries)
-    assert max(e.relative for e in found.entries) <= 1e-7
+def drawn(network):
+    network.initialise(Key(0))
+    return network
 
 
-def test_every_network_of_the_project_is_checked():
-    made = {
-        name
-        for name, f in inspect.getmembers(networks, inspect.isfunction)
-        if f.__annotations__.get("return") == "Network"
-    }
-    assert made
-    assert made <= set(verification.END_TO_END)
-
-
-def test_the_size_of_cldl_nin_is_that_of_the_definition():
-    alone, network = nin("mnist", 1), nin("mnist", 3)
-    assert sum(p.value.size for p in alone.parameters()) == 349_674  # 0.350 M and 50.7 M: Network in Network itself
-    assert alone.multiply_adds() == 50_699_712
-    lower = (48 * 14 * 14 + 1) * 10 + (48 * 7 * 7 + 1) * 10
-    assert sum(p.value.size for p in network.parameters()) == 349_674 + lower
-    assert network.multiply_adds() == 50_699_712 + lower - 20
-    assert network.classes == 10
-
-
-def test_the_size_of_nin_for_cifar_100_is_that_of_the_definition():
-    alone, network = nin("cifar100", 1), nin("cifar100", 3)
-    assert sum(p.value.size for p in alone.parameters()) == 984_356  # 0.984 M and 223.6 M
-    assert alone.multiply_adds() == 223_592_448
-    lower = (96 * 16 * 16 + 1) * 100 + (192 * 8 * 8 + 1) * 100
-    assert sum(p.value.size for p in network.parameters()) == 984_356 + lower
-    assert network.classes == 100
-
-
-def test_the_published_weights_have_the_published_deviations():
-    network = nin("cifar100", 1, initialisation="published")
-    initialise(network.parameters(), Key(5))
-    deviations = [p.value.std() for p in network.parameters() if p.value.ndim == 4]
-    expected = [0.001, 0.01, 0.01, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05]
-    assert deviations == pytest.approx(expected, rel=0.05)
-
-
-def test_the_fourth_and_fifth_classifier_look_into_blocks_3_and_2_behind_the_first_relu():
-    places = {M: [tuple(layer.weight.shape) for name, layer, _ in nin("cifar100", M).layers() if name.startswith("classifier")
-                  and isinstance(layer, Linear)] for M in (3, 4, 5)}  # fmt: skip
-    pool1, pool2, relu2, relu3 = (96 * 16**2, 100), (192 * 8**2, 100), (192 * 16**2, 100), (192 * 8**2, 100)
-    assert places == {3: [pool1, pool2], 4: [pool1, pool2, relu3], 5: [pool1, relu2, pool2, relu3]}
-    network = nin("cifar100", 5)
-    assert [type(block.layers[-1]) for block in network.blocks[:4]] == [MaxPool2d, ReLU, MaxPool2d, ReLU]
-
-
-@pytest.mark.parametrize(("name", "nin_parameters", "nin_work"), [
-    ("mnist", 349_674, 50_699_712), ("cifar100", 984_356, 223_592_448)
-])  # fmt: skip
-def test_the_size_of_dsn_is_that_of_nin_with_an_inner_product_on_each_blocks_first_convolution(
-    name, nin_parameters, nin_work
-):
-    network = dsn(name)
-    features = {"mnist": (96 * 28**2, 128 * 14**2, 128 * 7**2), "cifar100": (192 * 32**2, 192 * 16**2, 192 * 8**2)}[
-        name
+def residual():
+    """conv1 is read by conv2, by the sum, by an exit, and that exit by the top."""
+    nodes = [
+        Node("conv1", Conv2d(2, 3, 3, padding=1, bias=BIAS), ("x",)),
+        *chain("conv1", [("low.mean", GlobalAvgPool()), ("low", Linear(3, 3, bias=BIAS))]),
+        Node("conv2", Conv2d(3, 3, 1, bias=BIAS), ("conv1",)),
+        Node("relu2", ReLU(), ("conv2",)),
+        Node("sum", Add(), ("conv1", "relu2")),
+        Node("mean", GlobalAvgPool(), ("sum",)),
+        Node("both", Add(), ("mean", "low")),
+        Node("top", Linear(3, 3, bias=BIAS), ("both",)),
     ]
-    K = network.classes
-    assert sum(p.value.size for p in network.parameters()) == nin_parameters + sum((f + 1) * K for f in features)
-    assert network.multiply_adds() == nin_work + sum(features) * K
-    assert len(network.classifiers) == 4
-    assert [type(block.layers[-1]) for block in network.blocks[:3]] == [Conv2d] * 3  # before its ReLU
-    assert not isinstance(network.blocks[-1].layers[-1], ReLU)
+    return drawn(Network(nodes, ["low", "top"], (4, 3, 2)))
 
 
-def test_the_companions_of_dsn_learn_at_a_thousandth_of_the_rate_and_ever_less():
-    parameters = dsn("mnist").parameters()
-    companions = [p for p in parameters if p.name.startswith("classifier")]
-    assert len(companions) == 6
-    for p in companions:
-        assert p.lr_mult == 0.001
-        assert [p.lr_policy(t) for t in (0, 10_000)] == pytest.approx([1, 2**-0.75])
-    trunk = [p for p in parameters if p not in companions]
-    assert {p.lr_policy for p in trunk} == {None}
-    assert [p.lr_mult for p in trunk][-2:] == [0.1, 0.1]
+def test_what_several_nodes_read_gets_the_sum_of_their_gradients():
+    check_layer(Logits(residual()), (4, 3, 2), samples=2).raise_if_failed()
 
 
-def test_dsn_draws_its_trunk_and_its_companions_as_published():
-    network = dsn("cifar100")
-    initialise(network.parameters(), Key(5))
-    weights = {p.name: p.value for p in network.parameters() if p.value.ndim > 1}
-    for name, w in weights.items():
-        if name.startswith("classifier"):
-            assert np.abs(w).max() <= (3 / len(w)) ** 0.5
-            assert w.std() == pytest.approx(len(w) ** -0.5, rel=0.02)
-        else:
-            assert w.std() == pytest.approx(0.05, rel=0.05)
+def test_a_node_may_read_one_output_twice():
+    nodes = [*chain("x", [("a", Linear(3, 3, bias=BIAS))]), Node("twice", Add(), ("a", "a"))]
+    check_layer(Logits(drawn(Network(nodes, ["twice"], (3,)))), (3,)).raise_if_failed()
 
 
-def test_the_size_of_the_maxout_networks_is_that_of_the_definitions():
-    mnist, cifar = maxout("mnist"), maxout("cifar100")
-    h0, h1, h2, y = 8 * 8 * 96, 8 * 8 * 48 * 96, 5 * 5 * 48 * 96, 24 * 3 * 3 * 10
-    assert sum(p.value.size for p in mnist.parameters()) == h0 + h1 + h2 + y + 3 * 96 + 10 == 418_714
-    assert mnist.multiply_adds() == 21**2 * h0 + 9**2 * h1 + 6**2 * h2 + y
-    h0, h1, h2, h3, y = 8 * 8 * 3 * 192, 8 * 8 * 96 * 384, 5 * 5 * 192 * 384, 192 * 5 * 5 * 2500, 500 * 100
-    biases = 192 + 384 + 384 + 2500 + 100
-    assert sum(p.value.size for p in cifar.parameters()) == h0 + h1 + h2 + h3 + y + biases == 16_292_920  # 16.3 M
-    assert cifar.multiply_adds() == 33**2 * h0 + 15**2 * h1 + 9**2 * h2 + h3 + y
+def test_an_exit_may_be_read_by_other_nodes_and_by_the_next_exit():
+    nodes = chain("x", [("low", Linear(3, 3, bias=BIAS)), ("top", Linear(3, 3, bias=BIAS))])
+    check_layer(Logits(drawn(Network(nodes, ["low", "top"], (3,)))), (3,)).raise_if_failed()
 
 
-def test_the_maps_of_the_maxout_networks_have_the_published_sizes():
-    mnist = [28, 28, 21, 21, 10, 10, 9, 9, 4, 4, 6, 6, 3]
-    cifar = [32, 32, 33, 33, 16, 16, 15, 15, 7, 7, 9, 9, 5]
-    for name, sizes in (("mnist", mnist), ("cifar100", cifar)):
-        assert [shape[0] for _, _, shape in maxout(name).layers()][: len(sizes)] == sizes
+@pytest.mark.parametrize("algorithm", ["patches", "fft"])
+def test_a_layer_at_two_nodes_gets_both_gradients_and_is_drawn_and_named_once(algorithm):
+    conv, linear = Conv2d(4, 4, 3, padding=1, bias=BIAS, algorithm=algorithm), Linear(4, 2, bias=BIAS)
+    nodes = chain("x", [("a", conv), ("relu", ReLU()), ("b", conv)])
+    nodes += chain("a", [("low.mean", GlobalAvgPool()), ("low", linear)])
+    nodes += chain("b", [("top.mean", GlobalAvgPool()), ("top", linear)])
+    network = drawn(Network(nodes, ["low", "top"], (4, 3, 4)))
+    assert [p.name for p in network.parameters()] == ["a.weight", "a.bias", "low.weight", "low.bias"]
+    check_layer(Logits(network), (4, 3, 4), samples=2).raise_if_failed()
 
 
-def test_the_norms_of_the_maxout_networks_are_the_published_ones():
-    norms = [p.max_norm for p in maxout("cifar100").parameters() if p.value.ndim > 1]
-    assert norms == [0.9, 1.9365, 1.9365, 1.9, 1.9365]
-    assert [p.max_norm for p in maxout("mnist").parameters() if p.value.ndim > 1] == [0.9, 1.9365, 1.9365, 1.9365]
-    rates = [p.lr_mult for p in maxout("cifar100", convolution_rate=0.05).parameters()]
-    assert rates == [0.05] * 6 + [1.0] * 4
+def test_a_layer_twice_in_a_fused_run_gets_both_gradients():
+    one = Conv2d(16, 16, 1, bias=BIAS)
+    trunk = chain("x", [("conv", Conv2d(2, 16, 2, bias=BIAS)), ("a", one), ("relu", ReLU()), ("b", one)])
+    network = drawn(Network([*trunk, Node("mean", GlobalAvgPool(), ("b",))], ["mean"], (3, 3, 2)))
+    assert [len(step.nodes) for step in network.steps] == [4, 1]
+    check_layer(Logits(network), (3, 3, 2), samples=2).raise_if_failed()
 
 
-@pytest.mark.parametrize(("classifiers", "blocks"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)])
-def test_fewer_classifiers_leave_the_trunk_as_it_is(classifiers, blocks):
-    network = nin("mnist", classifiers)
-    assert len(network.blocks) == len(network.classifiers) == blocks
-    heads = sum(layer.multiply_adds(shape) for name, layer, shape in network.layers() if name.startswith("classifier"))
-    assert network.multiply_adds() - heads == nin("mnist", 1).multiply_adds()
+def test_a_head_that_only_rearranges_keeps_every_promise():
+    """Its gradient is a view of the logits' gradient, which must not be added into."""
+    nodes = chain("x", [("conv1", Conv2d(2, 3, 2, stride=2, bias=BIAS)), ("relu1", ReLU())])
+    nodes += [Node("low", Flatten(), ("relu1",)), Node("conv2", Conv2d(3, 12, 2, stride=2, bias=BIAS), ("relu1",))]
+    network = drawn(Network([*nodes, Node("top", Flatten(), ("conv2",))], ["low", "top"], (4, 4, 2)))
+    check_layer(Logits(network), (4, 4, 2), samples=2).raise_if_failed()
 
 
-def test_lower_classifiers_on_the_mean_are_linear_in_48_numbers():
-    shapes = [p.shape for p in nin("mnist", 3, lower="mean").parameters() if p.name.startswith("classifier")]
-    assert shapes == [(48, 10), (10,), (48, 10), (10,)]
+def test_names_of_parameters_are_those_of_their_nodes():
+    inner = Sequential(Conv2d(2, 3, 1), Sequential(Conv2d(3, 3, 1), Conv2d(3, 2, 1)))
+    network = Network(chain("x", [("body", inner), ("top", GlobalAvgPool())]), ["top"], (2, 2, 2))
+    names = ["body.0.weight", "body.0.bias", "body.1.0.weight", "body.1.0.bias", "body.1.1.weight", "body.1.1.bias"]
+    assert [p.name for p in network.parameters()] == names
+    again = Network(chain("x", [("net", inner), ("top", GlobalAvgPool())]), ["top"], (2, 2, 2))
+    assert [p.name for p in again.parameters()] == [name.replace("body", "net") for name in names]
 
 
-def test_lower_classifiers_begin_undecided():
+def test_parameter_i_is_drawn_from_the_ith_key():
+    network = residual()
+    network.initialise(Key(4))
+    for i, p in enumerate(network.parameters()):
+        assert np.array_equal(p.value, p.initialiser(Key(4).fold(i), p.shape).astype(np.float32))
+
+
+def test_shapes_and_work_are_those_of_the_nodes_at_their_inputs():
+    network = residual()
+    assert network.node_shapes() == {
+        "conv1": (4, 3, 3), "low.mean": (3,), "low": (3,), "conv2": (4, 3, 3), "relu2": (4, 3, 3),
+        "sum": (4, 3, 3), "mean": (3,), "both": (3,), "top": (3,),
+    }  # fmt: skip
+    assert network.rows()[0] == (network.nodes[0], (4, 3, 2), (4, 3, 3))
+    assert network.rows()[5] == (network.nodes[5], ((4, 3, 3), (4, 3, 3)), (4, 3, 3))
+    assert network.multiply_adds() == 12 * 9 * 2 * 3 + 9 + 12 * 9 + 3000 + 1000 + 9
+    assert (network.classes, network.exits, network.input_shape) == (3, ("low", "top"), (4, 3, 2))
+    assert repr(network).startswith("Network(conv1: Conv2d(2 to 3, 3x3, stride 1, padding 1) of x, low.mean: ")
+    assert "sum: Add() of conv1, relu2" in repr(network)
+
+
+def test_the_trace_is_the_forward_pass_node_by_node():
+    wide = Conv2d(2, 16, 3, bias=BIAS), ReLU(), Conv2d(16, 16, 1, bias=BIAS)
+    nodes = chain("x", [("drop", Dropout(0.5)), ("conv", wide[0]), ("relu", wide[1]), ("cccp", wide[2])])
+    nodes += [Node("twice", Add(), ("cccp", "cccp")), Node("low", GlobalAvgPool(), ("cccp",))]
+    network = drawn(Network([*nodes, Node("top", GlobalAvgPool(), ("twice",))], ["low", "top"], (5, 5, 2)))
+    x = Key(1).normal((3, 5, 5, 2)).astype(np.float32)
+    logits, _ = network.forward(x, Context(training=True, key=Key(2)))
+    rows = list(network.trace(x, Context(training=True, key=Key(2))))
+    assert [node for node, _, _ in rows] == list(network.nodes)
+    h = {"x": x} | {node.name: y for node, _, y in rows}
+    assert all(np.array_equal(h[name], z) for name, z in zip(network.exits, logits, strict=True))
+    for node, inputs, _ in rows:
+        given = inputs if len(node.inputs) > 1 else (inputs,)
+        assert all(value is h[name] for name, value in zip(node.inputs, given, strict=True))
+
+
+def test_the_nearest_kink_is_that_of_any_node():
+    nodes = chain("x", [("relu1", ReLU()), ("linear", Linear(2, 2))])
+    network = Network([*nodes, Node("relu2", ReLU(), ("linear",))], ["relu2"], (2,))
+    network.parameters()[0].value[...] = np.eye(2) / 100
+    cast(network.parameters(), np.float64)
+    assert network.kink_distance(np.array([[3.0, -0.5], [2.0, -4.0]]), Context()) == 0
+    assert network.kink_distance(np.array([[3.0, 0.5], [2.0, 4.0]]), Context()) == pytest.approx(0.005)
+
+
+def test_the_same_pass_gives_the_same_bits_and_other_keys_other_draws():
+    network = drawn(Network(chain("x", [("drop", Dropout(0.5)), ("top", Linear(9, 3))]), ["top"], (9,)))
+    x = grid((4, 9), Key(4), 1.0).astype(np.float32)
+    a, b, c = (network.forward(x, Context(training=True, key=Key(k)))[0][0] for k in (1, 1, 2))
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+@pytest.mark.parametrize("need_dx", [True, False])
+def test_gradients_are_computed_down_to_the_lowest_parameter_and_further_only_for_dx(need_dx):
+    probes = [Probe() for _ in range(4)]
+    nodes = chain(
+        "x", [("a", probes[0]), ("b", probes[1]), ("linear", Linear(3, 3)), ("c", probes[2]), ("d", probes[3])]
+    )
+    network, ctx = drawn(Network(nodes, ["d"], (3,))), Context()
+    logits, cache = network.forward(np.ones((2, 3), np.float32), ctx)
+    dx = network.backward([np.ones_like(logits[0])], cache, ctx, need_dx=need_dx)
+    assert (dx is not None) == need_dx
+    assert [p.needed for p in probes] == ([True] * 4 if need_dx else [None, None, True, True])
+    assert [network.learns(node.name) for node in network.nodes] == [False, False, True, True, True]
+    assert not network.learns("x")
+
+
+def test_an_input_that_nobody_needs_the_gradient_of_may_be_left_out():
+    nodes = [Node("a", Linear(3, 3), ("x",)), Node("sum", Add(), ("a", "x")), Node("plain", Add(), ("x", "x"))]
+    network, ctx = drawn(Network(nodes, ["sum", "plain"], (3,))), Context()
+    x = np.ones((2, 3), np.float32)
+    logits, cache = network.forward(x, ctx)
+    assert network.backward([np.ones_like(z) for z in logits], cache, ctx, need_dx=False) is None
+    assert np.array_equal(ctx.gradient(network.parameters()[1]), [2, 2, 2])
+
+
+def alive(probes):
+    gc.collect()
+    return [p.y() is not None for p in probes]
+
+
+def test_an_output_is_held_while_a_later_node_reads_it_and_not_longer():
+    """In inference; the sum reads a, so a lives until then, b only until c."""
+    a, b, c = probes = [Probe() for _ in range(3)]
+    seen = {}
+
+    class Sum(Add):
+        def forward(self, x, ctx):
+            seen["in the sum"] = alive(probes)
+            return super().forward(x, ctx)
+
+    class Last(Probe):
+        def forward(self, x, ctx):
+            seen["after it"] = alive(probes)
+            return super().forward(x, ctx)
+
+    nodes = [
+        *chain("x", [("a", a), ("b", b), ("c", c)]),
+        Node("sum", Sum(), ("a", "c")),
+        Node("last", Last(), ("sum",)),
+    ]
     ctx = Context()
-    logits, _ = nin("mnist", 3).forward(grid((2, 28, 28, 1), Key(4), 1.0).astype(np.float32), ctx)
-    assert not logits[0].any()
-    assert not logits[1].any()
+    ctx.needs_backward = False
+    _, cache = Network(nodes, ["last"], (3,)).forward(np.ones((2, 3)), ctx)
+    assert seen == {"in the sum": [True, False, True], "after it": [False, False, False]}
+    assert cache == [None] * 5
 
 
-def test_names_of_parameters_are_unique_and_say_where_they_are():
-    names = [p.name for p in nin("mnist", 3).parameters()]
-    assert len(set(names)) == len(names) == 22
-    assert names[0] == "block1.0.weight"
-    assert "classifier2.1.bias" in names
+def test_a_backward_pass_uses_up_its_cache_as_it_goes():
+    """A layer's cache is freed once its backward has run, and so is a gradient once its node's has."""
+    below, above = Probe(), Probe()
+    grads = []
+
+    class Lowest(Probe):
+        def backward(self, dy, cache, ctx, need_dx=True):
+            gc.collect()
+            grads.append(above.x() is None)
+            return super().backward(dy, cache, ctx, need_dx)
+
+    network = Network(chain("x", [("lowest", Lowest()), ("below", below), ("above", above)]), ["above"], (3,))
+    ctx = Context()
+    logits, cache = network.forward(np.ones((2, 3)), ctx)
+    assert above.x() is not None
+    network.backward([np.ones_like(logits[0])], cache, ctx)
+    assert grads == [True]
+    assert cache == []
+    with pytest.raises(UserError, match="has used this cache up: give the one of a new forward pass"):
+        network.backward([np.ones_like(logits[0])], cache, ctx)
 
 
-def test_float32_and_float64_agree_end_to_end():
-    x, labels = grid((2, 28, 28, 1), Key(4), 1.0), np.array([3, 8])
-    found = []
-    for dtype in (np.float32, np.float64):
-        network = nin("mnist", 3)
-        initialise(network.parameters(), Key(1))
-        cast(network.parameters(), dtype)
-        ctx = Context(training=True, key=Key(2))
-        logits, cache = network.forward(x.astype(dtype), ctx)
-        result = cldl_loss(logits, labels)
-        network.backward(result.gradients, cache, ctx, need_dx=False)
-        found.append((result.value, [ctx.gradients()[p] for p in network.parameters()]))
-    (single, dsingle), (double, ddouble) = found
-    assert single == pytest.approx(double, rel=1e-5)
-    for a, b in zip(dsingle, ddouble, strict=True):
-        assert a.dtype == np.float32
-        assert np.linalg.norm(a - b) <= 1e-3 * np.linalg.norm(b)  # ReLU and pooling near-ties
+def test_a_copy_computes_with_parameters_of_its_own():
+    network = residual()
+    other = copy.deepcopy(network)
+    assert {p.name for p in other.parameters()} == {p.name for p in network.parameters()}
+    assert not set(other.parameters()) & set(network.parameters())
+    initialise(other.parameters(), Key(9))
+    x = Key(1).normal((2, 4, 3, 2)).astype(np.float32)
+    a, b = (net.forward(x, Context())[0][1] for net in (network, other))
+    assert not np.array_equal(a, b)
 
 
-def test_the_same_pass_gives_the_same_bits():
-    network = nin("mnist", 2)
-    x = grid((2, 28, 28, 1), Key(4), 1.0).astype(np.float32)
-    runs = [network.forward(x, Context(training=True, key=Key(1)))[0] for _ in range(2)]
-    assert all(np.array_equal(a, b) for a, b in zip(*runs, strict=True))
+LINEAR, HEAD = Node("a", Linear(3, 2), ("x",)), Linear(2, 2)
 
 
-def test_a_classifier_that_only_rearranges_keeps_every_promise():
-    """Its gradient is a view of the scores' gradient, which must not be added into."""
-    bias = normal(0.5)
-    blocks = [Sequential(Conv2d(2, 3, 2, stride=2, bias=bias), ReLU()), Conv2d(3, 12, 2, stride=2, bias=bias)]
-    network = Network(blocks, [Flatten(), Flatten()], (4, 4, 2))
-    initialise(network.parameters(), Key(0))
-    report = check_layer(Scores(network), (4, 4, 2), samples=2)
-    report.raise_if_failed()
+@pytest.mark.parametrize(
+    ("nodes", "exits", "sentence"),
+    [
+        ([LINEAR, Node("a", HEAD, ("a",))], ["a"], "a node is called 'a', like another node: give it a name of its own."),
+        ([Node("x", HEAD, ("x",))], ["x"], "a node is called 'x', like the network's input: give it a name of its own."),
+        ([Node("b", HEAD, ("a",)), LINEAR], ["b"], "node 'b' reads 'a', which is no node before it: put that one first."),
+        ([LINEAR, Node("b", HEAD, ("c",))], ["b"], "node 'b' reads 'c', which is no node before it: put that one first."),
+        ([LINEAR, Node("b", Add(), ("a",))], ["b"], "node 'b' reads 1 inputs, a; Add() takes 2: name as many."),
+        ([LINEAR, Node("b", HEAD, ("a", "x"))], ["b"], "node 'b' reads 2 inputs, a, x; Linear(2, 2) takes 1: name as many."),
+        ([LINEAR], ["b"], "the exit 'b' is no node: choose from a."),
+        ([LINEAR], ["x"], "the exit 'x' is no node: choose from a."),
+        ([LINEAR], ["a", "a"], "the exit 'a' stands twice: name each exit once."),
+        ([LINEAR], [], "the network has no exit: name at least one node that gives logits."),
+        ([LINEAR, Node("b", HEAD, ("a",))], ["a"], "node 'b' leads to no exit: leave it out, or make it an exit."),
+        (
+            [LINEAR, Node("b", Linear(2, 3), ("a",))],
+            ["a", "b"],
+            "the exits give logits of shapes a (2,), b (3,); all must give the same K numbers.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_network_that_is_none_is_refused_in_one_sentence(nodes, exits, sentence):
+    with pytest.raises(UserError) as refused:
+        Network(nodes, exits, (3,))
+    assert str(refused.value) == sentence
 
 
-def test_a_network_that_does_not_fit_together_is_refused():
-    block, head = Conv2d(1, 4, 3), GlobalAvgPool()
-    with pytest.raises(UserError, match="1 blocks and 2 classifiers"):
-        Network([block], [head, head], (8, 8, 1))
-    with pytest.raises(UserError, match="all must give the same K"):
-        Network([block, Conv2d(4, 5, 3)], [head, head], (8, 8, 1))
-    with pytest.raises(UserError, match="all must give the same K"):
-        Network([block], [ReLU()], (8, 8, 1))
+def test_layers_that_do_not_fit_are_refused():
+    conv = Node("conv", Conv2d(1, 4, 3), ("x",))
     with pytest.raises(UserError, match="last axis must be 1"):
-        Network([block], [head], (8, 8, 2))
+        Network([conv, Node("top", GlobalAvgPool(), ("conv",))], ["top"], (8, 8, 2))
     with pytest.raises(UserError, match="takes vectors"):
-        Network([block], [Linear(4, 2)], (8, 8, 1))
-    with pytest.raises(UserError, match="6 classifiers; it has places for 1 to 5"):
-        nin("mnist", 6)
-    with pytest.raises(UserError, match="initialisation 'zeros' is unknown"):
-        nin("mnist", 3, initialisation="zeros")
-    with pytest.raises(UserError, match="no NIN for 'svhn'"):
-        nin("svhn")
-    with pytest.raises(UserError, match="no NIN for 'svhn'"):
-        dsn("svhn")
-    with pytest.raises(UserError, match="no Maxout network for 'svhn'"):
-        maxout("svhn")
+        Network([conv, Node("top", Linear(4, 2), ("conv",))], ["top"], (8, 8, 1))
+    with pytest.raises(UserError, match="all must give the same K numbers"):
+        Network([conv, Node("top", MaxPool2d(2), ("conv",))], ["top"], (8, 8, 1))
+
+
+def test_inputs_are_a_tuple_of_names():
+    with pytest.raises(UserError) as refused:
+        Node("relu1", ReLU(), "conv1")
+    assert str(refused.value) == "the inputs of node 'relu1' are a string: give a tuple of names, ('conv1',)."
+
+
+def test_two_parameters_of_one_name_are_refused():
+    class Pair(Layer):
+        def __init__(self):
+            self.parts = Linear(2, 2), Linear(2, 2)
+
+        def parameters(self):
+            return [p for part in self.parts for p in part.parameters()]
+
+    with pytest.raises(UserError) as refused:
+        Network([Node("pair", Pair(), ("x",))], ["pair"], (2,))
+    assert str(refused.value) == (
+        "two parameters are called 'pair.bias': let `named_parameters` of their layer tell them apart."
+    )

@@ -4,6 +4,7 @@ from numba import cuda
 
 from cldl import hinge
 from cldl.hinge import hinge as hinge_of
+from cldl.hinge import hinge_gradient
 from engine.device import cuda_version_of
 from engine.kernels.cuda.launch import launch_1d
 
@@ -20,8 +21,8 @@ def _batch_hinge(z, labels, weights, loss, companion, dz, scale):
         n, m = e // M, e % M
         total = 0.0
         for k in range(z[m].shape[1]):
-            right = k == labels[n]
-            h = hinge_of(z[m][n, k], right)
+            is_target = k == labels[n]
+            h = hinge_of(z[m][n, k], is_target)
             total += h * h
-            dz[m][n, k] = (-2.0 if right else 2.0) * scale * weights[m] * h
+            dz[m][n, k] = hinge_gradient(h, is_target, weights[m], scale)
         loss[n, m], companion[n, m] = total, 1.0

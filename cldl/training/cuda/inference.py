@@ -5,6 +5,7 @@ The loss of a class is the loss of the sample were that class its target, so it 
 
 from numba import cuda
 
+from cldl.inference import is_better
 from cldl.loss import companion_weight, margin, softplus
 from engine.kernels.cuda.launch import launch_1d
 
@@ -44,10 +45,8 @@ def _answers(z, fused, losses, preference, to):
         for y in range(1, K):
             if m < M or not fused:
                 better = z[min(m, M - 1)][n, y] > z[min(m, M - 1)][n, best]
-            elif losses[n, y] == losses[n, best]:
-                better = preference[n, y] > preference[n, best]
             else:
-                better = losses[n, y] < losses[n, best]
+                better = is_better(losses[n, y], preference[n, y], losses[n, best], preference[n, best])
             if better:
                 best = y
         to[n, m] = best

@@ -5,9 +5,9 @@ import math
 from numba import cuda, float64
 
 from cldl import loss
-from cldl.loss import companion_weight, margin, slope, softplus, wrong_share
+from cldl.loss import companion_weight, margin, margin_backward, margin_gradient, softplus
 from engine.device import cuda_version_of
-from engine.kernels.cuda.launch import THREADS, add_up, launch_blocks
+from engine.kernels.cuda.launch import THREADS, launch_blocks, reduce_sum
 
 
 @cuda_version_of(loss.batch_loss)
@@ -49,8 +49,8 @@ def _batch_loss(z, labels, weights, g, through, loss, companion, dz, scale):
         loss[n, m] = softplus(-margins[t]) * companion[n, m]
     cuda.syncthreads()
     if busy:
-        factor = scale * slope(m, margins[t], companion[n, m], weights, loss[n], g, through)
-        wrong_share(z[m][n], labels[n], factor, dz[m][n])
+        dd = margin_gradient(m, margins[t], companion[n, m], weights, loss[n], g, through)
+        margin_backward(z[m][n], labels[n], scale * dd, dz[m][n])
 
 
 @cuda.jit
@@ -61,6 +61,6 @@ def _stop_unless_finite(loss, weights, numbers):
     for e in range(t, loss.size, THREADS):
         total += weights[e % M] * loss[e // M, e % M]
     sums[t] = total
-    add_up(sums, t)
+    reduce_sum(sums, t)
     if t == 0 and not math.isfinite(sums[0]):
         numbers[0] = math.nan

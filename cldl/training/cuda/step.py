@@ -1,12 +1,14 @@
-"""A training step on a GPU: a CUDA graph that is fed with a key, a learning rate and the places of its samples.
+"""A training step on a GPU: a CUDA graph that is fed with a key, a learning rate and the indices of its samples.
 
-What changes from step to step lies at fixed places in the GPU's memory and is copied there before the graph is launched: the
-key, the places and labels of the batch, the optimiser's numbers. All else is in the graph, from the bytes of the images to the
-update; losses and answers come back in one copy. The data set's images stay on the GPU where they take no more than half of its
-free memory; otherwise each batch is copied there during the step before it.
+What changes from step to step lies at fixed addresses of the GPU's memory and is copied there before the graph is launched: the
+key, the indices and labels of the batch, the optimiser's hyperparameters. All else is in the graph, from the bytes of the images
+to the update; losses and predictions come back in one copy. The data set's images stay on the GPU where they take no more than
+half of its free memory; otherwise each batch is copied there during the step before it.
 """
 
 from __future__ import annotations
+
+import math
 
 import cupy
 import numpy as np
@@ -14,17 +16,18 @@ import numpy as np
 from cldl.objective import Objective
 from cldl.training.cuda.inference import predictions
 from cldl.training.cuda.loss import stop_unless_finite
-from cldl.training.step import Pass, StepResult
-from data.dataset import Dataset
+from cldl.training.step import InputPipeline, StepResult, loss_and_gradients
+from data.dataset import BATCH, Split, read_images
 from engine.errors import UserError
 from engine.kernels.cuda.images import gather
-from engine.optim.optimisers import NUMBERS, Optimiser
+from engine.optim.optimisers import SHARED, Optimiser
 from engine.random import Key
 from engine.runtime.cuda import CudaBackend
-from engine.runtime.cuda_context import CudaContext, CudaMemory
+from engine.runtime.cuda_context import CudaContext
 from engine.runtime.graph import CapturedGraph
 from engine.runtime.prefetch import Prefetcher
 from engine.typing import CudaArray
+from layers.network import Network
 
 SHARE = 0.5  # of the free memory that a data set may take
 
@@ -32,28 +35,42 @@ SHARE = 0.5  # of the free memory that a data set may take
 class CudaStep:
     """A step on one GPU; a graph for each size of batch (the last of an epoch may be smaller) and each objective."""
 
-    def __init__(self, once: Pass, dataset: Dataset, backend: CudaBackend, optimiser: Optimiser) -> None:
-        self._pass, self._dataset, self._workers, self._optimiser = once, dataset, backend, optimiser
-        self._images, self.ahead = None, None
-        if dataset.train_images.nbytes <= SHARE * cupy.cuda.runtime.memGetInfo()[0]:
-            self._images = cupy.asarray(dataset.train_images)
+    def __init__(
+        self,
+        network: Network,
+        pipeline: InputPipeline,
+        split: Split,
+        backend: CudaBackend,
+        optimiser: Optimiser,
+        batch_size: int,
+    ) -> None:
+        self._network, self._pipeline, self._split = network, pipeline, split
+        self._backend, self._optimiser = backend, optimiser
+        self._images, self.prefetcher = None, None
+        if len(split) * math.prod(split.shape) <= SHARE * cupy.cuda.runtime.memGetInfo()[0]:
+            self._images = _to_gpu(split)
         else:
-            self.ahead = Prefetcher(dataset.train_images, once.batch_size)
-        self.forms: dict[tuple[int, Objective], CapturedStep] = {}
+            self.prefetcher = Prefetcher(split.read, split.shape, batch_size)
+        self.captured: dict[tuple[int, Objective], CapturedStep] = {}
 
-    def __call__(self, batch: np.ndarray, key: Key, rate: float, objective: Objective, then: np.ndarray) -> StepResult:
-        with self._workers.on():
-            form = self.forms.get((len(batch), objective))
-            if form is None:
+    def __call__(
+        self, batch: np.ndarray, key: Key, learning_rate: float, objective: Objective, next_batch: np.ndarray
+    ) -> StepResult:
+        with self._backend.active():
+            step = self.captured.get((len(batch), objective))
+            if step is None:
+                self.captured = {k: old for k, old in self.captured.items() if k[1] == objective}  # graphs hold memory
                 self._check_memory(len(batch), objective)
-                form = CapturedStep(len(batch), objective, self._pass, self._workers, self._optimiser, self._images)
-                self.forms[len(batch), objective] = form
-            if self.ahead:
-                self.ahead.bring(batch, form.images, self._workers.stream)
-            form.launch(batch, self._dataset.train_labels[batch], key, self._optimiser.numbers(rate))
-            if self.ahead and len(then):
-                self.ahead.start(then)
-            return form.outcome()
+                parts = self._network, self._pipeline, self._backend, self._optimiser, self._images
+                step = CapturedStep(len(batch), objective, *parts)
+                self.captured[len(batch), objective] = step
+            if self.prefetcher:
+                self.prefetcher.to_device(batch, step.images, self._backend.stream)
+            hyperparameters = self._optimiser.step_hyperparameters(learning_rate)
+            step.launch(batch, self._split.labels[batch], key, hyperparameters)
+            if self.prefetcher and len(next_batch):
+                self.prefetcher.start(next_batch)
+            return step.result()
 
     def _check_memory(self, samples: int, objective: Objective) -> None:
         """Raise UserError unless the scratch memory of a pass over so many samples fits."""
@@ -61,8 +78,8 @@ class CudaStep:
         each, free = max(two - one, 1), _free()
         needed, fits = one + (samples - 1) * each, max(0, (free - one) // each + 1)
         if needed > free:
-            parameters = self._workers.gradients.buffer.nbytes * (2 + len(self._optimiser.state))
-            data = sum(held.nbytes for held in (self._images, self.ahead) if held is not None)
+            parameters = self._backend.gradients.buffer.nbytes * (2 + len(self._optimiser.state))
+            data = sum(held.nbytes for held in (self._images, self.prefetcher) if held is not None)
             raise UserError(
                 f"a step of {samples} images needs {_size(needed)} of the GPU's memory for what its layers write, beside "
                 f"{_size(parameters)} for parameters, gradients and optimiser and {_size(data)} for the data set, which are "
@@ -71,11 +88,10 @@ class CudaStep:
 
     def _scratch(self, samples: int, objective: Objective) -> int:
         """Bytes of scratch memory that a pass over so many samples takes."""
-        ctx = CudaContext(self._workers.words, self._workers.gradients.views, CudaMemory())
+        ctx = self._backend.new_context()
         ctx.begin(training=True)
-        images = cupy.zeros((samples, *self._dataset.train_images.shape[1:]), np.uint8)
-        losses, companions = (cupy.empty((samples, self._pass.classifiers)) for _ in range(2))
-        self._pass(images, cupy.zeros(samples, np.int64), losses, companions, samples, objective, ctx)
+        images, labels = cupy.zeros((samples, *self._split.shape), np.uint8), cupy.zeros(samples, np.int64)
+        loss_and_gradients(self._network, self._pipeline(images, ctx), labels, objective, samples, ctx)
         return ctx.nbytes
 
 
@@ -86,56 +102,66 @@ class CapturedStep:
         self,
         samples: int,
         objective: Objective,
-        once: Pass,
+        network: Network,
+        pipeline: InputPipeline,
         backend: CudaBackend,
         optimiser: Optimiser,
         source: CudaArray | None,
     ) -> None:
-        self._objective = objective
-        self._pass, self._workers, self._optimiser, self._source = once, backend, optimiser, source
-        N, M, n = samples, once.classifiers, NUMBERS + len(optimiser.parameters)
-        self.images = cupy.empty((N, *once.network.input_shape), np.uint8)
+        self._objective, self._network, self._pipeline = objective, network, pipeline
+        self._backend, self._optimiser, self._source = backend, optimiser, source
+        N, M, n = samples, len(objective.weights), SHARED + len(optimiser.parameters)
+        self.images = cupy.empty((N, *network.input_shape), np.uint8)
         self._fed = cupy.empty(n + 2 * N, np.int64)  # one copy to the GPU a step
-        self._numbers = self._fed[:n].view(np.float64)  # the optimiser's
+        self._hyperparameters = self._fed[:n].view(np.float64)
         self._index, self._labels = self._fed[n : n + N], self._fed[n + N :]
-        self._left = cupy.empty(N * (3 * M + 1), np.int64)  # and one back
-        self._losses = self._left[: N * M].view(np.float64).reshape(N, M)
-        self._companions = self._left[N * M : 2 * N * M].view(np.float64).reshape(N, M)
-        self._answers = self._left[2 * N * M :].reshape(N, M + 1)
-        self.replayed = CapturedGraph(self._work, backend.stream)
+        self._out = cupy.empty(N * (3 * M + 1), np.int64)  # and one back
+        self._losses = self._out[: N * M].view(np.float64).reshape(N, M)
+        self._companions = self._out[N * M : 2 * N * M].view(np.float64).reshape(N, M)
+        self._predictions = self._out[2 * N * M :].reshape(N, M + 1)
+        self.graph = CapturedGraph(self._work, backend.new_context(), backend.stream)
 
-    def launch(self, index: np.ndarray, labels: np.ndarray, key: Key, numbers: np.ndarray) -> None:
-        """Begin the step on these samples, with this key, by the optimiser's numbers."""
-        self._workers.words.set(np.array(key.halves, np.uint64))
-        self._fed.set(np.concatenate([numbers.view(np.int64), index, labels]))
-        self.replayed()
+    def launch(self, index: np.ndarray, labels: np.ndarray, key: Key, hyperparameters: np.ndarray) -> None:
+        """Begin the step on these samples, with this key and the optimiser's hyperparameters."""
+        self._backend.words.set(np.array(key.halves, np.uint64))
+        self._fed.set(np.concatenate([hyperparameters.view(np.int64), index, labels]))
+        self.graph()
 
-    def outcome(self) -> StepResult:
+    def result(self) -> StepResult:
         """What the step leaves, once it has ended."""
-        left, (N, M) = cupy.asnumpy(self._left), self._losses.shape
-        losses, companions = left[: 2 * N * M].view(np.float64).reshape(2, N, M)
-        return StepResult(losses, companions, left[2 * N * M :].reshape(N, M + 1))
+        out, (N, M) = cupy.asnumpy(self._out), self._losses.shape
+        losses, companions = out[: 2 * N * M].view(np.float64).reshape(2, N, M)
+        return StepResult(losses, companions, out[2 * N * M :].reshape(N, M + 1))
 
-    def _work(self) -> None:
-        ctx, gradients, once = self._workers.context, self._workers.gradients, self._pass
-        N, K = len(self._labels), once.network.classes
+    def _work(self, ctx: CudaContext) -> None:
+        gradients, objective = self._backend.gradients, self._objective
+        N, K, weights = len(self._labels), self._network.classes, objective.weights
         ctx.begin(training=True)
         gradients.buffer.fill(0)
         if self._source is not None:
             gather(self._source.reshape(len(self._source), -1), self._index, self.images.reshape(N, -1))
-        logits = once(self.images, self._labels, self._losses, self._companions, N, self._objective, ctx)
-        weights = ctx.to_device_cached(once.weights(self._objective))
-        with ctx.scratch() as empty:
-            shapes = (N, K, len(weights)), (N, K), (N, K)
-            margins, losses, preference = (empty(shape, np.float64) for shape in shapes)
-            fused = self._objective.loss == "cldl"
-            predictions(logits, weights, self._objective.g, fused, margins, losses, preference, self._answers)
-        stop_unless_finite(self._losses, weights, self._numbers)
-        self._optimiser.apply(gradients, self._numbers)
+        x = self._pipeline(self.images, ctx)
+        logits, result = loss_and_gradients(self._network, x, self._labels, objective, N, ctx)
+        self._losses[...], self._companions[...] = result.per_classifier.T, result.companions.T
+        shapes = (N, K, len(weights)), (N, K), (N, K)
+        margins, losses, preference = (ctx.empty(shape, np.float64) for shape in shapes)
+        joint = objective.loss == "cldl"
+        predictions(logits, weights, objective.g, joint, margins, losses, preference, self._predictions)
+        stop_unless_finite(self._losses, weights, self._hyperparameters)
+        self._optimiser.apply(gradients, self._hyperparameters)
+
+
+def _to_gpu(split: Split) -> CudaArray:
+    """All images of a split, copied to the GPU batch by batch."""
+    images = cupy.empty((len(split), *split.shape), np.uint8)
+    for start in range(0, len(split), BATCH):
+        stop = min(start + BATCH, len(split))
+        images[start:stop].set(read_images(split, range(start, stop)))
+    return images
 
 
 def _free() -> int:
-    """Bytes that can still be had: the system's, and those that CuPy holds and nobody uses."""
+    """Bytes that can still be allocated: the system's, and those that CuPy holds unused."""
     return cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
 
 

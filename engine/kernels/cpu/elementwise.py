@@ -1,18 +1,19 @@
-"""Element by element: ReLU, dropout, and the bias that a matrix product is given."""
+"""Element by element: ReLU, dropout, and the bias of a matrix product."""
 
 import numpy as np
 
 from engine.codegen.jit import jit
-from engine.codegen.simd import LANES, keep_alive, load, pointer, select_gt, store, zeros_like
+from engine.codegen.pointers import keep_alive, load, pointer, store
+from engine.codegen.simd import LANES, select_gt, zeros_like
 from engine.random import philox_in_lanes
 
-SUMMED = 64
+ROWS_PER_SUM = 64  # of a partial column sum
 _HALF, _SHIFT = np.uint64(0xFFFF), np.uint64(16)
 
 
 @jit
 def relu(x):
-    """max(x, 0); a NaN stays a NaN, so that it is noticed downstream."""
+    """max(x, 0); a NaN stays a NaN, so that it shows downstream."""
     return x if not x <= 0 else type(x)(0)
 
 
@@ -54,13 +55,13 @@ def bias_relu_forward(y, b):
 
 @jit
 def bias_backward(dy, db):
-    """db (C,) += the column sums of dy (rows, C), as sums of SUMMED rows each: a shorter chain of roundings."""
+    """db (C,) += the column sums of dy (rows, C), as partial sums of ROWS_PER_SUM rows: shorter chains of roundings."""
     rows, C = dy.shape
     whole, sums = C - C % LANES, np.empty(C, db.dtype)
     dy_at, sums_at = pointer(dy), pointer(sums)
-    for first in range(0, rows, SUMMED):
+    for first in range(0, rows, ROWS_PER_SUM):
         sums.fill(0)
-        for r in range(first, min(first + SUMMED, rows)):
+        for r in range(first, min(first + ROWS_PER_SUM, rows)):
             for c in range(0, whole, LANES):
                 store(sums_at, c, load(sums_at, c) + load(dy_at, r * C + c))
             for c in range(whole, C):
@@ -72,14 +73,14 @@ def bias_backward(dy, db):
 def bias_relu_backward(y, dy, dx, db):
     """dx = dy [y > 0] and db += its column sums, all (rows, C): `relu_backward` and `bias_backward` in one pass.
 
-    Memory is read from one end to the other, the sums stay in the nearest cache.
+    Memory is read in order, and the partial sums stay in the nearest cache.
     """
     rows, C = dy.shape
     whole, sums = C - C % LANES, np.empty(C, db.dtype)
     y_at, dy_at, dx_at, sums_at = pointer(y), pointer(dy), pointer(dx), pointer(sums)
-    for first in range(0, rows, SUMMED):
+    for first in range(0, rows, ROWS_PER_SUM):
         sums.fill(0)
-        for r in range(first, min(first + SUMMED, rows)):
+        for r in range(first, min(first + ROWS_PER_SUM, rows)):
             for c in range(0, whole, LANES):
                 at, total = r * C + c, load(sums_at, c)
                 zero = zeros_like(total)
@@ -99,17 +100,17 @@ def half_word(words, e):
 
 
 @jit
-def dropout_forward(x, y, mask, threshold, scale, first, k0, k1):
+def dropout_forward(x, y, mask, threshold, scale, first_sample, k0, k1):
     """y = x * scale where the element's random number reaches `threshold` (of 2^16), else 0; x, y, mask (N, n).
 
-    Element e of the batch's sample s uses 16 bits of philox at counter (e // 8, s), the half word e % 8. So chunks do not
-    matter.
+    Element e of the batch's sample s uses 16 bits of philox at counter (e // 8, s), the half word e % 8, so the result does not
+    depend on how a batch is cut into chunks; `first_sample` is the index of x[0] in the batch.
     """
     samples, n = x.shape
     words, kept = np.empty((4, LANES), np.uint64), np.empty(8 * LANES, np.uint8)
     for s in range(samples):
         for start in range(0, n, len(kept)):
-            philox_in_lanes(pointer(words), np.uint64(start // 8), np.uint64(first + s), k0, k1)
+            philox_in_lanes(pointer(words), np.uint64(start // 8), np.uint64(first_sample + s), k0, k1)
             for lane in range(LANES):
                 for e in range(8):
                     kept[8 * lane + e] = half_word(words[:, lane], e) >= threshold

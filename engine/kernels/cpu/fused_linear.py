@@ -1,79 +1,79 @@
-"""Linear maps over rows, a block of rows at a time through all of them; see engine.ops.fused_linear for the mathematics."""
+"""A chain of linear maps, a block of rows at a time through all of them; see engine.ops.fused_linear for the mathematics."""
 
 import numpy as np
 
-from engine.codegen.gemm import product
+from engine.codegen.gemm import gemm
 from engine.codegen.jit import ONE, ZERO, jit
-from engine.codegen.simd import keep_alive, pointer
+from engine.codegen.pointers import keep_alive, pointer
 from engine.kernels.cpu.elementwise import bias_backward, bias_relu_backward
 from engine.kernels.cpu.patches import patches_backward, patches_forward
 
 BLOCK = 96  # rows
-AT_ONCE = 3  # maps that a kernel takes; fewer are filled up, so that it is compiled once
+PADDED_LENGTH = 3  # of the tuples, or a multiple: a kernel is compiled for the length of a tuple
 
 
 @jit
-def maps_forward(x, kernel, stride, padding, P, count, W, b, y, floor):
-    """The first `count` y of x: P is room for a block's windows, without rows where they are pixels as they stand.
+def chain_forward(x, kernel, stride, padding, P, depth, W, b, y, clip_min):
+    """The outputs y of the first `depth` maps: P is scratch for a block's windows, without rows for 1x1 windows.
 
-    A y with fewer rows than the last one has is room for a block; nobody keeps it.
+    A y that has fewer rows than the last is scratch for a block, and is overwritten by the next one.
     """
-    n = len(y[count - 1])
+    n = len(y[depth - 1])
     for r in range(0, n, BLOCK):
         m = min(BLOCK, n - r)
-        width = W[0].shape[0]
-        a, at, more = pointer(x), r * width, m * width  # so many of the next block are asked for
+        K = W[0].shape[0]
+        A, a, prefetch_length = pointer(x), r * K, m * K
         if len(P) > 0:
             patches_forward(x, P[:m], r, kernel, stride, padding)
-            a, at, more = pointer(P), 0, 0
-        for depth in range(count):
-            (K, D), kept = W[depth].shape, len(y[depth]) == n
-            out, to = pointer(y[depth]), r * D if kept else 0
-            product(
-                a, at, K, ONE, pointer(W[depth]), ZERO, D, pointer(b[depth]), ZERO, ZERO, out, to, D,
-                m, K, D, floor[depth], a, at + BLOCK * K, more,
+            A, a, prefetch_length = pointer(P), 0, 0
+        for i in range(depth):
+            (K, D), kept = W[i].shape, len(y[i]) == n
+            C, c = pointer(y[i]), r * D if kept else 0
+            gemm(
+                A, a, K, ONE, pointer(W[i]), ZERO, D, pointer(b[i]), ZERO, ZERO, C, c, D,
+                m, D, K, clip_min[i], A, a + BLOCK * K, prefetch_length,
             )  # fmt: skip
-            a, at, more = out, to, m * D if kept else 0
+            A, a, prefetch_length = C, c, m * D if kept else 0
 
 
 @jit
-def maps_backward(x, kernel, stride, padding, P, dy, dx, need_dx, count, y, WT, dW, db, relu, g):
-    """Add to dW, db, and write dx, or for windows add to it: WT the transposed W, each g room for a block's gradients."""
-    n, laid, none = len(dy), len(P) > 0, -x.dtype.type(np.inf)
-    nothing = np.zeros(max([len(w) for w in dW]), x.dtype)
-    zeros = pointer(nothing)
+def chain_backward(x, kernel, stride, padding, P, dy, dx, need_dx, depth, y, WT, dW, db, relu, g):
+    """Add to dW and db, and write dx (for windows, add to it): WT the transposed W, each g scratch for a block's gradients."""
+    n, has_windows, neg_inf = len(dy), len(P) > 0, -x.dtype.type(np.inf)
+    zero_bias = np.zeros(max([len(w) for w in dW]), x.dtype)
+    zeros = pointer(zero_bias)
     for r in range(0, n, BLOCK):
         m = min(BLOCK, n - r)
-        if laid:
+        if has_windows:
             patches_forward(x, P[:m], r, kernel, stride, padding)
         d = dy[r : r + m]
-        for up in range(count):
-            depth = count - 1 - up
-            K, D = dW[depth].shape
-            if relu[depth]:
-                bias_relu_backward(y[depth][r : r + m], d, g[depth][:m], db[depth])
-                d = g[depth][:m]
+        for above in range(depth):
+            i = depth - 1 - above
+            K, D = dW[i].shape
+            if relu[i]:
+                bias_relu_backward(y[i][r : r + m], d, g[i][:m], db[i])
+                d = g[i][:m]
             else:
-                bias_backward(d, db[depth])
-            if depth > 0:
-                a, at, below, to = pointer(y[depth - 1]), r * K, pointer(g[depth - 1]), 0
-            elif laid:
-                a, at, below, to = pointer(P), 0, pointer(P), 0  # the windows' gradients take their place
+                bias_backward(d, db[i])
+            if i > 0:
+                A, a, dA, da = pointer(y[i - 1]), r * K, pointer(g[i - 1]), 0
+            elif has_windows:
+                A, a, dA, da = pointer(P), 0, pointer(P), 0  # the windows are overwritten by their gradients
             else:
-                a, at, below, to = pointer(x), r * K, pointer(dx), r * K
-            then, width = (pointer(dy), dy.shape[1]) if depth > 0 or laid else (pointer(x), K)
-            sums = pointer(dW[depth])
-            product(
-                a, at, ONE, K, pointer(d), ZERO, D, sums, ZERO, D, sums, ZERO, D,
-                K, m, D, none, pointer(y[depth]), (r + BLOCK) * D, m * D,
+                A, a, dA, da = pointer(x), r * K, pointer(dx), r * K
+            ahead, width = (pointer(dy), dy.shape[1]) if i > 0 or has_windows else (pointer(x), K)  # of the next block
+            sums = pointer(dW[i])
+            gemm(  # dW += A^T d
+                A, a, ONE, K, pointer(d), ZERO, D, sums, ZERO, D, sums, ZERO, D,
+                K, D, m, neg_inf, pointer(y[i]), (r + BLOCK) * D, m * D,
             )  # fmt: skip
-            if depth > 0 or need_dx:
-                product(
-                    pointer(d), ZERO, D, ONE, pointer(WT[depth]), ZERO, K, zeros, ZERO, ZERO, below, to, K,
-                    m, D, K, none, then, (r + BLOCK) * width, m * width,
+            if i > 0 or need_dx:
+                gemm(  # dA = d W^T
+                    pointer(d), ZERO, D, ONE, pointer(WT[i]), ZERO, K, zeros, ZERO, ZERO, dA, da, K,
+                    m, K, D, neg_inf, ahead, (r + BLOCK) * width, m * width,
                 )  # fmt: skip
-            if depth > 0:
-                d = g[depth - 1][:m]
-            elif laid and need_dx:
+            if i > 0:
+                d = g[i - 1][:m]
+            elif has_windows and need_dx:
                 patches_backward(P[:m], dx, r, kernel, stride, padding)
-    keep_alive(nothing)
+    keep_alive(zero_bias)

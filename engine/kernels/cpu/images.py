@@ -1,4 +1,4 @@
-"""What is done to images before they enter a network: contrast, and random crops and reflections."""
+"""Preprocessing and augmentation of images: scaling, contrast normalisation, random crops and reflections."""
 
 import math
 
@@ -24,17 +24,17 @@ def centre(x, mean):
 @jit
 def contrast_of(total, squares, D, norm):
     """An image's mean, and norm / ||p - mean p|| (0 where all are equal), from the sum of its D pixels and of their squares."""
-    spread = D * squares - total * total
-    return total / D, norm / math.sqrt(spread / D) if spread > 0 else 0.0
+    variance = D * squares - total * total  # times D^2
+    return total / D, norm / math.sqrt(variance / D) if variance > 0 else 0.0
 
 
 @jit
-def window_of(sample, padding, k0, k1):
-    """Where a sample's window begins, row and column, and whether it is reflected; see `crop_flip`."""
+def crop_of(sample, padding, k0, k1):
+    """The row and column at which a sample's crop begins, and whether it is reflected; see `crop_flip`."""
     words = philox(_ZERO, np.uint64(sample), _ZERO, _ZERO, k0, k1)
-    places = np.uint64(2 * padding + 1)
-    top = np.int64((words[0] * places) >> _WORD) - padding
-    left = np.int64((words[1] * places) >> _WORD) - padding
+    choices = np.uint64(2 * padding + 1)
+    top = np.int64((words[0] * choices) >> _WORD) - padding
+    left = np.int64((words[1] * choices) >> _WORD) - padding
     return top, left, words[2] >> _TOP == 1
 
 
@@ -42,7 +42,7 @@ def window_of(sample, padding, k0, k1):
 def contrast(pixels, x, norm):
     """x (N, D) = norm (p - mean p) / ||p - mean p|| for each row p of pixels (N, D) uint8; a row of one value gives 0.
 
-    The sums are whole numbers, so they are exact: D ||p - mean p||^2 = D sum p^2 - (sum p)^2.
+    The sums are of integers, and so exact: D ||p - mean p||^2 = D sum p^2 - (sum p)^2.
     """
     N, D = pixels.shape
     for n in range(N):
@@ -57,16 +57,16 @@ def contrast(pixels, x, norm):
 
 
 @jit
-def crop_flip(x, y, padding, first, k0, k1):
-    """y (N, H, W, C): x with `padding` zeros on each side, cut out at a random place, and reflected in half the cases.
+def crop_flip(x, y, padding, first_sample, k0, k1):
+    """y (N, H, W, C): x with `padding` zeros on each side, cropped at a random offset, and reflected in half the cases.
 
-    The batch's sample s uses philox at counter (0, s): word 0 for the row, word 1 for the column at which the window of
+    The batch's sample s uses philox at counter (0, s): word 0 for the row, word 1 for the column at which the crop of
     H x W pixels begins, each in 0 .. 2 padding (floor(word (2 padding + 1) / 2^32)), the highest bit of word 2 for the
-    reflection, left to right. So chunks do not matter.
+    reflection, left to right; so the result does not depend on how a batch is cut into chunks.
     """
     N, H, W, C = x.shape
     for n in range(N):
-        top, left, flip = window_of(first + n, padding, k0, k1)
+        top, left, flip = crop_of(first_sample + n, padding, k0, k1)
         for i in range(H):
             h = i + top
             for j in range(W):

@@ -4,23 +4,29 @@ from engine.codegen.jit import jit
 
 
 @jit
-def forward(x, y, place):
-    """x (rows, C, k) -> y (rows, C), and in `place` which of the k it was: the first of equals; a NaN wins."""
-    rows, C, k = x.shape
-    for r in range(rows):
-        for c in range(C):
-            best, at = x[r, c, 0], 0
-            for j in range(1, k):
-                if x[r, c, j] > best or x[r, c, j] != x[r, c, j]:
-                    best, at = x[r, c, j], j
-            y[r, c], place[r, c] = best, at
+def replaces_maximum(value, maximum):
+    """Whether a maxout takes `value` instead of the maximum so far: the first of equal values is kept, and a NaN wins."""
+    return value > maximum or value != value
 
 
 @jit
-def backward(dy, place, dx):
-    """dx (rows, C, k) = dy (rows, C) where `place` says, 0 elsewhere."""
+def forward(x, y, argmax):
+    """x (rows, C, k) -> y (rows, C), and in `argmax` which of the k it was."""
+    rows, C, k = x.shape
+    for r in range(rows):
+        for c in range(C):
+            maximum, at = x[r, c, 0], 0
+            for j in range(1, k):
+                if replaces_maximum(x[r, c, j], maximum):
+                    maximum, at = x[r, c, j], j
+            y[r, c], argmax[r, c] = maximum, at
+
+
+@jit
+def backward(dy, argmax, dx):
+    """dx (rows, C, k) = dy (rows, C) at the argmax, 0 elsewhere."""
     rows, C, k = dx.shape
     for r in range(rows):
         for c in range(C):
             for j in range(k):
-                dx[r, c, j] = dy[r, c] if place[r, c] == j else 0
+                dx[r, c, j] = dy[r, c] if argmax[r, c] == j else 0

@@ -13,7 +13,7 @@ from nvmath import CudaDataType
 from nvmath.bindings import cublasLt as lt  # noqa: N813 - a module, not a class
 from nvmath.bindings.cublas import ComputeType
 
-from engine.kernels.cuda.gemm import Blas
+from engine.kernels.cuda.cublas import Blas
 from engine.typing import CudaArray
 
 WORKSPACE = 2**25  # bytes: what NVIDIA advises for Hopper

@@ -1,32 +1,34 @@
-"""Linear maps and their ReLUs over rows on the GPU, and their backward; the equations are in engine.ops.fused_linear.
+"""A chain of linear maps over rows on the GPU, and its backward; the equations are in engine.ops.fused_linear.
 
-Forward is a call of cuBLASLt a map, which adds the bias and applies the ReLU on its way out. Backward goes over dy once for
-g = dy [y > 0] with its column sums, and the two products follow. (cuBLASLt's own backward forms would take the ReLU's mask of the
-map below into the product of the map above; they are not used.) All rows go through a map at once, and the windows exist as a
-whole: a GPU is busy with many, and has the room.
+Forward is a call of cuBLASLt a map, with bias and ReLU in its epilogue. Backward reads dy once for g = dy [y > 0] with its
+column sums, and the two products follow. (cuBLASLt's backward epilogues would apply the ReLU's mask of the map below in the
+product of the map above; they are not used.) All rows go through a map at once, and the patch matrix exists as a whole: a GPU
+needs many rows to be busy, and has the memory.
 """
 
 from __future__ import annotations
 
-from engine.context import Context, Empty
+from engine.context import Context
 from engine.device import cuda_version_of
-from engine.kernels.cuda import elementwise
+from engine.kernels.cuda.bias import add_column_sums, relu_backward_add_column_sums
 from engine.kernels.cuda.gemm import products
 from engine.kernels.cuda.patches import patches_backward, patches_forward
+from engine.memory import Empty
 from engine.ops import fused_linear
-from engine.ops.fused_linear import PIXEL, Maps, Window
+from engine.ops.fused_linear import PIXEL, Arrays, Window
 from engine.typing import CudaArray
 
 
 @cuda_version_of(fused_linear.forward)
-def forward(x: CudaArray, window: Window, maps: Maps, y: CudaArray, ctx: Context) -> tuple[CudaArray, ...]:
+def forward(
+    x: CudaArray, window: Window, W: Arrays, b: Arrays, relu: tuple[bool, ...], y: CudaArray, ctx: Context
+) -> Arrays:
     """Write the last y_l to y; return all y_l."""
-    ys = (*(ctx.empty((len(y), W.shape[1]), x.dtype) for W in maps.W[:-1]), y)
-    with ctx.scratch() as empty:
-        a = _rows(x, window, len(y), empty)
-        for W, b, relu, y_l in zip(*maps, ys, strict=True):
-            products().multiply(a, W, y_l, bias=b, relu=relu)
-            a = y_l
+    ys = (*(ctx.empty((len(y), W_l.shape[1]), x.dtype) for W_l in W[:-1]), y)
+    a = _patch_rows(x, window, len(y), ctx.empty)
+    for W_l, b_l, relu_l, y_l in zip(W, b, relu, ys, strict=True):
+        products().multiply(a, W_l, y_l, bias=b_l, relu=relu_l)
+        a = y_l
     return ys
 
 
@@ -34,35 +36,36 @@ def forward(x: CudaArray, window: Window, maps: Maps, y: CudaArray, ctx: Context
 def backward(
     x: CudaArray,
     window: Window,
-    maps: Maps,
-    ys: tuple[CudaArray, ...],
+    W: Arrays,
+    relu: tuple[bool, ...],
+    ys: Arrays,
     dy: CudaArray,
     dx: CudaArray | None,
-    into: Maps,
+    dW: Arrays,
+    db: Arrays,
     ctx: Context,
 ) -> None:
-    """Add to the gradients `into` and, unless it is None, write dx."""
-    with ctx.scratch() as empty:
-        P, d = _rows(x, window, len(dy), empty), dy
-        for depth in reversed(range(len(ys))):
-            W, a = maps.W[depth], ys[depth - 1] if depth else P
-            if maps.relu[depth]:
-                g = empty(d.shape, d.dtype)
-                elementwise.bias_relu_backward(ys[depth], d, g, into.b[depth], empty)
-                d = g
-            else:
-                elementwise.bias_backward(d, into.b[depth], empty)
-            products().multiply(a.T, d, into.W[depth], add=True)
-            if depth:
-                below = empty(a.shape, d.dtype)
-                products().multiply(d, W.T, below)
-                d = below
-        if dx is not None:
-            dP = dx.reshape(P.shape) if window == PIXEL else P
-            products().multiply(d, maps.W[0].T, dP)
-            if window != PIXEL:
-                dx.fill(0)
-                patches_backward(dP, dx, 0, *window)
+    """Add to dW and db and, unless it is None, write dx."""
+    P, d = _patch_rows(x, window, len(dy), ctx.empty), dy
+    for i in reversed(range(len(ys))):
+        a = ys[i - 1] if i else P
+        if relu[i]:
+            g = ctx.empty(d.shape, d.dtype)
+            relu_backward_add_column_sums(ys[i], d, g, db[i], ctx.empty)
+            d = g
+        else:
+            add_column_sums(d, db[i], ctx.empty)
+        products().multiply(a.T, d, dW[i], add=True)
+        if i:
+            da = ctx.empty(a.shape, d.dtype)
+            products().multiply(d, W[i].T, da)
+            d = da
+    if dx is not None:
+        dP = dx.reshape(P.shape) if window == PIXEL else P
+        products().multiply(d, W[0].T, dP)
+        if window != PIXEL:
+            dx.fill(0)
+            patches_backward(dP, dx, 0, *window)
 
 
 @cuda_version_of(fused_linear.multiply)
@@ -71,7 +74,7 @@ def multiply(A: CudaArray, B: CudaArray, C: CudaArray) -> None:
     products().multiply(A, B, C)
 
 
-def _rows(x: CudaArray, window: Window, n: int, empty: Empty) -> CudaArray:
+def _patch_rows(x: CudaArray, window: Window, n: int, empty: Empty) -> CudaArray:
     """The windows of images x, n of them."""
     if window == PIXEL:
         return x.reshape(n, -1)

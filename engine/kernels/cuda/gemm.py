@@ -5,8 +5,6 @@ Precision is what the products are computed in; arrays, sums and weights are flo
     float32    as it says
     tf32       inputs are rounded to 10 bits of mantissa, for the tensor cores; sums in float32
     bf16       inputs are rounded to 7 bits of mantissa, for the tensor cores; sums in float32
-
-CuPy refuses its cuBLAS while a stream is captured, so with `Blas` a step is launched plainly.
 """
 
 from __future__ import annotations
@@ -17,9 +15,9 @@ from contextvars import ContextVar
 from importlib.util import find_spec
 from typing import Protocol
 
-from engine.device import INSTALL, PRECISIONS, array_module
+from engine.device import INSTALL, PRECISIONS
 from engine.errors import UserError
-from engine.kernels.cuda import elementwise
+from engine.kernels.cuda.cublas import Blas
 from engine.typing import CudaArray
 
 
@@ -38,30 +36,8 @@ class Products(Protocol):
     ) -> None: ...
 
 
-class Blas:
-    """CuPy's products, in float32, with the bias and the ReLU in a second pass."""
-
-    def multiply(
-        self,
-        A: CudaArray,
-        B: CudaArray,
-        C: CudaArray,
-        *,
-        bias: CudaArray | None = None,
-        relu: bool = False,
-        add: bool = False,
-    ) -> None:
-        xp = array_module(C)
-        if add:
-            C += xp.matmul(A, B)
-        else:
-            xp.matmul(A, B, out=C)
-        if bias is not None:
-            (elementwise.bias_relu_forward if relu else elementwise.bias_forward)(C, bias)
-
-
 def choose_products(precision: str) -> Products:
-    """Whoever is installed; raises UserError for an unknown precision, or one that cannot be had."""
+    """What is installed; raises UserError for an unknown precision, or one that cannot be had."""
     if precision not in PRECISIONS:
         raise UserError(f"the precision {precision!r} is unknown; choose one of {', '.join(PRECISIONS)}.")
     if find_spec("nvmath") is not None:

@@ -5,8 +5,8 @@ from numba import cuda, int64
 
 from engine.device import cuda_version_of
 from engine.kernels.cpu import images as cpu
-from engine.kernels.cpu.images import contrast_of, window_of
-from engine.kernels.cuda.launch import THREADS, add_up, launch_1d, launch_blocks, unravel
+from engine.kernels.cpu.images import contrast_of, crop_of
+from engine.kernels.cuda.launch import THREADS, launch_1d, launch_blocks, reduce_sum, unravel
 from engine.random import child
 
 _ZERO = np.uint64(0)
@@ -33,9 +33,9 @@ def centre(x, mean):
 
 
 @cuda_version_of(cpu.crop_flip)
-def crop_flip(x, y, padding, first, key, draw):
+def crop_flip(x, y, padding, first_sample, key, draw):
     """As on the CPU; for `key` and `draw` see engine.kernels.cuda.elementwise.dropout_forward."""
-    launch_1d(_crop_flip, y.size, x, y, padding, first, key, draw)
+    launch_1d(_crop_flip, y.size, x, y, padding, first_sample, key, draw)
 
 
 @cuda.jit
@@ -72,20 +72,20 @@ def _contrast(pixels, x, norm):
         p = np.int64(pixels[n, d])
         totals[t] += p
         squares[t] += p * p
-    add_up(totals, t)
-    add_up(squares, t)
+    reduce_sum(totals, t)
+    reduce_sum(squares, t)
     mean, factor = contrast_of(totals[0], squares[0], D, norm)
     for d in range(t, D, THREADS):
         x[n, d] = (pixels[n, d] - mean) * factor
 
 
 @cuda.jit
-def _crop_flip(x, y, padding, first, key, draw):
+def _crop_flip(x, y, padding, first_sample, key, draw):
     _, H, W, C = x.shape
     k0, k1 = child(np.uint64(draw), _ZERO, key[0], key[1])
     for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
         n, i, j, c = unravel(e, H, W, C)
-        top, left, flip = window_of(first + n, padding, k0, k1)
+        top, left, flip = crop_of(first_sample + n, padding, k0, k1)
         h, w = i + top, (W - 1 - j if flip else j) + left
         inside = 0 <= h < H and 0 <= w < W
         y[n, i, j, c] = x[n, h, w, c] if inside else x.dtype.type(0)

@@ -32,7 +32,7 @@ def launch_blocks(kernel: Any, blocks: int, *arguments: Any) -> None:
 
 
 @cuda.jit(device=True)
-def add_up(sums, t):
+def reduce_sum(sums, t):
     """sums[0] becomes the sum of a block's THREADS numbers in shared memory, added in pairs; t is the thread."""
     half = THREADS // 2
     while half > 0:

@@ -1,4 +1,4 @@
-"""Patches and the way back, a thread a number; see engine.kernels.cpu.patches."""
+"""Patches and their adjoint, a thread an element; see engine.kernels.cpu.patches."""
 
 from numba import cuda
 

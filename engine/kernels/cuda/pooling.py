@@ -1,21 +1,21 @@
-"""Pooling windows, a thread a number, both ways gathered; see engine.kernels.cpu.pooling."""
+"""Pooling windows, a thread an element, forward and backward gathered; see engine.kernels.cpu.pooling."""
 
 from numba import cuda
 
 from engine.device import cuda_version_of
 from engine.kernels.cpu import pooling as cpu
-from engine.kernels.cpu.pooling import first_window, window_size
+from engine.kernels.cpu.pooling import clipped_window, covering_windows, replaces_maximum, window_size
 from engine.kernels.cuda.launch import launch_1d, unravel
 
 
 @cuda_version_of(cpu.max_forward)
-def max_forward(x, y, place, kernel, stride, padding):
-    launch_1d(_max_forward, y.size, x, y, place, kernel, stride, padding)
+def max_forward(x, y, argmax, kernel, stride, padding):
+    launch_1d(_max_forward, y.size, x, y, argmax, kernel, stride, padding)
 
 
 @cuda_version_of(cpu.max_backward)
-def max_backward(dy, place, dx, kernel, stride, padding):
-    launch_1d(_max_backward, dx.size, dy, place, dx, kernel, stride, padding)
+def max_backward(dy, argmax, dx, kernel, stride, padding):
+    launch_1d(_max_backward, dx.size, dy, argmax, dx, kernel, stride, padding)
 
 
 @cuda_version_of(cpu.average_forward)
@@ -39,32 +39,34 @@ def mean_backward(dy, dx):
 
 
 @cuda.jit
-def _max_forward(x, y, place, kernel, stride, padding):
+def _max_forward(x, y, argmax, kernel, stride, padding):
     _, H, W, C = x.shape
     _, Ho, Wo, _ = y.shape
     for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
         n, i, j, c = unravel(e, Ho, Wo, C)
-        top, left = i * stride - padding, j * stride - padding
-        first_h, first_w = max(0, top), max(0, left)
-        largest, where = x[n, first_h, first_w, c], (first_h - top) * kernel + (first_w - left)
-        for h in range(first_h, min(H, top + kernel)):
-            for w in range(first_w, min(W, left + kernel)):
-                if x[n, h, w, c] > largest:
-                    largest, where = x[n, h, w, c], (h - top) * kernel + (w - left)
-        y[n, i, j, c] = largest
-        place[n, i, j, c] = where
+        top, first_h, end_h = clipped_window(i, H, kernel, stride, padding)
+        left, first_w, end_w = clipped_window(j, W, kernel, stride, padding)
+        maximum, tap = x[n, first_h, first_w, c], (first_h - top) * kernel + (first_w - left)
+        for h in range(first_h, end_h):
+            for w in range(first_w, end_w):
+                if replaces_maximum(x[n, h, w, c], maximum):
+                    maximum, tap = x[n, h, w, c], (h - top) * kernel + (w - left)
+        y[n, i, j, c] = maximum
+        argmax[n, i, j, c] = tap
 
 
 @cuda.jit
-def _max_backward(dy, place, dx, kernel, stride, padding):
+def _max_backward(dy, argmax, dx, kernel, stride, padding):
     _, H, W, C = dx.shape
     _, Ho, Wo, _ = dy.shape
     for e in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
         n, h, w, c = unravel(e, H, W, C)
         total = dx.dtype.type(0)
-        for i in range(first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)):
-            for j in range(first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)):
-                if place[n, i, j, c] == (h + padding - i * stride) * kernel + (w + padding - j * stride):
+        first_i, end_i = covering_windows(h, Ho, kernel, stride, padding)
+        first_j, end_j = covering_windows(w, Wo, kernel, stride, padding)
+        for i in range(first_i, end_i):
+            for j in range(first_j, end_j):
+                if argmax[n, i, j, c] == (h + padding - i * stride) * kernel + (w + padding - j * stride):
                     total += dy[n, i, j, c]
         dx[n, h, w, c] = total
 
@@ -75,10 +77,11 @@ def _average_forward(x, y, kernel, stride, padding):
     _, Ho, Wo, _ = y.shape
     for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
         n, i, j, c = unravel(e, Ho, Wo, C)
-        top, left = i * stride - padding, j * stride - padding
+        _, first_h, end_h = clipped_window(i, H, kernel, stride, padding)
+        _, first_w, end_w = clipped_window(j, W, kernel, stride, padding)
         total = y.dtype.type(0)
-        for h in range(max(0, top), min(H, top + kernel)):
-            for w in range(max(0, left), min(W, left + kernel)):
+        for h in range(first_h, end_h):
+            for w in range(first_w, end_w):
                 total += x[n, h, w, c]
         area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
         y[n, i, j, c] = total / y.dtype.type(area)
@@ -91,8 +94,10 @@ def _average_backward(dy, dx, kernel, stride, padding):
     for e in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
         n, h, w, c = unravel(e, H, W, C)
         total = dx.dtype.type(0)
-        for i in range(first_window(h, padding, kernel, stride), min(Ho, (h + padding) // stride + 1)):
-            for j in range(first_window(w, padding, kernel, stride), min(Wo, (w + padding) // stride + 1)):
+        first_i, end_i = covering_windows(h, Ho, kernel, stride, padding)
+        first_j, end_j = covering_windows(w, Wo, kernel, stride, padding)
+        for i in range(first_i, end_i):
+            for j in range(first_j, end_j):
                 area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
                 total += dy[n, i, j, c] / dy.dtype.type(area)
         dx[n, h, w, c] = total

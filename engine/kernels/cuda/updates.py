@@ -1,4 +1,4 @@
-"""One step of an optimiser for all parameters in one launch; see engine.kernels.cpu.updates."""
+"""One update of an optimiser for all parameters in one launch; see engine.kernels.cpu.updates."""
 
 import math
 
@@ -7,31 +7,31 @@ from numba import cuda, float64
 from engine.device import cuda_version_of
 from engine.kernels.cpu import updates as cpu
 from engine.kernels.cpu.updates import adamw_element, column_scale, sgd_element
-from engine.kernels.cuda.launch import THREADS, add_up, launch_1d, launch_blocks
+from engine.kernels.cuda.launch import THREADS, launch_1d, launch_blocks, reduce_sum
 
 
 @cuda_version_of(cpu.sgd)
-def sgd(w, g, v, starts, rates, decays, numbers, nesterov):
-    launch_1d(_sgd, w.size, w, g, v, starts, rates, decays, numbers, nesterov)
+def sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov):
+    launch_1d(_sgd, w.size, w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov)
 
 
 @cuda_version_of(cpu.adamw)
-def adamw(w, g, m, s, starts, rates, decays, numbers, beta2, epsilon):
-    launch_1d(_adamw, w.size, w, g, m, s, starts, rates, decays, numbers, beta2, epsilon)
+def adamw(w, g, m, s, starts, lr_mults, decay_mults, hyperparameters, beta2, epsilon):
+    launch_1d(_adamw, w.size, w, g, m, s, starts, lr_mults, decay_mults, hyperparameters, beta2, epsilon)
 
 
 @cuda_version_of(cpu.divide_by_norm)
-def divide_by_norm(w, starts, decays, numbers):
-    launch_blocks(_divide_by_norm, 1, w, starts, decays, numbers)
+def divide_by_norm(w, starts, decay_mults, hyperparameters):
+    launch_blocks(_divide_by_norm, 1, w, starts, decay_mults, hyperparameters)
 
 
 @cuda_version_of(cpu.limit_columns)
-def limit_columns(w, limit, numbers):
-    launch_blocks(_limit_columns, w.shape[1], w, limit, numbers)
+def limit_columns(w, limit, hyperparameters):
+    launch_blocks(_limit_columns, w.shape[1], w, limit, hyperparameters)
 
 
 @cuda.jit(device=True)
-def _owner(starts, i):
+def _parameter_of(starts, i):
     """The parameter that element i of the flat buffer belongs to: the last one that starts at i or before."""
     low, high = 0, len(starts) - 1
     while high - low > 1:
@@ -44,48 +44,49 @@ def _owner(starts, i):
 
 
 @cuda.jit
-def _sgd(w, g, v, starts, rates, decays, numbers, nesterov):
+def _sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov):
     real = w.dtype.type
-    if math.isnan(numbers[0]):
+    lr, decay, momentum = hyperparameters[0], hyperparameters[1], real(hyperparameters[2])
+    if math.isnan(lr):
         return
-    momentum = real(numbers[2])
     for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
-        p = _owner(starts, i)
-        rate, decay = real(numbers[0] * rates[p]), real(numbers[1] * decays[p])
-        w[i], v[i] = sgd_element(w[i], g[i], v[i], rate, momentum, nesterov, decay)
+        p = _parameter_of(starts, i)
+        lr_p, decay_p = real(lr * lr_mults[p]), real(decay * decay_mults[p])
+        w[i], v[i] = sgd_element(w[i], g[i], v[i], lr_p, momentum, nesterov, decay_p)
 
 
 @cuda.jit
-def _adamw(w, g, m, s, starts, rates, decays, numbers, beta2, epsilon):
+def _adamw(w, g, m, s, starts, lr_mults, decay_mults, hyperparameters, beta2, epsilon):
     real = w.dtype.type
-    if math.isnan(numbers[0]):
+    lr, decay, beta1 = hyperparameters[0], hyperparameters[1], real(hyperparameters[2])
+    correction1, correction2 = real(hyperparameters[3]), real(hyperparameters[4])
+    if math.isnan(lr):
         return
-    beta1, correction1, correction2 = real(numbers[2]), real(numbers[3]), real(numbers[4])
     for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
-        p = _owner(starts, i)
-        rate, decay = real(numbers[0] * rates[p]), real(numbers[1] * decays[p])
+        p = _parameter_of(starts, i)
+        lr_p, decay_p = real(lr * lr_mults[p]), real(decay * decay_mults[p])
         w[i], m[i], s[i] = adamw_element(
-            w[i], g[i], m[i], s[i], rate, beta1, beta2, correction1, correction2, epsilon, decay
+            w[i], g[i], m[i], s[i], lr_p, beta1, beta2, correction1, correction2, epsilon, decay_p
         )
 
 
 @cuda.jit
-def _divide_by_norm(w, starts, decays, numbers):
+def _divide_by_norm(w, starts, decay_mults, hyperparameters):
     sums = cuda.shared.array(THREADS, float64)
     t = cuda.threadIdx.x
     total = 0.0
-    for p in range(len(decays)):
-        if decays[p] > 0:
+    for p in range(len(decay_mults)):
+        if decay_mults[p] > 0:
             for i in range(starts[p] + t, starts[p + 1], THREADS):
                 total += float(w[i]) * float(w[i])
     sums[t] = total
-    add_up(sums, t)
+    reduce_sum(sums, t)
     if t == 0:
-        numbers[1] /= max(math.sqrt(sums[0]), 1e-30)
+        hyperparameters[1] /= max(math.sqrt(sums[0]), 1e-30)
 
 
 @cuda.jit
-def _limit_columns(w, limit, numbers):
+def _limit_columns(w, limit, hyperparameters):
     """A block a column."""
     sums = cuda.shared.array(THREADS, float64)
     t, d = cuda.threadIdx.x, cuda.blockIdx.x
@@ -93,8 +94,8 @@ def _limit_columns(w, limit, numbers):
     for i in range(t, w.shape[0], THREADS):
         total += float(w[i, d]) * float(w[i, d])
     sums[t] = total
-    add_up(sums, t)
-    if not math.isnan(numbers[0]):
+    reduce_sum(sums, t)
+    if not math.isnan(hyperparameters[0]):
         scale = column_scale(sums[0], limit)
         for i in range(t, w.shape[0], THREADS):
             w[i, d] *= scale

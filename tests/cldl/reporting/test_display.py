@@ -7,10 +7,8 @@ from rich.console import Console
 from cldl.recipes.nin import MNIST_NIN
 from cldl.reporting.display import Display
 from cldl.training import throughput as pace
-from cldl.training.run import Run
-from cldl.training.throughput import Pace, duration
+from cldl.training.throughput import Throughput, duration
 from cldl.training.trainer import Trainer
-from layers.relu import ReLU
 from tests.cldl import tiny
 from tests.cldl.synthetic import digits
 
@@ -18,8 +16,8 @@ from tests.cldl.synthetic import digits
 @pytest.fixture
 def trainer(monkeypatch):
     """A trainer of 40 images in steps of 4, which is moved by hand."""
-    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build", lambda recipe: tiny.network())
-    return Trainer(tiny.RECIPE.changed(batch_size=4), digits(40, 20), threads=1)
+    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build_network", lambda recipe: tiny.network())
+    return Trainer.from_recipe(tiny.RECIPE.changed(batch_size=4), digits(40, 20), threads=1)
 
 
 @pytest.fixture
@@ -55,13 +53,13 @@ def walk(trainer, steps=1):
 def show_all(display, trainer):
     with display:
         display.say("getting [it]")
-        display.plan(trainer, Run("runs/[one]", {"seed": 3}))
+        display.plan(trainer, tiny.opened("runs/[one]", seed=3))
         for _ in range(10):
             walk(trainer)
             display.step(trainer)
         for line in tiny.metrics(2):
             display.epoch(line)
-        display.statistics([("block1.0.weight", 1.5, float("nan"), 7)])
+        display.statistics([("conv1.weight", 1.5, float("nan"), 7)])
         display.result(tiny.metrics(2)[-1])
 
 
@@ -85,7 +83,7 @@ def test_piped_there_are_plain_unbroken_lines_whatever_the_environment_says(trai
 
 def test_piped_an_epoch_is_one_line_that_says_what_each_number_is(trainer):
     display = piped()
-    display.plan(trainer, Run("runs/one", {"seed": 0}))
+    display.plan(trainer, tiny.opened("runs/one", seed=0))
     planned = text(display)
     display.epoch(tiny.metrics(1)[0])
     assert text(display).removeprefix(planned) == (
@@ -106,7 +104,7 @@ def test_a_terminal_shows_the_network_the_progress_and_a_table_of_the_epochs(tra
     show_all(display, trainer)
     shown = text(display)
     for part in (
-        "classifier2.1 Linear",
+        "head2.1              Linear",
         "7,850",
         "step 10/10",
         "testing on 20 images",
@@ -157,7 +155,7 @@ def test_the_estimate_comes_once_after_the_first_steps_without_the_time_they_too
 
 
 def test_what_is_left_counts_the_tests_as_they_were_measured(trainer, clock):
-    measured = Pace()
+    measured = Throughput()
     for _ in range(10):
         clock[0] += 1
         walk(trainer)
@@ -173,7 +171,7 @@ def test_what_is_left_counts_the_tests_as_they_were_measured(trainer, clock):
 
 
 def test_nothing_is_estimated_before_the_first_steps(trainer, clock):
-    young = Pace()
+    young = Throughput()
     for _ in range(pace.FIRST):
         clock[0] += 1
         walk(trainer)
@@ -197,15 +195,16 @@ def test_a_duration_is_told_in_its_two_largest_units(seconds, words):
 
 
 def test_dead_units_are_told_of_with_the_size_of_their_layer_and_again_only_when_they_change(trainer, monkeypatch):
-    rows = [("block3.2", ReLU(), (7, 7, 128)), ("block3.4", ReLU(), (7, 7, 96))]
-    monkeypatch.setattr(trainer.network, "layers", lambda: rows)
+    shapes = {"conv3_relu": (7, 7, 128), "cccp5_relu": (7, 7, 96)}
+    monkeypatch.setattr(trainer.network, "node_shapes", lambda: shapes)
+    monkeypatch.setattr("cldl.reporting.display.summary", lambda *_: {})
     display = piped()
-    display.plan(trainer, Run("runs/one", {"seed": 0}))
+    display.plan(trainer, tiny.opened("runs/one", seed=0))
     line = tiny.metrics(1)[0]
     for dead in (0, 34, 34, 35, 0):
-        display.epoch(line | {"dead_units": {"block3.2": dead, "block3.4": 0}})
+        display.epoch(line | {"dead_units": {"conv3_relu": dead, "cccp5_relu": 0}})
     told = [line for line in text(display).splitlines() if line.startswith("warning")]
-    assert told == ["warning: dead units: block3.2 34 of 128", "warning: dead units: block3.2 35 of 128"]
+    assert told == ["warning: dead units: conv3_relu 34 of 128", "warning: dead units: conv3_relu 35 of 128"]
 
 
 def test_the_result_stands_beside_the_posters():
@@ -228,14 +227,14 @@ def test_one_classifier_has_one_row_and_a_data_set_that_is_not_on_the_poster_has
 
 def test_the_weights_of_a_diverged_run_are_shown_with_what_is_not_finite():
     display = piped()
-    display.statistics([("block1.0.weight", 1e30, float("nan"), 12)])
-    assert text(display).splitlines()[1].split() == ["block1.0.weight", "1e+30", "nan", "12"]
+    display.statistics([("conv1.weight", 1e30, float("nan"), 12)])
+    assert text(display).splitlines()[1].split() == ["conv1.weight", "1e+30", "nan", "12"]
 
 
 def test_the_plan_names_what_is_not_the_default(trainer):
     changed = MNIST_NIN.changed(classifiers=1, weights=(1.0,), warmup=0.5, weight_decay=0.01, epochs=1, batch_size=1)
-    trainer.recipe = changed
+    trainer.schedule = changed.schedule
     display = piped()
-    display.plan(trainer, Run("runs/one", {"seed": 0}))
+    display.plan(trainer, tiny.opened("runs/one", changed, seed=0))
     assert "loss      softmax cross-entropy (M = 1)\n" in text(display)
     assert "warm-up of 0.5 epochs, weight decay 0.01; 1 epoch of 40 steps of 1 image\n" in text(display)

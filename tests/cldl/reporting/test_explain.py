@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cldl import train
-from cldl.models import nin
+from cldl.models import MAXOUT_CIFAR, NIN_MNIST, maxout, nin
 from cldl.recipes import find
 from cldl.reporting.explain import Cost, endless, explain, made_up, matmul_peak, step_flops, watch
 from cldl.reporting.summary import COSTS, costs
@@ -21,13 +21,19 @@ def explained():
 def test_flops_are_two_a_multiply_add_three_times_but_for_the_gradient_of_the_pixels():
     first = 28 * 28 * 96 * 25
     forward = 50_699_712 + (48 * 14 * 14 + 1) * 10 + (48 * 7 * 7 + 1) * 10 - 20
-    assert step_flops(nin("mnist", 3), 1) == 2 * (3 * forward - first)
-    assert step_flops(nin("mnist", 3), 128) == 128 * step_flops(nin("mnist", 3), 1)
+    assert step_flops(nin(NIN_MNIST, (28, 28, 1), 10), 1) == 2 * (3 * forward - first)
+    assert step_flops(nin(NIN_MNIST, (28, 28, 1), 10), 128) == 128 * step_flops(nin(NIN_MNIST, (28, 28, 1), 10), 1)
+
+
+def test_under_a_layer_that_learns_nothing_no_gradient_is_counted():
+    network = maxout(MAXOUT_CIFAR, (32, 32, 3), 100)  # its image is dropped out before the first convolution
+    first = 33**2 * 8 * 8 * 3 * 192
+    assert step_flops(network, 1) == 2 * (3 * network.multiply_adds() - first)
 
 
 def test_the_parts_are_all_of_the_step(explained):
     parts, peak = explained
-    assert sum(part.flops for part in parts) == step_flops(nin("mnist", 3), 4)
+    assert sum(part.flops for part in parts) == step_flops(nin(NIN_MNIST, (28, 28, 1), 10), 4)
     assert peak > 1e6
     assert parts[-1].name == "rest"
     assert all(part.forward > 0 for part in parts)
@@ -37,27 +43,27 @@ def test_the_parts_are_all_of_the_step(explained):
 def test_convolutions_that_run_as_one_are_one_part_and_tell_the_algorithm_of_the_first(explained):
     parts, _ = explained
     first, *_ = parts
-    assert (first.name, first.kind, first.output) == ("block1.0", "Conv2d 5x5, 1x1, 1x1", (28, 28, 48))
+    assert (first.name, first.kind, first.output) == ("conv1", "Conv2d 5x5, 1x1, 1x1", (28, 28, 48))
     convolutions = [part for part in parts if part.kind.startswith("Conv2d")]
-    assert [part.name for part in convolutions] == ["block1.0", "block2.1", "block3.1", "block3.5"]
+    assert [part.name for part in convolutions] == ["conv1", "conv2", "conv3", "cccp6"]
     assert {part.algorithm for part in parts if part not in convolutions} == {""}
-    assert {"patches", "fourier"} <= {part.algorithm for part in convolutions}
+    assert {"patches", "fft"} <= {part.algorithm for part in convolutions}
 
 
 def test_bytes_are_those_of_every_array_once(explained):
     parts, _ = explained
     pixels, outputs, weights = 28 * 28, 28 * 28 * (96 + 64 + 48), 26 * 96 + 97 * 64 + 65 * 48
-    assert parts[0].bytes == 4 * (4 * (2 * pixels + 2 * outputs) + 3 * weights)  # nobody needs the pixels' gradient
+    assert parts[0].bytes == 4 * (4 * (2 * pixels + 2 * outputs) + 3 * weights)  # the pixels' gradient is not needed
     flatten, linear = parts[2:4]
     assert linear.bytes == 4 * (4 * (3 * 14 * 14 * 48 + 2 * 10) + 3 * (14 * 14 * 48 + 1) * 10)
     assert flatten.bytes == 4 * 4 * 5 * 14 * 14 * 48
 
 
 def test_a_watched_network_computes_the_same():
-    data = made_up(nin("mnist", 3), 4)
+    data = made_up(nin(NIN_MNIST, (28, 28, 1), 10), 4)
     weights = []
     for watched in (False, True):
-        trainer = Trainer(RECIPE.changed(warmup=0.0), data, threads=1)
+        trainer = Trainer.from_recipe(RECIPE.changed(warmup=0.0), data, threads=1)
         if watched:
             watch(trainer.network, 4)
         stream = endless(trainer)
@@ -68,12 +74,12 @@ def test_a_watched_network_computes_the_same():
 
 
 def test_made_up_data_are_the_same_every_time_and_differ_from_sample_to_sample():
-    a, b = (made_up(nin("mnist", 3), 3, batches=2) for _ in range(2))
-    assert a.train_images.shape == (6, 28, 28, 1)
-    assert len(a.test_labels) == 3
-    assert np.array_equal(a.train_images, b.train_images)
-    assert not np.array_equal(a.train_images[0], a.train_images[1])
-    assert 100 < a.train_images.mean() < 155
+    a, b = (made_up(nin(NIN_MNIST, (28, 28, 1), 10), 3, batches=2) for _ in range(2))
+    assert a.train.images.shape == (6, 28, 28, 1)
+    assert len(a.test.labels) == 3
+    assert np.array_equal(a.train.images, b.train.images)
+    assert not np.array_equal(a.train.images[0], a.train.images[1])
+    assert 100 < a.train.images.mean() < 155
 
 
 def test_the_peak_is_more_than_nothing_and_no_more_than_a_processor_has():
@@ -95,7 +101,7 @@ def test_the_command_prints_the_table_and_makes_no_run(tmp_path, monkeypatch, ca
     assert train.main(["mnist_nin", "--batch-size", "2", "--explain"]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[0].split()[:4] == ["part", "layer", "output", "algorithm"]
-    assert "block2.1" in printed
+    assert "conv2" in printed
     assert "a training step of 2 images on one thread" in printed
     assert not list(tmp_path.iterdir())
 

@@ -13,14 +13,19 @@ from cldl.reporting import figures
 from cldl.reporting.poster import beside, errors
 from cldl.reporting.run_report import write_report
 from cldl.training.evaluation import Evaluation
-from data.dataset import Dataset
+from data.dataset import ArraySplit, Dataset
 from engine.errors import UserError
 from tests.cldl import tiny
 
 CONFIG = {
-    "format": 1,
-    "recipe": {"name": "mnist_nin", "summary": "a <b>bold</b> plan", "weights": [1.0, 0.5], "exponent": None},
-    "sources": {"weights": "inferred & <i>open</i>"},
+    "format": 2,
+    "recipe": {
+        "name": "mnist_nin",
+        "summary": "a <b>bold</b> plan",
+        "data": {"type": "images", "augment": False},
+        "loss": {"type": "cldl", "weights": [1.0, 0.5], "exponent": None},
+    },
+    "sources": {"loss.weights": "inferred & <i>open</i>"},
     "seed": 7,
     "limit_test": None,
     "versions": {"python": "3.12.1"},
@@ -48,7 +53,7 @@ def evaluation(M=3, K=10, N=200, sure=1.0):
 def dataset(K=10, N=200, C=1, name="MNIST"):
     images = np.random.default_rng(5).integers(0, 256, (N, 8, 8, C), dtype=np.uint8)
     names = tuple(map(str, range(K))) if K <= 10 else tuple(f"a class <{k}>" for k in range(K))
-    return Dataset(name, images, np.arange(N) % K, images, np.arange(N) % K, names)
+    return Dataset.from_arrays(name, images, np.arange(N) % K, images, np.arange(N) % K, names)
 
 
 class Page(HTMLParser):
@@ -108,7 +113,7 @@ def test_the_page_gives_the_result_beside_the_posters(folder):
 
 
 def test_an_augmented_run_stands_beside_the_posters_augmented_column(folder):
-    config = CONFIG | {"recipe": CONFIG["recipe"] | {"augment": True}}
+    config = CONFIG | {"recipe": CONFIG["recipe"] | {"data": {"augment": True}}}
     seen, data = evaluation(M=1, K=100), dataset(100, C=3, name="CIFAR-100")
     text = Page(write_report(folder, [], seen, data, config)).text
     assert "29.05" in text
@@ -208,7 +213,9 @@ def test_figure_1_shows_what_the_bottom_has_right_beside_what_only_the_top_has_r
     middle = np.array([[5, 0, 0], [9, 0, 0], [0, 3, 0], [4, 0, 0], [0, 0, 4]])  # right: 0, 1, 2 and 4
     top = np.array([[5, 0, 0], [9, 0, 0], [3, 0, 0], [0, 4, 0], [0, 0, 4]])  # right: 0, 1, 3 and 4
     images = np.broadcast_to(np.arange(5, dtype=np.uint8)[:, None, None, None], (5, 4, 4, 1))
-    figure = figures.easy_and_hard(Evaluation([bottom, middle, top], labels, Objective((1.0,) * 3)), images, "abc")
+    figure = figures.easy_and_hard(
+        Evaluation([bottom, middle, top], labels, Objective((1.0,) * 3)), ArraySplit(images, labels), "abc"
+    )
     left, right = figure.subfigs
     assert shown(left) == [1, 0, 2]  # by class, the surest first
     assert shown(right) == [3]
@@ -220,15 +227,15 @@ def test_figure_1_takes_the_classes_in_turn():
     z = 5.0 * np.eye(10)[labels]
     z[labels == 4] *= 2  # all of these are surer than any other
     images = np.broadcast_to(labels.astype(np.uint8)[:, None, None, None], (300, 4, 4, 1))
-    left, _ = figures.easy_and_hard(Evaluation([z, z], labels, Objective((1.0, 1.0))), images, "0123456789").subfigs
+    evaluation, split = Evaluation([z, z], labels, Objective((1.0, 1.0))), ArraySplit(images, labels)
+    left, _ = figures.easy_and_hard(evaluation, split, "0123456789").subfigs
     assert shown(left) == sorted([*range(10)] * 2)
 
 
 def test_figure_1_says_so_where_there_are_no_such_images():
     z = 5.0 * np.eye(3)[[0, 1, 2]]
-    figure = figures.easy_and_hard(
-        Evaluation([z, z], np.arange(3), Objective((1.0, 1.0))), np.zeros((3, 4, 4, 3), np.uint8), "abc"
-    )
+    split = ArraySplit(np.zeros((3, 4, 4, 3), np.uint8), np.arange(3))
+    figure = figures.easy_and_hard(Evaluation([z, z], np.arange(3), Objective((1.0, 1.0))), split, "abc")
     assert "none of the test images" in [text.get_text() for text in figure.subfigs[1].texts]
 
 

@@ -171,10 +171,10 @@ def test_a_folder_with_the_files_is_taken_with_a_warning_as_nobody_knows_their_o
 
 def test_the_same_records_in_another_order_are_told_from_records_that_differ(world):
     place(world.named, {**FILES, "test.bin": records("test", IMAGES["test"][::-1], LABELS["test"][::-1])})
-    np.testing.assert_array_equal(world.load(world.named).test_images, IMAGES["test"][::-1])
+    np.testing.assert_array_equal(world.load(world.named).test.images, IMAGES["test"][::-1])
     assert "holds CIFAR-100's images" in world.warnings()[0]
     place(world.named, {"test.bin": records("test", 255 - IMAGES["test"])})
-    np.testing.assert_array_equal(world.load(world.named).test_images, 255 - IMAGES["test"])
+    np.testing.assert_array_equal(world.load(world.named).test.images, 255 - IMAGES["test"])
     assert "right sizes, but not with CIFAR-100's sums" in world.warnings()[1]
 
 
@@ -200,7 +200,7 @@ def test_what_the_user_names_takes_the_place_of_what_was_kept(world):
     place(world.named, {"test.bin": records("test", 255 - IMAGES["test"])})
     assert_is_cifar(world.load())
     world.load(world.named)
-    np.testing.assert_array_equal(world.load().test_images, 255 - IMAGES["test"])
+    np.testing.assert_array_equal(world.load().test.images, 255 - IMAGES["test"])
 
 
 TRAIN = "cifar-100-binary/train.bin"

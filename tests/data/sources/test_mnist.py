@@ -43,7 +43,7 @@ IMAGES = "train-images-idx3-ubyte"
 
 
 def unused():
-    """An address where nobody answers."""
+    """An address where no server answers."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{bound.getsockname()[1]}/"
@@ -169,7 +169,7 @@ def test_bytes_that_come_unpacked_are_as_good(world, serve, monkeypatch):
     assert_is_mnist(world.load())
 
 
-def test_a_mirror_that_nobody_answers_at_is_told(world, serve, monkeypatch):
+def test_a_mirror_that_does_not_answer_is_told(world, serve, monkeypatch):
     monkeypatch.setattr(mnist, "MIRRORS", (unused(), serve(GOOD)))
     assert_is_mnist(world.load())
     assert world.said[1].endswith("cannot be reached")
@@ -182,7 +182,7 @@ def test_a_silent_mirror_is_given_up(serve):
     assert time.monotonic() - start < 5
 
 
-def test_a_name_that_nobody_looks_up_is_given_up(monkeypatch):
+def test_a_name_that_is_not_looked_up_is_abandoned(monkeypatch):
     looked_up = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: looked_up.wait(20))
     start = time.monotonic()

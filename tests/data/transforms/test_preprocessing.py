@@ -1,4 +1,4 @@
-"""Preprocessing against an independent reference, and its keeping: fitted once, on the training images, to the same bits."""
+"""Preprocessing against an independent reference, and how it is kept: fitted once, on the training images, to the same bits."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,9 @@ def photographs(N, seed=0):
 def dataset(train=None, test=None):
     train = photographs(300) if train is None else train
     test = photographs(20, seed=1) if test is None else test
-    return Dataset("photographs", train, np.arange(len(train)) % 2, test, np.arange(len(test)) % 2, ("a", "b"))
+    return Dataset.from_arrays(
+        "photographs", train, np.arange(len(train)) % 2, test, np.arange(len(test)) % 2, ("a", "b")
+    )
 
 
 def pylearn2(train, images):
@@ -71,7 +73,8 @@ def test_the_fast_path_agrees_with_the_reference(apply):
 
 @pytest.mark.parametrize("N", [300, 40], ids=["more images than pixels", "fewer"])
 def test_whitening_is_fitted_as_by_its_reference(N):
-    fast, expected = Whitening.fit(photographs(N)), Whitening.fit_reference(photographs(N))
+    images = photographs(N)
+    fast, expected = Whitening.fit(dataset(images).train), Whitening.fit_reference(images)
     assert set(fast) == set(expected)
     for name, array in fast.items():
         np.testing.assert_allclose(array, expected[name], rtol=1e-6, atol=1e-6)
@@ -81,27 +84,27 @@ def test_whitening_is_fitted_as_by_its_reference(N):
 def test_contrast_normalisation_and_whitening_are_those_of_pylearn2(N):
     data = dataset(photographs(N))
     whiten = fitted("gcn_zca", data)
-    for images in (data.train_images, data.test_images):
+    for images in (data.train.images, data.test.images):
         x = whiten(images, Context())
         assert x.dtype == np.float32
-        np.testing.assert_allclose(x, pylearn2(data.train_images, images), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(x, pylearn2(data.train.images, images), rtol=0, atol=1e-5)
 
 
 def test_whitened_training_images_have_nearly_the_covariance_of_white_noise():
     data = dataset()
-    x = fitted("gcn_zca", data)(data.train_images, Context()).reshape(300, -1).astype(np.float64)
+    x = fitted("gcn_zca", data)(data.train.images, Context()).reshape(300, -1).astype(np.float64)
     g = np.empty((300, H * W * C))
-    preprocessing.kernels.contrast(data.train_images.reshape(300, -1), g, 55.0)
+    preprocessing.kernels.contrast(data.train.images.reshape(300, -1), g, 55.0)
     before, after = (np.linalg.eigvalsh(np.cov(a.T, bias=True)) for a in (g, x))
     np.testing.assert_allclose(after, before / (before + 0.1), atol=1e-4)  # nearly 1
     assert np.abs(x.mean(axis=0)).max() < 1e-4
 
 
 def test_a_fit_in_several_parts_is_the_fit_in_one(monkeypatch):
-    images = photographs(300)
-    one = Whitening.fit(images)
+    split = dataset(photographs(300)).train
+    one = Whitening.fit(split)
     monkeypatch.setattr(preprocessing, "ROWS", 70)
-    for name, array in Whitening.fit(images).items():
+    for name, array in Whitening.fit(split).items():
         np.testing.assert_allclose(array, one[name], atol=1e-6)
 
 
@@ -152,21 +155,21 @@ def test_scale_divides_by_255_and_takes_a_mean_and_a_deviation():
 def test_an_image_is_preprocessed_by_itself_whatever_chunk_it_comes_in(kind, start, size):
     data = dataset()
     apply = fitted(kind, data)
-    whole = apply(data.test_images, Context())
-    part = apply(data.test_images[start : start + size], Context())
+    whole = apply(data.test.images, Context())
+    part = apply(data.test.images[start : start + size], Context())
     np.testing.assert_allclose(part, whole[start : start + size], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pass_keeps_what_it_was_given_and_one_array_for_its_answer(kind):
     data, ctx = dataset(), Context()
-    before = data.test_images.copy()
-    x = fitted(kind, data)(data.test_images, ctx)
+    before = data.test.images.copy()
+    x = fitted(kind, data)(data.test.images, ctx)
     held = ctx.nbytes
-    ctx.release(x)
-    fitted(kind, data)(data.test_images, ctx)
+    del x
+    fitted(kind, data)(data.test.images, ctx)
     assert ctx.nbytes == held
-    np.testing.assert_array_equal(data.test_images, before)
+    np.testing.assert_array_equal(data.test.images, before)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -181,7 +184,7 @@ def test_whitening_is_fitted_by_one_thread_however_many_there_are(monkeypatch):
     seen, eigh = [], np.linalg.eigh
     monkeypatch.setattr(np.linalg, "eigh", lambda matrix: seen.append(threads()) or eigh(matrix))
     with threadpool_limits(2, user_api="blas"):
-        Whitening.fit(photographs(30))
+        Whitening.fit(dataset(photographs(30)).train)
         assert threads() == {2}
     assert seen == [{1}]
 

@@ -1,4 +1,4 @@
-"""Products by tiles are the products of NumPy, for every number of rows, columns and terms."""
+"""Products are those of the reference, for every number of rows, columns and terms."""
 
 import ast
 import inspect
@@ -8,84 +8,74 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.codegen import gemm
+from engine.codegen import gemm as module
+from engine.codegen.gemm import MAX_NR, gemm, gemm_reference, matmul
 from engine.codegen.jit import jit
-from engine.codegen.simd import LANES, pointer
+from engine.codegen.pointers import pointer
+from engine.codegen.simd import LANES
 from engine.kernels.cpu import fused_linear
 from engine.ops import spectra
 from engine.random import Key
 
 DTYPES = [np.float32, np.float64]
-rows, vectors, terms = st.integers(1, 15), st.integers(1, 2 * gemm.WIDEST + 1), st.integers(0, 9)
+rows, vectors, terms = st.integers(1, 15), st.integers(1, 2 * MAX_NR + 1), st.integers(0, 9)
 
 
 def normal(seed, *shape, dtype=np.float64):
     return Key(seed).normal(shape).astype(dtype)
 
 
-def limit(dtype, K):
-    return 4 * (K + 1) * np.finfo(dtype).eps * 10  # K terms of size 3 or less, twice rounded
+def rounding(dtype, k):
+    return 4 * (k + 1) * np.finfo(dtype).eps * 10  # k terms of size 3 or less, twice rounded
 
 
 @jit
-def product(A, B, Z, C, transposed, floor):
-    (n, D), K = C.shape, len(B)
-    steps = (1, n) if transposed else (K, 1)
-    gemm.product(
-        pointer(A), 0, steps[0], steps[1], pointer(B), 0, D, pointer(Z), 0, D, pointer(C), 0, D, n, K, D, floor, pointer(B), 0, 9
+def product(A, B, Z, C, transposed, clip_min):
+    (m, n), k = C.shape, len(B)
+    rs_a, cs_a = (1, m) if transposed else (k, 1)
+    gemm(
+        pointer(A), 0, rs_a, cs_a, pointer(B), 0, n, pointer(Z), 0, n, pointer(C), 0, n, m, n, k, clip_min, pointer(B), 0, 9
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("transposed", [False, True])
-@given(n=rows, v=vectors, K=terms)
-def test_a_product_is_the_sum_of_its_terms_from_where_it_begins(dtype, transposed, n, v, K):
-    A, B, begin = (
-        normal(1, n, K, dtype=dtype),
-        normal(2, K, v * LANES, dtype=dtype),
-        normal(3, n, v * LANES, dtype=dtype),
-    )
-    C = np.full_like(begin, np.nan)
+@pytest.mark.parametrize("clip_min", [-np.inf, 0.0])
+@given(m=rows, v=vectors, k=terms)
+def test_a_product_is_that_of_the_reference(dtype, transposed, clip_min, m, v, k):
+    n = v * LANES
+    A, B, Z = normal(1, m, k, dtype=dtype), normal(2, k, n, dtype=dtype), normal(3, m, n, dtype=dtype)
+    C = np.full_like(Z, np.nan)
     stored = np.ascontiguousarray(A.T) if transposed else A
-    product(stored, B, begin, C, transposed, dtype(-np.inf))
-    expected = begin.astype(float) + A.astype(float) @ B.astype(float)
-    np.testing.assert_allclose(C, expected, rtol=0, atol=limit(dtype, K))
+    product(stored, B, Z, C, transposed, dtype(clip_min))
+    expected = gemm_reference(A.astype(float), B.astype(float), Z.astype(float), clip_min)
+    np.testing.assert_allclose(C, expected, rtol=0, atol=rounding(dtype, k))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_floor_lifts_what_is_below_it_and_keeps_what_is_no_number(dtype):
+def test_clip_min_clips_and_keeps_a_nan(dtype):
     A, B = np.ones((1, 1), dtype), np.full((1, LANES), -2, dtype)
-    begin, C = np.arange(LANES, dtype=dtype)[None], np.empty((1, LANES), dtype)
-    begin[0, -1] = np.nan
-    product(A, B, begin, C, False, dtype(0))
+    Z, C = np.arange(LANES, dtype=dtype)[None], np.empty((1, LANES), dtype)
+    Z[0, -1] = np.nan
+    product(A, B, Z, C, False, dtype(0))
     assert C[0, :5].tolist() == [0, 0, 0, 1, 2]
     assert np.isnan(C[0, -1])
+    np.testing.assert_array_equal(C, gemm_reference(A, B, Z, 0))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@given(F=st.integers(1, 3), n=rows, C=st.sampled_from([3, LANES]), D=st.sampled_from([5, 2 * LANES]))
-def test_three_real_products_are_the_complex_one(dtype, F, n, C, D):
-    X, E = (normal(s, F, 2, n + 1, width, dtype=dtype) for s, width in ((1, C), (2, D)))
-    v = normal(3, F, C, D) + 1j * normal(4, F, C, D)
-    V = np.stack([v.real, v.imag], axis=1).astype(dtype)
-    Y, Z, G = (np.full(shape, np.nan, dtype) for shape in ((F, 2, n + 1, D), (F, 2, n + 1, C), (F, 2, C, D)))
-    spectra.multiply(X, V, Y, n)
-    spectra.multiply(E, V, Z, n, transposed=True)
-    spectra.accumulate(X, E, G, n, begun=False)
-    spectra.accumulate(X, E, G, n)
-    x, e = (S[:, 0, :n].astype(float) + 1j * S[:, 1, :n] for S in (X, E))
-    np.testing.assert_allclose(Y[:, 0, :n] + 1j * Y[:, 1, :n], x @ v, rtol=0, atol=4 * limit(dtype, C))
-    gradient = G[:, 0] + 1j * G[:, 1]
-    np.testing.assert_allclose(Z[:, 0, :n] + 1j * Z[:, 1, :n], e @ v.swapaxes(1, 2), rtol=0, atol=4 * limit(dtype, D))
-    np.testing.assert_allclose(gradient, 2 * x.swapaxes(1, 2) @ e, rtol=0, atol=8 * limit(dtype, n))
+@pytest.mark.parametrize("n", [2 * LANES, LANES + 1])
+def test_a_plain_product_is_that_of_the_reference_whether_it_fills_vectors_or_not(n):
+    A, B, C = normal(1, 7, 5), normal(2, 5, n), np.full((7, n), np.nan)
+    matmul(A, B, C)
+    np.testing.assert_allclose(C, gemm_reference(A, B), rtol=0, atol=rounding(np.float64, 5))
 
 
-def test_a_product_is_compiled_once_for_a_type_as_no_call_of_it_has_a_number_written_out():
+def test_gemm_is_compiled_once_for_a_type_as_no_call_of_it_has_a_literal():
     calls = [
         node
-        for module in (fused_linear, spectra, gemm)
-        for node in ast.walk(ast.parse(inspect.getsource(module)))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "product"
+        for source in (fused_linear, spectra, module)
+        for node in ast.walk(ast.parse(inspect.getsource(source)))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "gemm"
     ]
     assert len(calls) == 10
     assert not any(isinstance(argument, ast.Constant) for call in calls for argument in call.args)

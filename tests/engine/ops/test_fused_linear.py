@@ -1,4 +1,4 @@
-"""Linear maps over rows, one after another, are those of NumPy, whatever goes through them together."""
+"""A chain of linear maps is that of the reference, however its rows are cut into blocks and jobs."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.codegen.simd import LANES
-from engine.context import Context, in_turn
-from engine.ops import fused_linear as affine
-from engine.ops.fused_linear import PIXEL, Maps, Window
+from engine.context import Context, run_sequentially
+from engine.kernels.cpu.patches import patches_adjoint_reference, patches_reference
+from engine.ops import fused_linear
+from engine.ops.fused_linear import BLOCK, PIXEL, Window
 from engine.random import Key
 
 DTYPES = [np.float32, np.float64]
@@ -21,34 +22,27 @@ def normal(seed, *shape, dtype=np.float64):
     return Key(seed).normal(shape).astype(dtype)
 
 
-def windows(x, window):
-    """Every window as a row, cut out one by one."""
-    k, s, p = window
-    padded = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
-    _, H, W, _ = padded.shape
-    places = [(n, i, j) for n in range(len(x)) for i in range(0, H - k + 1, s) for j in range(0, W - k + 1, s)]
-    return np.stack([padded[n, i : i + k, j : j + k].ravel() for n, i, j in places])
+def drawn_chain(inputs, widths, dtype=np.float64):
+    """W and b of maps from `inputs` columns to each of the widths in turn."""
+    shapes = list(zip((inputs, *widths[:-1]), widths, strict=True))
+    W = tuple(normal(2 + i, *shape, dtype=dtype) / dtype(shape[0] ** 0.5) for i, shape in enumerate(shapes))
+    return W, tuple(normal(9 + i, width, dtype=dtype) for i, width in enumerate(widths))
 
 
-def images(dP, shape, window):
-    """The gradient of the images (shape) of which `windows` made rows with the gradient dP."""
-    number = np.arange(1, np.prod(shape) + 1, dtype=float).reshape(shape)
-    source = windows(number, window).astype(int)  # the number of the pixel, 0 outside
-    return np.bincount(source.ravel(), dP.ravel(), minlength=number.size + 1)[1:].reshape(shape)
+def zeros_like(arrays):
+    return tuple(np.zeros_like(array) for array in arrays)
 
 
-def blackboard(x, window, W, b, relu, dy, alive):
-    """All y, dx, all dW and db, in float64; a ReLU lets the gradient through where its output in `alive` is positive."""
-    ys = [windows(x.astype(float), window)]
-    for weight, bias, rectified in zip(W, b, relu, strict=True):
-        y = ys[-1] @ weight.astype(float) + bias
-        ys.append(np.maximum(y, 0) if rectified else y)
-    dW, db, d = [], [], dy.astype(float)
-    for weight, rectified, below, y in zip(W[::-1], relu[::-1], ys[-2::-1], alive[::-1], strict=True):
-        d = d * (y > 0) if rectified else d
-        dW, db = [below.T @ d, *dW], [d.sum(axis=0), *db]
-        d = d @ weight.T.astype(float)
-    return ys[1:], images(d, x.shape, window), dW, db
+def float64(arrays):
+    return tuple(array.astype(float) for array in arrays)
+
+
+def reference(x, window, W, b, relu, ys, dy):
+    """All y, dx, dW and db in float64, backward from the outputs `ys`, so that both sides agree on which ReLUs are 0."""
+    P, W = patches_reference(x.astype(float), *window), float64(W)
+    expected = fused_linear.forward_reference(P, W, float64(b), relu)
+    dP, dW, db = fused_linear.backward_reference(P, W, relu, float64(ys), dy.astype(float))
+    return expected, patches_adjoint_reference(dP, x.shape, *window), dW, db
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -56,44 +50,41 @@ def blackboard(x, window, W, b, relu, dy, alive):
 @given(
     N=st.sampled_from([1, 2, 7]),
     C=st.sampled_from([1, 5, LANES]),
-    widths=st.lists(st.sampled_from([LANES, 2 * LANES, 5]), min_size=1, max_size=4),  # AT_ONCE and one more
+    widths=st.lists(st.sampled_from([LANES, 2 * LANES, 5]), min_size=1, max_size=4),  # PADDED_LENGTH and one more
     relu=st.lists(st.booleans(), min_size=4, max_size=4),
     need_dx=st.booleans(),
 )
-def test_maps_and_their_backward_are_those_of_the_blackboard(dtype, window, N, C, widths, relu, need_dx):
+def test_a_chain_and_its_backward_are_those_of_the_reference(dtype, window, N, C, widths, relu, need_dx):
     x, relu = normal(1, N, 5, 6, C, dtype=dtype), tuple(relu[: len(widths)])
-    inputs = (window.kernel**2 * C, *widths[:-1])
-    W = tuple(
-        normal(2 + m, a, d, dtype=dtype) / dtype(a**0.5) for m, (a, d) in enumerate(zip(inputs, widths, strict=True))
-    )
-    b = tuple(normal(9 + m, width, dtype=dtype) for m, width in enumerate(widths))
-    n = len(windows(x, window))
+    W, b = drawn_chain(window.kernel**2 * C, widths, dtype)
+    n = len(patches_reference(x, *window))
     y, dy, ctx = np.full((n, widths[-1]), np.nan, dtype), normal(20, n, widths[-1], dtype=dtype), Context()
-    ys = affine.forward(x, window, Maps(W, b, relu), y, ctx)
-    into = Maps(tuple(np.ones_like(w) for w in W), tuple(np.ones_like(v) for v in b))
+    ys = fused_linear.forward(x, window, W, b, relu, y, ctx)
+    dW, db = (tuple(np.ones_like(array) for array in arrays) for arrays in (W, b))
     dx = np.full_like(x, np.nan) if need_dx else None
-    affine.backward(x, window, Maps(W, b, relu), ys, dy, dx, into, ctx)
-    expected_ys, expected_dx, dW, db = blackboard(x, window, W, b, relu, dy, ys)
+    fused_linear.backward(x, window, W, relu, ys, dy, dx, dW, db, ctx)
+    expected_ys, expected_dx, expected_dW, expected_db = reference(x, window, W, b, relu, ys, dy)
     near = {"rtol": 0, "atol": 2e-4 if dtype is np.float32 else 1e-12}
-    for actual, expected in zip((*ys, *into.W, *into.b), (*expected_ys, *(g + 1 for g in (*dW, *db))), strict=True):
+    expected_sums = (g + 1 for g in (*expected_dW, *expected_db))
+    for actual, expected in zip((*ys, *dW, *db), (*expected_ys, *expected_sums), strict=True):
         np.testing.assert_allclose(actual, expected, **near)
     if need_dx:
         np.testing.assert_allclose(dx, expected_dx, **near)
-    ctx.keeping = False
+    ctx.needs_backward = False
     again = np.full_like(y, np.nan)
-    (last,) = affine.forward(x, window, Maps(W, b, relu), again, ctx)
+    (last,) = fused_linear.forward(x, window, W, b, relu, again, ctx)
     assert last is again
     assert np.array_equal(again, y)
 
 
-@pytest.mark.parametrize("rows", [1, affine.BLOCK - 1, affine.BLOCK, affine.BLOCK + 1, 2 * affine.BLOCK + 5])
-@pytest.mark.parametrize("keeping", [True, False])
-def test_any_number_of_rows_goes_block_by_block(rows, keeping):
+@pytest.mark.parametrize("rows", [1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 5])
+@pytest.mark.parametrize("needs_backward", [True, False])
+def test_any_number_of_rows_goes_block_by_block(rows, needs_backward):
     x, ctx = normal(1, rows, 1, 1, LANES), Context()
-    ctx.keeping = keeping
+    ctx.needs_backward = needs_backward
     W, b = (normal(2, LANES, LANES), normal(3, LANES, LANES)), (np.ones(LANES), np.zeros(LANES))
     y = np.empty((rows, LANES))
-    affine.forward(x, PIXEL, Maps(W, b, (True, False)), y, ctx)
+    fused_linear.forward(x, PIXEL, W, b, (True, False), y, ctx)
     expected = np.maximum(x.reshape(rows, LANES) @ W[0] + 1, 0) @ W[1]
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-12)
 
@@ -104,12 +95,10 @@ def in_any_order(jobs):
 
 
 @pytest.mark.parametrize("window", [PIXEL, Window(3, 1, 1)], ids=str)
-def test_whoever_does_the_parts_of_the_way_back_they_add_up_to_the_same_bits(window, monkeypatch):
-    monkeypatch.setattr(affine, "LEAST", 60)  # two images
-    x, widths = normal(1, 11, 5, 6, LANES, dtype=np.float32), (LANES, 2 * LANES)
-    inputs, relu, counts = (window.kernel**2 * LANES, LANES), (True, False), []
-    W = tuple(normal(2 + m, a, d, dtype=np.float32) for m, (a, d) in enumerate(zip(inputs, widths, strict=True)))
-    b = tuple(normal(4 + m, width, dtype=np.float32) for m, width in enumerate(widths))
+def test_the_bits_of_the_backward_do_not_depend_on_scheduling(window, monkeypatch):
+    monkeypatch.setattr(fused_linear, "MIN_JOB_ROWS", 60)  # two images
+    x, widths, relu, counts = normal(1, 11, 5, 6, LANES, dtype=np.float32), (LANES, 2 * LANES), (True, False), []
+    W, b = drawn_chain(window.kernel**2 * LANES, widths, np.float32)
     dy = normal(6, 11 * 5 * 6, widths[-1], dtype=np.float32)
 
     def gradients(parallel_for):
@@ -118,17 +107,17 @@ def test_whoever_does_the_parts_of_the_way_back_they_add_up_to_the_same_bits(win
             parallel_for(jobs)
 
         ctx, y, dx = Context(parallel_for=counted), np.empty_like(dy), np.full_like(x, np.nan)
-        ys = affine.forward(x, window, Maps(W, b, relu), y, ctx)
-        into = Maps(tuple(np.zeros_like(w) for w in W), tuple(np.zeros_like(v) for v in b))
-        affine.backward(x, window, Maps(W, b, relu), ys, dy, dx, into, ctx)
-        return [dx, *into.W, *into.b], ys
+        dW, db = zeros_like(W), zeros_like(b)
+        ys = fused_linear.forward(x, window, W, b, relu, y, ctx)
+        fused_linear.backward(x, window, W, relu, ys, dy, dx, dW, db, ctx)
+        return [dx, *dW, *db], ys
 
-    (alone, ys), (helped, _) = gradients(in_turn), gradients(in_any_order)
+    (in_order, ys), (shuffled, _) = gradients(run_sequentially), gradients(in_any_order)
     assert counts == [3, 3]  # of 6, 3 and 2 images
-    for one, other in zip(alone, helped, strict=True):
+    for one, other in zip(in_order, shuffled, strict=True):
         assert np.array_equal(one, other)
-    _, dx, dW, db = blackboard(x, window, W, b, relu, dy, ys)
-    for actual, expected in zip(alone, (dx, *dW, *db), strict=True):
+    _, dx, dW, db = reference(x, window, W, b, relu, ys, dy)
+    for actual, expected in zip(in_order, (dx, *dW, *db), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
@@ -136,12 +125,13 @@ def test_the_blas_gets_some_images_at_a_time_and_all_of_them(monkeypatch):
     window, x = Window(3, 1, 1), normal(1, 7, 5, 6, 2)
     W, b, dy = (normal(2, 18, 5),), (normal(3, 5),), normal(4, 7 * 5 * 6, 5)
     results = []
-    for numbers in (1, 2 * 5 * 6 * 18, affine.AT_A_TIME):  # one image, two, all
-        monkeypatch.setattr(affine, "AT_A_TIME", numbers)
-        y, dx, into, ctx = np.empty_like(dy), np.empty_like(x), Maps((np.zeros((18, 5)),), (np.zeros(5),)), Context()
-        ys = affine.forward(x, window, Maps(W, b, (True,)), y, ctx)
-        affine.backward(x, window, Maps(W, b, (True,)), ys, dy, dx, into, ctx)
-        results.append((y, dx, *into.W, *into.b, ctx.nbytes))
+    for elements in (1, 2 * 5 * 6 * 18, fused_linear.MAX_PATCH_ELEMENTS):  # one image, two, all
+        monkeypatch.setattr(fused_linear, "MAX_PATCH_ELEMENTS", elements)
+        y, dx, ctx = np.empty_like(dy), np.empty_like(x), Context()
+        dW, db = zeros_like(W), zeros_like(b)
+        ys = fused_linear.forward(x, window, W, b, (True,), y, ctx)
+        fused_linear.backward(x, window, W, (True,), ys, dy, dx, dW, db, ctx)
+        results.append((y, dx, *dW, *db, ctx.nbytes))
     for other in results[1:]:
         for actual, expected in zip(other[:-1], results[0][:-1], strict=True):
             np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)

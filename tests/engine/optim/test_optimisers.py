@@ -3,7 +3,7 @@ import pytest
 
 from engine.initialisers import constant, normal
 from engine.optim.optimisers import SGD, AdamW
-from engine.optim.schedules import learning_rate, power_inv, ramp
+from engine.optim.schedules import power_inv
 from engine.parameters import FlatBuffer, Parameter, cast
 
 
@@ -134,43 +134,3 @@ def test_the_momentum_can_be_set_between_steps():
         optimiser.step(gradients, 0.1)
         velocity = momentum * velocity + 1
     np.testing.assert_allclose(optimiser.state["velocity"].buffer, velocity * gradients.buffer)
-
-
-def test_the_momentum_ramp_rises_in_a_line_and_stays():
-    assert [ramp(0.5, 0.7, s) for s in (0, 0.5, 1, 3)] == pytest.approx([0.5, 0.6, 0.7, 0.7])
-
-
-def test_caffes_inverse_decay_is_that_of_its_definition():
-    policy = power_inv(1e-4, 0.75)
-    assert policy(0) == 1
-    assert policy(50_000) == pytest.approx(6**-0.75)
-
-
-def test_the_exponential_schedule_divides_and_stops_at_its_floor():
-    rates = [learning_rate("exponential", e, 100, factor=0.5, floor=0.1) for e in (0, 1, 2.5, 50)]
-    assert rates == pytest.approx([1, 0.5, 0.5**2.5, 0.1])
-
-
-def test_a_schedule_that_ends_before_the_run_stays_at_its_floor():
-    for schedule in ("polynomial", "cosine"):
-        rates = [learning_rate(schedule, e, 500, floor=0.01) for e in (0, 250, 500, 785)]
-        assert rates == pytest.approx([1, 0.505, 0.01, 0.01])
-
-
-@pytest.mark.parametrize("schedule", ["constant", "polynomial", "cosine"])
-def test_a_schedule_begins_at_1_and_ends_at_its_floor(schedule):
-    assert learning_rate(schedule, 0.0, floor=0.1) == pytest.approx(1)
-    assert learning_rate(schedule, 1.0, floor=0.1) == pytest.approx(1 if schedule == "constant" else 0.1)
-
-
-def test_warm_up_rises_in_a_line_from_0():
-    values = [learning_rate("constant", p, warmup=0.2) for p in (0, 0.05, 0.1, 0.2, 0.5)]
-    assert values == pytest.approx([0, 0.25, 0.5, 1, 1])
-
-
-def test_steps_multiply_by_the_factor():
-    assert [learning_rate("step", p, steps=(0.5, 0.75)) for p in (0.4, 0.6, 0.8)] == pytest.approx([1, 0.1, 0.01])
-
-
-def test_the_cosine_is_half_way_in_the_middle():
-    assert learning_rate("cosine", 0.5) == pytest.approx(0.5)

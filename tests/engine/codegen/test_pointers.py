@@ -1,4 +1,4 @@
-"""An array that a kernel made is freed after the last use of its pointer, if the kernel keeps it."""
+"""An array that a kernel allocated is freed after the last use of its pointer, if the kernel keeps it alive."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import config, njit
 
-from engine.codegen.simd import keep_alive, load, pointer, store
+from engine.codegen.pointers import keep_alive, load, pointer, store
 
 
 def careful(x, n):
@@ -28,7 +28,7 @@ def careless(x, n):
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="plain Python counts references by itself")
 @pytest.mark.parametrize(("kernel", "last"), [(careful, "NRT_decref"), (careless, "store")])
-def test_what_is_kept_is_freed_last(kernel, last):
+def test_an_array_that_is_kept_alive_is_freed_last(kernel, last):
     compiled = njit(kernel)
     x = np.ones(64, np.float32)
     compiled(x, 3)

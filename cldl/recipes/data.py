@@ -1,0 +1,58 @@
+"""What a network is trained on, and what is done to the images on their way into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from cldl.recipes.spec import Spec
+from data.dataset import Dataset
+from data.fetch.download import Say, quiet
+from data.registry import IMAGES, LOADERS
+from data.transforms.augmentation import CropFlip
+from data.transforms.preprocessing import KINDS, Contrast, Preprocessing, Scale, fitted
+from engine.typing import Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec(Spec):
+    """Images of a registered data set.
+
+    dataset       -- its name in `data.registry`
+    preprocessing -- "scale" (pixels / 255), "gcn", or one that is fitted (see `data.transforms.preprocessing`)
+    augment       -- random crops of the image with 4 zeros around it, and reflections
+    """
+
+    section: ClassVar[str] = "data"
+    kind: ClassVar[str] = "images"
+    dataset: str
+    preprocessing: str
+    augment: bool
+
+    def check(self) -> None:
+        self.check_choice(LOADERS, "dataset")
+        self.check_choice(("scale", "gcn", *KINDS), "preprocessing")
+
+    @property
+    def image_shape(self) -> Shape:
+        """(H, W, C)."""
+        return IMAGES[self.dataset][0]
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        return IMAGES[self.dataset][1]
+
+    def build_preprocessing(self, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
+        """From bytes to the network's input; a fit is read from the folder, or stored there, if one is given."""
+        return self.fixed_preprocessing() or fitted(self.preprocessing, dataset, folder, say)
+
+    def fixed_preprocessing(self) -> Preprocessing | None:
+        """The preprocessing, where it needs no data set to be fitted on."""
+        fixed: dict[str, Preprocessing] = {"scale": Scale(), "gcn": Contrast()}
+        return fixed.get(self.preprocessing)
+
+    def build_augmentation(self) -> CropFlip | None:
+        """What varies the training images, if anything."""
+        return CropFlip() if self.augment else None

@@ -1,0 +1,55 @@
+"""What every family of networks tells a recipe; the families are the files nin, dsn, maxout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cldl.models import INITIALISERS
+from cldl.recipes.spec import Spec
+from engine.typing import Shape
+from layers.network import Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Spec):
+    """A network; a family adds its own fields, `n_classifiers`, `method` and `make`.
+
+    definition     -- which of the family's published definitions
+    dropout        -- the probability that a unit is dropped
+    initialisation -- "he", or "published": as the definition has it
+    bias_lr_mult   -- multiplies the learning rate of all biases
+    """
+
+    section: ClassVar[str] = "model"
+    definition: str
+    dropout: float
+    initialisation: str
+    bias_lr_mult: float
+
+    @property
+    def n_classifiers(self) -> int:
+        """M, the number of classifiers."""
+        raise NotImplementedError
+
+    @property
+    def method(self) -> str | None:
+        """The method by which the network was published, as the poster names it; None where the loss decides."""
+        raise NotImplementedError
+
+    def make(self, image: Shape, classes: int) -> Network:
+        """The network, its biases learning as fast as the rest."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        self.check_range(0, 0.99, "dropout")
+        self.check_range(0, 1000, "bias_lr_mult")
+        self.check_choice(INITIALISERS, "initialisation")
+
+    def build(self, image: Shape, classes: int) -> Network:
+        """The network for images (H, W, C) and K classes; its weights are not drawn yet."""
+        network = self.make(image, classes)
+        for parameter in network.parameters():
+            if parameter.name.endswith("bias"):
+                parameter.lr_mult *= self.bias_lr_mult
+        return network

@@ -1,0 +1,164 @@
+"""Pointers into contiguous arrays, and what kernels do through them: load, broadcast, store, prefetch.
+
+Nothing is bounds-checked, and a pointer holds no reference to its array (see `keep_alive`). Under `NUMBA_DISABLE_JIT=1` a
+pointer is the flat array itself, and the Python function of each name runs.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.errors import TypingError
+from numba.extending import overload
+
+from engine.codegen.emit import splat, vector_at
+from engine.codegen.jit import jit
+from engine.codegen.simd import LANES, Vector, intrinsic
+
+BYTES = ir.VectorType(ir.IntType(8), LANES)
+
+
+def pointer(array):
+    """The address of a contiguous array's first element: what the functions below index, free of reference counting.
+
+    Numba frees an array that a kernel allocated after the last line that names it, and its memory may then be another thread's:
+    such a kernel says `keep_alive(array)` when it is done with the pointer.
+    """
+    return array.reshape(-1)
+
+
+def keep_alive(array):
+    """Name an array once more, so that it is not freed before this line; see `pointer`."""
+
+
+def load(data, index):
+    """The vector data[index : index + LANES]."""
+    return data[index : index + LANES].copy()
+
+
+def broadcast(data, index):
+    """The vector with data[index] in every lane."""
+    return data[index]
+
+
+def store(data, index, vector):
+    """data[index : index + LANES] = vector."""
+    data[index : index + LANES] = vector
+
+
+def load_bytes(data, index, like):
+    """The bytes data[index : index + LANES] as a vector of the type of `like`."""
+    return data[index : index + LANES].astype(like.dtype)
+
+
+def store_bytes(data, index, vector):
+    """data[index : index + LANES] = a vector of integral values from 0 to 255, as bytes."""
+    data[index : index + LANES] = vector
+
+
+def prefetch(data, index):
+    """Load the cache line of data[index] into the second-level cache in the background."""
+
+
+@jit
+def load_partial(data, index, count, buffer):
+    """The vector at `index` where only the first `count` elements may be read; buffer (LANES,) is scratch."""
+    if count >= LANES:
+        return load(data, index)
+    for i in range(count):
+        buffer[i] = data[index + i]
+    return load(buffer, 0)
+
+
+@jit
+def store_partial(data, index, vector, count, buffer):
+    """Write the first `count` elements of a vector; buffer (LANES,) is scratch."""
+    if count >= LANES:
+        store(data, index, vector)
+    else:
+        store(buffer, 0, vector)
+        for i in range(count):
+            data[index + i] = buffer[i]
+
+
+@intrinsic
+def _pointer(typing, array):
+    if array.layout != "C":
+        raise TypingError("pointer(array) takes a contiguous array; copy it with np.ascontiguousarray first")
+
+    def generate(context, builder, signature, arguments):
+        return context.make_array(array)(context, builder, arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+@intrinsic
+def _load(typing, data, index):
+    vector = Vector(data.dtype)
+
+    def generate(context, builder, signature, arguments):
+        address = vector_at(builder, arguments[0], arguments[1], context.get_value_type(vector))
+        return builder.load(address, align=data.dtype.bitwidth // 8)
+
+    return vector(data, types.intp), generate
+
+
+@intrinsic
+def _broadcast(typing, data, index):
+    vector = Vector(data.dtype)
+
+    def generate(context, builder, signature, arguments):
+        return splat(builder, builder.load(builder.gep(arguments[0], [arguments[1]])), context.get_value_type(vector))
+
+    return vector(data, types.intp), generate
+
+
+@intrinsic
+def _store(typing, data, index, vector):
+    def generate(context, builder, signature, arguments):
+        address = vector_at(builder, arguments[0], arguments[1], context.get_value_type(vector))
+        builder.store(arguments[2], address, align=data.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(data, types.intp, vector), generate
+
+
+@intrinsic
+def _load_bytes(typing, data, index, like):
+    def generate(context, builder, signature, arguments):
+        integers = builder.load(vector_at(builder, arguments[0], arguments[1], BYTES), align=1)
+        return builder.uitofp(integers, context.get_value_type(like))
+
+    return like(data, types.intp, like), generate
+
+
+@intrinsic
+def _store_bytes(typing, data, index, vector):
+    def generate(context, builder, signature, arguments):
+        integers = builder.fptoui(arguments[2], BYTES)
+        builder.store(integers, vector_at(builder, arguments[0], arguments[1], BYTES), align=1)
+        return context.get_dummy_value()
+
+    return types.void(data, types.intp, vector), generate
+
+
+@intrinsic
+def _prefetch(typing, data, index):
+    def generate(context, builder, signature, arguments):
+        byte_pointer, int32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte_pointer, int32, int32, int32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte_pointer)
+        builder.call(function, [address, int32(0), int32(2), int32(1)])  # to read, into the second-level cache, data
+        return context.get_dummy_value()
+
+    return types.void(data, types.intp), generate
+
+
+overload(pointer)(lambda array: lambda array: _pointer(array))
+overload(keep_alive)(lambda array: lambda array: None)
+overload(load)(lambda data, index: lambda data, index: _load(data, index))
+overload(broadcast)(lambda data, index: lambda data, index: _broadcast(data, index))
+overload(store)(lambda data, index, vector: lambda data, index, vector: _store(data, index, vector))
+overload(load_bytes)(lambda data, index, like: lambda data, index, like: _load_bytes(data, index, like))
+overload(store_bytes)(lambda data, index, vector: lambda data, index, vector: _store_bytes(data, index, vector))
+overload(prefetch)(lambda data, index: lambda data, index: _prefetch(data, index))

@@ -1,0 +1,47 @@
+"""The interface of what runs a batch, and the choice of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from engine.parameters import FlatBuffer, Parameter
+from engine.random import Key
+from engine.runtime.cpu import CpuBackend
+
+
+class Backend(Protocol):
+    """Takes a batch through a network's layers: `CpuBackend`, or `engine.runtime.cuda.CudaBackend`."""
+
+    threads: int
+
+    def run(
+        self, samples: int, work: Callable[[Any, int, int], None], *, training: bool = False, key: Key | None = None
+    ) -> None:
+        """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`."""
+
+    @property
+    def gradients(self) -> FlatBuffer:
+        """The sum of the gradients of the last `run`."""
+        ...
+
+    @property
+    def device_name(self) -> str:
+        """The device in words."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of scratch memory held."""
+        ...
+
+
+def make_backend(
+    device: str, parameters: Sequence[Parameter], *, threads: int | None = None, precision: str = "float32"
+) -> Backend:
+    """The backend for "cpu" or "cuda"; on a GPU the parameters are moved there."""
+    if device == "cpu":
+        return CpuBackend(parameters, threads=threads)
+    from engine.runtime.cuda import CudaBackend
+
+    return CudaBackend(parameters, precision=precision)

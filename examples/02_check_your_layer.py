@@ -1,0 +1,45 @@
+"""Write a layer of your own, and let the checker say whether its gradient is right.
+
+python examples/02_check_your_layer.py
+
+SiLU (Elfwing, Uchibe and Doya, 2018):  y = x s,  s = 1 / (1 + e^-x).
+Backward: ds/dx = s (1 - s), so by the product rule dx = dy (s + x s (1 - s)) = dy s (1 + x (1 - s)).
+"""
+
+import numpy as np
+
+from engine.context import Context
+from engine.gradcheck import check_layer
+from engine.typing import Array
+from layers import Layer
+
+
+class SiLU(Layer):
+    """y = x / (1 + e^-x), element by element."""
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple[Array, Array]]:
+        s = 1 / (1 + np.exp(-x))
+        return x * s, (x, s)
+
+    def backward(self, dy: Array, cache: tuple[Array, Array], ctx: Context, need_dx: bool = True) -> Array:
+        x, s = cache
+        return dy * s * (1 + x * (1 - s))
+
+
+class ForgotTheProductRule(SiLU):
+    """The same with a bug: s is taken for a constant."""
+
+    def backward(self, dy: Array, cache: tuple[Array, Array], ctx: Context, need_dx: bool = True) -> Array:
+        _, s = cache
+        return dy * s
+
+
+def main() -> None:
+    """Check both layers: the first passes, and the report says which checks reject the second."""
+    print(check_layer(SiLU(), (5, 4, 3)))  # samples of shape (H, W, C) = (5, 4, 3)
+    report = check_layer(ForgotTheProductRule(), (5, 4, 3))
+    print(f"\nWith the bug: {', '.join(result.name for result in report.results if not result.passed)} failed.")
+
+
+if __name__ == "__main__":
+    main()

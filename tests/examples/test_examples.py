@@ -1,0 +1,46 @@
+"""The examples run, and do what they say."""
+
+import runpy
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def example(name: str) -> dict:
+    """The names that an example defines."""
+    return runpy.run_path(str(EXAMPLES / name))
+
+
+def test_your_layer_passes_and_its_buggy_twin_is_rejected_by_differences(capsys):
+    example("02_check_your_layer.py")["main"]()
+    shown = capsys.readouterr().out
+    passed, _, failed = shown.partition("With the bug:")
+    assert "FAILED" not in passed
+    assert "failed" in failed
+
+
+def test_your_network_learns_your_arrays():
+    errors = example("03_your_network_on_your_arrays.py")["main"](3)
+    assert set(errors) == {"1", "2", "fused"}
+    assert errors["fused"] < 50  # of 16 classes; 94 by guessing
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+def test_the_loss_in_pytorch_agrees_with_autograd_and_trains():
+    import torch
+
+    found = example("04_loss_in_pytorch.py")
+    logits = [torch.randn(4, 3, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    labels = torch.tensor([0, 2, 1, 1])
+    assert torch.autograd.gradcheck(lambda *z: found["CldlLoss"].apply(labels, *z), logits)
+    losses = found["main"](30)
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_every_example_has_a_test():
+    tested = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    for path in EXAMPLES.glob("*.py"):
+        assert path.name in tested, path.name

@@ -59,17 +59,16 @@ def check(name: str, examples: int, seed: int) -> Iterator[Row]:
     row = Row(name)
     for example in range(1 if name in ONCE else examples):
         key = Key(seed).fold(example)
-        own_seed = key.word & 0xFFFFFF
         row.examples += 1
         if name in LAYERS:
-            layer, shape, samples = LAYERS[name](chooser(key))
+            layer, shape, samples, own_seed = LAYERS[name](chooser(key))
             report = check_layer(layer, shape, samples=samples, seed=own_seed)
             row.checks += report.ran
             row.relative = max(row.relative, report.relative)
             where = f"{report.layer}, input shape {shape}, {samples} samples, seed {own_seed}"
             row.failures += [f"{r.name} ({where}): {r.message}" for r in report.results if not r.passed]
         else:
-            found = END_TO_END[name](chooser(key), own_seed)
+            found = END_TO_END[name](chooser(key), key.word & 0xFFFFFF)
             row.checks += len(found.entries)
             row.relative = max(row.relative, *(e.relative for e in found.entries))
             if not found.passed:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cldl.verification.clear import move_biases
 from engine.codegen.simd import LANES
 from engine.context import Context
 from engine.device import contiguous
@@ -41,11 +42,12 @@ def clear_bias(key: Key, shape: Shape) -> Array:
 
 
 class Case(NamedTuple):
-    """A layer, the shape of one sample of its input, and the number of samples."""
+    """What `check_layer` takes: a layer, the shape of one sample of its input, the number of samples, a seed."""
 
     layer: Layer
     shape: Shape
     samples: int
+    seed: int = 0
 
 
 class Logits(Layer):
@@ -53,6 +55,15 @@ class Logits(Layer):
 
     def __init__(self, network: Network) -> None:
         self.network = network
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers from x to the last exit, one after another."""
+        nodes, name, path = {node.name: node for node in self.network.nodes}, self.network.exits[-1], []
+        while name != INPUT:
+            path.append(nodes[name].layer)
+            (name,) = nodes[name].inputs
+        return path[::-1]
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, list]:
         logits, cache = self.network.forward(x, ctx)
@@ -154,12 +165,14 @@ def _network(choose: Choose) -> Case:
 
 
 def _drawn(case: Callable[[Choose], Case]) -> Callable[[Choose], Case]:
-    """The case with every parameter drawn from a key of its own: two alike would hide an exchange."""
+    """The case with a seed, and every parameter drawn from a key of its own: two equal ones would hide an exchange."""
 
     def drawn(choose: Choose) -> Case:
-        found = case(choose)
-        initialise(found.layer.parameters(), Key(choose(0, 9999)))
-        return found
+        layer, shape, samples, _ = case(choose)
+        seed = choose(0, 0xFFFFFF)
+        initialise(layer.parameters(), Key(seed))
+        move_biases(layer, shape, samples=samples, seed=seed)
+        return Case(layer, shape, samples, seed)
 
     return drawn
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeGuard, cast
 
 import numpy as np
@@ -47,18 +47,25 @@ def clear_input(layer: Any, shape: Shapes, context: Callable[..., Context], key:
                arrays, which have no number in common
     context -- `context(training=...)` gives the context of a pass
 
-    Every attempt is on a narrower grid, from 2 down to 1: the same numbers in another order could leave a pixel on the same
-    kink. Raises UserError if none of 200 inputs is far enough.
+    Raises UserError if none of 200 inputs is far enough.
     """
     distance = getattr(layer, "kink_distance", lambda x, ctx: np.inf)
-    for attempt in range(ATTEMPTS):
-        x = _draw(shape, key.fold(attempt), 2 - attempt / ATTEMPTS)
+    for x in candidates(shape, key):
         if all(distance(x, context(training=training)) >= MARGIN for training in (True, False)):
             return x
     raise UserError(
         f"none of {ATTEMPTS} inputs of shape {shape} is {MARGIN} away from the kinks of {layer}: check it at a smaller "
         "shape, where fewer kinks are near, or use the directional method of check_gradients."
     )
+
+
+def candidates(shape: Shapes, key: Key) -> Iterator[Any]:
+    """The inputs that `clear_input` tries, in their order.
+
+    Each is on a narrower grid, from 2 down to 1: the same numbers in another order could leave a pixel on the same kink.
+    """
+    for attempt in range(ATTEMPTS):
+        yield _draw(shape, key.fold(attempt), 2 - attempt / ATTEMPTS)
 
 
 def _draw(shape: Shapes, key: Key, half_width: float) -> Any:

@@ -50,6 +50,7 @@ class LayerUnderTest:
             )
         self.samples, self.seed = samples, seed
         self.key = Key(seed).fold(0x6AD)
+        self.x_key = self.key.fold(1)
         self.layer = self.copy(layer, np.float64)
         self.layer32 = self.copy(layer, np.float32)
 
@@ -64,6 +65,11 @@ class LayerUnderTest:
     def input_shape(self) -> Shapes:
         """A shape, or the tuple of the shapes of several inputs: what `output_shape` takes."""
         return self.pack(self.input_shapes)
+
+    @property
+    def batch_shape(self) -> Shapes:
+        """The shape of the input with N, or those of several."""
+        return self.pack([(self.samples, *shape) for shape in self.input_shapes])
 
     def pack(self, parts: Sequence) -> Any:
         """What the layer takes: the one input as it is, several as a tuple."""
@@ -83,8 +89,7 @@ class LayerUnderTest:
     @cached_property
     def xs(self) -> Arrays:
         """The inputs, float64."""
-        shapes = [(self.samples, *shape) for shape in self.input_shapes]
-        x = clear_input(self.layer, self.pack(shapes), self.context, self.key.fold(1))
+        x = clear_input(self.layer, self.batch_shape, self.context, self.x_key)
         return x if self.several else (x,)
 
     @cached_property

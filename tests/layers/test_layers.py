@@ -13,15 +13,15 @@ from engine.gradcheck import check_layer
 from engine.gradcheck.checks import CHECKS
 from layers.layer import Layer
 from tests import reference
-from tests.strategies import layer_cases, seeds
+from tests.strategies import layer_cases
 
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_passes_the_check(name, check):
-    @given(case=layer_cases(name), seed=seeds)
-    def holds(case, seed):
-        report = check_layer(case.layer, case.shape, samples=case.samples, seed=seed, checks=[check])
+    @given(case=layer_cases(name))
+    def holds(case):
+        report = check_layer(case.layer, case.shape, samples=case.samples, seed=case.seed, checks=[check])
         report.raise_if_failed()
         assert report.relative <= 1e-7
 

@@ -14,6 +14,7 @@ from engine.errors import UserError
 from engine.io.storage import read_arrays, write_arrays
 
 H, W, C = 6, 5, 3
+D = H * W * C
 
 
 def photographs(N, seed=0):
@@ -30,8 +31,8 @@ def dataset(train=None, test=None):
     )
 
 
-def reference(train, images):
-    """pylearn2's GCN and ZCA by their equations: an image at a time, P from a singular value decomposition."""
+def pylearn2(train, images):
+    """Its GCN and ZCA by their equations: an image at a time, P from a singular value decomposition."""
 
     def contrast(images):
         rows = []
@@ -52,14 +53,41 @@ def reference(train, images):
     return ((contrast(images) - mean) @ P).reshape(images.shape)
 
 
+@pytest.mark.parametrize(
+    "apply",
+    [
+        Scale(0.5, 0.25),
+        Scale(np.array([0.1, 0.5, 0.9]), np.array([0.25, 1.0, 2.0])),
+        Contrast(),
+        Whitening(np.linspace(-1, 1, D, dtype=np.float32), np.eye(D, k=1, dtype=np.float32)),
+    ],
+    ids=["scale", "scale a channel", "contrast", "whitening"],
+)
+def test_the_fast_path_agrees_with_the_reference(apply):
+    """Among the images is one of one value."""
+    images = np.concatenate([photographs(7), np.full((1, H, W, C), 7, np.uint8)])
+    x, expected = apply(images, Context()), apply.reference(images)
+    assert (x.dtype, x.shape, expected.dtype) == (np.float32, images.shape, np.float64)
+    np.testing.assert_allclose(x, expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("N", [300, 40], ids=["more images than pixels", "fewer"])
-def test_contrast_normalisation_and_whitening_are_those_of_the_reference(N):
+def test_whitening_is_fitted_as_by_its_reference(N):
+    images = photographs(N)
+    fast, expected = Whitening.fit(dataset(images).train), Whitening.fit_reference(images)
+    assert set(fast) == set(expected)
+    for name, array in fast.items():
+        np.testing.assert_allclose(array, expected[name], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("N", [300, 40], ids=["more images than pixels", "fewer"])
+def test_contrast_normalisation_and_whitening_are_those_of_pylearn2(N):
     data = dataset(photographs(N))
     whiten = fitted("gcn_zca", data)
     for images in (data.train.images, data.test.images):
         x = whiten(images, Context())
         assert x.dtype == np.float32
-        np.testing.assert_allclose(x, reference(data.train.images, images), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(x, pylearn2(data.train.images, images), rtol=0, atol=1e-5)
 
 
 def test_whitened_training_images_have_nearly_the_covariance_of_white_noise():
@@ -68,7 +96,7 @@ def test_whitened_training_images_have_nearly_the_covariance_of_white_noise():
     g = np.empty((300, H * W * C))
     preprocessing.kernels.contrast(data.train.images.reshape(300, -1), g, 55.0)
     before, after = (np.linalg.eigvalsh(np.cov(a.T, bias=True)) for a in (g, x))
-    np.testing.assert_allclose(after, before / (before + 0.1), atol=1e-4)  # 1, but for the bias
+    np.testing.assert_allclose(after, before / (before + 0.1), atol=1e-4)  # nearly 1
     assert np.abs(x.mean(axis=0)).max() < 1e-4
 
 

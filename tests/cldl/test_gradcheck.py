@@ -9,7 +9,7 @@ from cldl import hinge, loss
 from cldl.gradcheck import check_all, chooser, main
 from cldl.verification import cases, end_to_end
 from engine.random import Key
-from tests.broken.layers import SetsInsteadOfAdds
+from tests.broken.layers.linear import SetsInsteadOfAdds
 
 
 def test_two_layers_and_the_loss_pass_and_are_listed(capsys):

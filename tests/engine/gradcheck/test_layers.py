@@ -19,7 +19,8 @@ from engine.gradcheck.checks import CHECKS
 from engine.gradcheck.compare import agree
 from engine.gradcheck.inputs import MARGIN
 from engine.random import Key
-from tests.broken.layers import MaskDrawnAgain, OnePerCentTooMuch, SetsInsteadOfAdds
+from tests.broken.layers.elementwise import MaskDrawnAgain
+from tests.broken.layers.linear import OnePerCentTooMuch, SetsInsteadOfAdds
 from tests.reference import Larger, Linear, MaxPool2d, Product, ReLU, Skip, WeightedSum
 
 

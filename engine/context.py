@@ -67,8 +67,8 @@ class Context:
     training       -- whether dropout and augmentation are on
     key            -- the key from which all randomness of the pass is derived
     first_sample   -- index in the batch of this chunk's first sample: random numbers belong to samples, not to chunks
-    needs_backward -- if False (inference), layers keep nothing for a backward pass, and a layer's input is freed once its output
-                      exists and nothing else holds it
+    needs_backward -- if False (inference), a layer's input is freed once its output exists, and layers may keep less for their
+                      backward pass
     parallel_for   -- runs a list of independent jobs: one after another, or with the help of idle threads
 
     `engine.runtime.cuda_context.CudaContext` is the same on a GPU.

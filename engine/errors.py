@@ -1,8 +1,8 @@
-"""The one exception that means: the user can fix this."""
+"""The exception for what the user can fix."""
 
 
 class UserError(Exception):
-    """Something the user can fix.
+    """Something that the user can fix.
 
     Its text is one sentence that says what was wrong, what was expected and what to do. The commands print it in one
     line and exit with status 2; in a notebook or a program it is an ordinary exception.

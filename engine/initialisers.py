@@ -1,4 +1,4 @@
-"""How weights begin: functions of a key and a shape."""
+"""Initial weights: functions of a key and a shape."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from engine.random import Key
 Initialiser = Callable[[Key, tuple[int, ...]], np.ndarray]
 
 
-def constant(number: float) -> Initialiser:
-    """Every element `number`."""
-    return lambda key, shape: np.full(shape, number)
+def constant(value: float) -> Initialiser:
+    """Every element is `value`."""
+    return lambda key, shape: np.full(shape, value)
 
 
 def normal(std: float) -> Initialiser:

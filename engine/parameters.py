@@ -1,4 +1,4 @@
-"""What is learned: parameters, the linear images of them that fast algorithms work on, and their flat storage."""
+"""What is learned: parameters, the linear transforms of weights that fast algorithms compute with, and flat buffers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from engine.initialisers import Initialiser
 from engine.memory import LINE, aligned
 from engine.random import Key
 
-ALIGNED = LINE // 4  # numbers: a cache line of float32, and what the matrix products of a GPU like
-Policy = Callable[[int], float]
+ALIGNMENT = LINE // 4  # elements: a cache line of float32, which is also fast for the matrix products of a GPU
+Policy = Callable[[int], float]  # from the number of updates made before to a factor of the learning rate
 
 
 class Parameter:
-    """An array that is learned, with what the optimiser must know of it.
+    """An array that is learned, with what the optimiser needs to know of it.
 
-    `lr_mult` multiplies the learning rate and `decay_mult` the weight decay (0 for biases, by this project's convention).
-    `lr_policy`, if any, multiplies the learning rate by a function of the number of updates made before (Caffe's fork for DSN
-    calls it a local policy). After an update no column, all that leads to one output, is longer than `max_norm`. Parameters are
-    compared by identity: they are the keys under which a pass keeps its gradients.
+    lr_mult    -- factor of the learning rate
+    decay_mult -- factor of the weight decay; 0 for biases, by this project's convention
+    lr_policy  -- if any, a further factor of the learning rate, as a function of the number of updates made before (in Caffe's
+                  fork for DSN a local policy)
+    max_norm   -- after an update no column (the weights that lead to one output) is longer
+
+    Parameters are compared by identity: a pass stores gradients by parameter.
     """
 
     def __init__(
@@ -58,52 +61,52 @@ class Parameter:
 
 
 class WeightTransform(Protocol):
-    """A linear image of a parameter, made once a step, on which an algorithm works instead of on the parameter.
+    """A linear transform T of a weight, computed once a step, with which an algorithm computes instead of with the weight.
 
-    The kernel's spectrum, for convolution by FFT. Passes accumulate the gradient of the image; it is pulled back to the
-    parameter once a step by the transpose of the linear map.
+    For convolution by FFT it is the kernel's spectrum. Passes accumulate the gradient of T w; once a step its adjoint takes it
+    to the weight: dw = T^T d(T w).
     """
 
     @property
     def parameter(self) -> Parameter:
-        """What it is an image of."""
+        """The weight w."""
         ...
 
     def empty(self) -> np.ndarray:
-        """An array of the image's shape and dtype."""
+        """An array of the shape and dtype of T w."""
         ...
 
-    def transform(self, value: np.ndarray, image: np.ndarray) -> None:
-        """Write the image of `value` into `image`."""
+    def transform(self, value: np.ndarray, transformed: np.ndarray) -> None:
+        """transformed = T value."""
         ...
 
-    def adjoint(self, dimage: np.ndarray, dvalue: np.ndarray) -> None:
-        """Add the transpose of the map, applied to `dimage`, to `dvalue`."""
+    def adjoint(self, dtransformed: np.ndarray, dvalue: np.ndarray) -> None:
+        """dvalue += T^T dtransformed."""
         ...
 
 
 def initialise(parameters: Iterable[Parameter], key: Key) -> None:
-    """Draw every parameter anew, each from a key of its own."""
+    """Draw the initial value of every parameter, each from a key of its own."""
     for index, parameter in enumerate(parameters):
         parameter.value[...] = parameter.initialiser(key.fold(index), parameter.shape)
 
 
 def cast(parameters: Iterable[Parameter], dtype: type) -> None:
-    """Turn the parameters to another precision: float64 for gradient checks."""
+    """Convert the parameters to another precision: float64 for gradient checks."""
     for parameter in parameters:
         parameter.value = parameter.value.astype(dtype)
 
 
 class FlatBuffer:
-    """Arrays of the shapes of some parameters, one after another in one buffer: summed and stored as one.
+    """Arrays of the shapes of some parameters, one after another in one buffer, so that they are summed and stored as one.
 
-    They are 0, and lie where the parameters do. `starts` says where each begins, the buffer's end last; each begins at a multiple
-    of ALIGNED numbers, and what is left over stays 0.
+    They are 0, and on the device of the parameters. `starts` has the index at which each begins, and the buffer's size last; each
+    begins at a multiple of ALIGNMENT elements, and the padding between them stays 0.
     """
 
     def __init__(self, parameters: Sequence[Parameter]) -> None:
         dtype = parameters[0].dtype if parameters else np.float32
-        self.starts = np.cumsum([0, *(-(-p.value.size // ALIGNED) * ALIGNED for p in parameters)])
+        self.starts = np.cumsum([0, *(-(-p.value.size // ALIGNMENT) * ALIGNMENT for p in parameters)])
         shape, module = (int(self.starts[-1]),), array_module(parameters[0].value) if parameters else np
         self.buffer = aligned(shape, dtype) if module is np else module.empty(shape, dtype)
         self.buffer.fill(0)
@@ -114,7 +117,7 @@ class FlatBuffer:
 
     @classmethod
     def holding(cls, parameters: Sequence[Parameter]) -> FlatBuffer:
-        """The parameters' values, which become views of it."""
+        """A buffer of the parameters' values, which become views of it."""
         flat = cls(parameters)
         for parameter, view in flat.views.items():
             view[...] = parameter.value

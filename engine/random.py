@@ -2,8 +2,8 @@
 
 The generator is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011,
 section 3.3): ten rounds of multiply-and-mix turn a 128-bit counter and a 64-bit key into 128 random bits. Two elements
-never share a counter, so the order in which they are drawn, the chunks of a batch and the device do not matter, and a
-resumed run draws what the run that never stopped would have drawn.
+never share a counter, so the result does not depend on the order of the draws, the chunks of a batch or the device, and a
+resumed run draws what an uninterrupted run draws.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ philox = exact(_philox)
 def philox_in_lanes(words, block, row, k0, k1):
     """The words of LANES counters (block, row, 0, 0), (block + 1, row, 0, 0) and so on: word i of lane l is words[i LANES + l].
 
-    Compiled, it is `philox` on values that stand for LLVM's vectors, as for `engine.codegen.fft.codelet`.
+    Compiled, it is `philox` on values that represent LLVM's vectors, as for `engine.codegen.fft.codelet`.
     """
     for lane in range(LANES):
         words[lane : 4 * LANES : LANES] = _philox(block + np.uint64(lane), row, np.uint64(0), np.uint64(0), k0, k1)
@@ -54,13 +54,13 @@ def _overload_philox_in_lanes(words, block, row, k0, k1):
 @intrinsic
 def _philox_emitted(typing, words, block, row, k0, k1):
     def generate(context, builder, signature, arguments):
-        words, *numbers = arguments
+        words, *scalars = arguments
         kind = ir.VectorType(ir.IntType(64), LANES)
 
-        def spread(number):  # LLVM multiplies halves of 64 bits where it sees that the other halves are 0
-            return EmittedInteger(builder, splat(builder, number, kind)) & _MASK
+        def broadcast(scalar):  # LLVM multiplies halves of 64 bits where it sees that the other halves are 0
+            return EmittedInteger(builder, splat(builder, scalar, kind)) & _MASK
 
-        block, row, k0, k1 = map(spread, numbers)
+        block, row, k0, k1 = map(broadcast, scalars)
         lanes = EmittedInteger(builder, ir.Constant(kind, list(range(LANES))))
         for i, word in enumerate(_philox((block + lanes) & _MASK, row, lanes & 0, lanes & 0, k0, k1)):
             builder.store(word.value, vector_at(builder, words, ir.Constant(ir.IntType(64), i * LANES), kind), align=8)

@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, read with suspicion."""
+"""Files: written atomically, and checked when they are read."""

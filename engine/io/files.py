@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside their place, then moved into it."""
+"""Atomic writes: a file is written under a temporary name in the same folder, then renamed."""
 
 import errno
 import json
@@ -24,7 +24,7 @@ _REMEDY = "choose a folder that you may write to"
 
 
 def cache_folder(override: str | Path | None = None) -> Path:
-    """Return the cache folder: `override`, else the environment variable CLDL_CACHE, else the system's place for it."""
+    """Return the cache folder: `override`, else the environment variable CLDL_CACHE, else the system's default."""
     return Path(override or os.environ.get(CACHE) or platformdirs.user_cache_dir("cldl")).expanduser()
 
 
@@ -39,9 +39,9 @@ def explained(path: str | Path) -> Iterator[None]:
 
 
 def make_folder(path: str | Path) -> Path:
-    """Return the folder `path`, made with its parents where it was missing.
+    """Return the folder `path`; create it and its parents if they are missing.
 
-    Raises:    UserError when the folder cannot be made.
+    Raises:    UserError when the folder cannot be created.
     """
     with explained(path):
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -50,10 +50,10 @@ def make_folder(path: str | Path) -> Path:
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a file to write that takes the place of `path` when the block ends well.
+    """Open a file for writing that replaces `path` when the block ends without an exception.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk and moved into place in one step, so a
-    reader sees the old file or the new one. When the block fails the temporary file is removed and the old file stays.
+    The bytes go to a temporary file in the same folder, which is flushed to the disk and then renamed, so a reader sees the
+    old file or the new one. If the block fails, the temporary file is removed and the old file stays.
 
     Raises:    UserError when the disk is full, the folder is missing or may not be written to.
     """
@@ -84,7 +84,7 @@ def write_json(path: str | Path, obj: Any) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush the folder's entry of a file that was moved into it; Windows has no such call and needs none."""
+    """Flush a folder, and so the renaming of a file in it; Windows has no such call and needs none."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

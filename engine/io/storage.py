@@ -1,9 +1,8 @@
-"""Named arrays in one HDF5 file that is written whole, and believed only after it was checked.
+"""Named arrays in one HDF5 file, which is written atomically and checked before it is used.
 
-Every array is a dataset of plain numbers, stored in one piece; the root attribute `header` is a JSON text with the kind
-of the file, its version, the attributes and a SHA-256 over all of it. `read_arrays` takes nothing else: no links to
-other places, no data kept in other files, no filters, no objects. So a file can claim no more bytes than it has, no
-other file is opened, and nothing is ever unpickled.
+Every array is a contiguous dataset of numbers; the root attribute `header` is a JSON text with the kind of the file, its
+version, the attributes and a SHA-256 over all of it. `read_arrays` accepts nothing else: no links, no data in other files, no
+filters, no objects. So a file cannot claim more bytes than it has, no other file is opened, and nothing is ever unpickled.
 """
 
 import hashlib
@@ -29,7 +28,7 @@ REMEDY = "delete it or put an intact copy in its place"
 def write_arrays(
     path: str | Path, arrays: dict[str, np.ndarray], attributes: Attributes, *, kind: str, version: int
 ) -> None:
-    """Write arrays and attributes to `path` as one HDF5 file, atomically; a name with "/" lies in a group.
+    """Write arrays and attributes to `path` as one HDF5 file, atomically; a name with "/" is stored in a group.
 
     Raises:    UserError when the file cannot be written; TypeError for an array that is not of booleans, integers or
                floats of at most 64 bits.
@@ -42,7 +41,7 @@ def write_arrays(
     header["sha256"] = _digest(header, arrays)
     text = json.dumps(header).encode()
 
-    # Made in memory: HDF5 cannot close a file cleanly on a full disk. From v110 on its metadata have checksums.
+    # In memory, because HDF5 cannot close a file cleanly on a full disk; from v110 on its metadata have checksums
     image = io.BytesIO()
     with h5py.File(image, "w", libver=("v110", "v110")) as file:
         file.attrs.create("header", np.bytes_(text))
@@ -58,7 +57,7 @@ def read_arrays(
     """Return the arrays and the attributes of a file of `write_arrays`; `remedy` ends the sentence of every refusal.
 
     Raises:    UserError when the file is missing, not HDF5, cut short, altered, of another kind or version, or holds
-               anything but plain arrays in one piece (links, external or virtual data, filters, text, objects).
+               anything but contiguous arrays of numbers (links, external or virtual data, filters, text, objects).
     """
     path = Path(path)
     if not os.path.isfile(path):  # unlike Path.is_file it never raises
@@ -127,7 +126,7 @@ def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
 
 
 def _header(file: h5py.File) -> dict[str, Any]:
-    """Return the header; only its form is checked."""
+    """Return the header; only its type and fields are checked."""
     if "header" not in file.attrs:
         raise _RefusedError("was not written by this program")
     attribute = file.attrs.get_id("header")
@@ -150,7 +149,7 @@ def _check_header(header: dict[str, Any], kind: str, version: int) -> None:
 
 
 def _arrays(file: h5py.File, size: int) -> dict[str, np.ndarray]:
-    """Return the arrays of all groups; every link is looked at before it is followed, every claim before it is read."""
+    """Return the arrays of all groups; links are checked before they are followed, sizes before anything is read."""
     found: dict[str, h5py.Dataset] = {}
     groups: list[tuple[str, Any]] = [("", file["/"])]
     seen = {file["/"]}
@@ -180,7 +179,7 @@ def _arrays(file: h5py.File, size: int) -> dict[str, np.ndarray]:
 
 
 def _check_dataset(name: str, dataset: h5py.Dataset) -> None:
-    """Refuse everything but plain numbers in one piece inside the file."""
+    """Refuse everything but contiguous numbers inside the file."""
     creation = dataset.id.get_create_plist()
     if creation.get_external_count():
         raise _RefusedError(f"keeps the array {name!r} in another file")

@@ -10,7 +10,7 @@ import cupy
 import numpy as np
 
 from engine.device import on_gpu
-from engine.kernels.cuda.gemm import choose_products, multiplying
+from engine.kernels.cuda.gemm import choose_products, use_products
 from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
 from engine.runtime.cuda_context import CudaContext
@@ -57,7 +57,7 @@ class CudaBackend:
     @contextmanager
     def active(self) -> Iterator[None]:
         """Launch what is inside on this backend's stream, with matrix products of its precision."""
-        with self.stream, multiplying(self._products):
+        with self.stream, use_products(self._products):
             yield
 
     @property

@@ -1,4 +1,4 @@
-"""Every kernel with arguments on a small shape: what the CPU and the GPU are given alike, and what must agree."""
+"""Every kernel with arguments on a small shape: the same for the CPU and the GPU, and how closely the results must agree."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ WINDOWS = {"2, 2, 0": (2, 2, 0), "3, 2, 1": (3, 2, 1), "3, 1, 1": (3, 1, 1), "4,
 
 @dataclass(frozen=True)
 class Case:
-    """A kernel and its arguments, some of them arrays that it writes to; `ulps` is how far the results may lie apart."""
+    """A kernel and its arguments, some of them arrays that it writes to; `ulps` is how far the results may be apart."""
 
     name: str
     kernel: Callable
@@ -59,11 +59,11 @@ def of_precision(real: type) -> Iterator[Case]:
             of = f"{n} windows {name}"
             yield Case(f"patches_forward {of}", patches.patches_forward, (x, P, first, *window))
             yield Case(f"patches_backward {of}", patches.patches_backward, (dP, x.copy(), first, *window))
-        ties = np.round(x)  # of equal values the first is taken
-        place = empty(output, np.uint8)
-        yield Case(f"max_forward {name}", pooling.max_forward, (ties, empty(output, real), place, *window))
-        place = rng.integers(0, k * k, output).astype(np.uint8)
-        yield Case(f"max_backward {name}", pooling.max_backward, (dy, place, empty(image, real), *window))
+        ties = np.round(x)  # of equal values the first is chosen
+        argmax = empty(output, np.uint8)
+        yield Case(f"max_forward {name}", pooling.max_forward, (ties, empty(output, real), argmax, *window))
+        argmax = rng.integers(0, k * k, output).astype(np.uint8)
+        yield Case(f"max_backward {name}", pooling.max_backward, (dy, argmax, empty(image, real), *window))
         yield Case(f"average_forward {name}", pooling.average_forward, (x, empty(output, real), *window), ulps=2)
         yield Case(f"average_backward {name}", pooling.average_backward, (dy, empty(image, real), *window), ulps=4)
     pixels = reals(rng, 2, 6, 3, dtype=real)
@@ -74,9 +74,9 @@ def of_precision(real: type) -> Iterator[Case]:
     yield from of_updates(real)
     pieces = np.round(reals(rng, 4, 3, 2, dtype=real))
     pieces[0, 0, 1] = np.nan
-    place = rng.integers(0, 2, (4, 3)).astype(np.uint8)
+    argmax = rng.integers(0, 2, (4, 3)).astype(np.uint8)
     yield Case("maxout forward", maxout.forward, (pieces, empty((4, 3), real), empty((4, 3), np.uint8)))
-    yield Case("maxout backward", maxout.backward, (reals(rng, 4, 3, dtype=real), place, empty((4, 3, 2), real)))
+    yield Case("maxout backward", maxout.backward, (reals(rng, 4, 3, dtype=real), argmax, empty((4, 3, 2), real)))
     logits, labels, weights, _, _, *outputs = loss_arguments(rng, 3, True, real)
     yield Case("batch_hinge", batch_hinge, (logits, labels, weights, *outputs), ulps=8)
     for M, through in ((1, True), (2, False), (3, True), (4, True)):
@@ -86,18 +86,18 @@ def of_precision(real: type) -> Iterator[Case]:
 def of_updates(real: type) -> Iterator[Case]:
     rng = np.random.default_rng(2)
     w, g, v = (reals(rng, 20, dtype=real) for _ in range(3))
-    starts, rates, decays = np.array([0, 7, 8, 20]), np.array([1.0, 0.5, 2.0]), np.array([1.0, 0.0, 1.0])
-    form = starts, rates, decays
-    usual, none = np.array([0.1, 0.01, 0.8, 1.2, 1.1]), np.array([np.nan, 0.01, 0.8, 1.2, 1.1])
-    for name, numbers in (("", usual), (" without a rate", none)):
+    starts, lr_mults, decay_mults = np.array([0, 7, 8, 20]), np.array([1.0, 0.5, 2.0]), np.array([1.0, 0.0, 1.0])
+    layout = starts, lr_mults, decay_mults
+    usual, nan = np.array([0.1, 0.01, 0.8, 1.2, 1.1]), np.array([np.nan, 0.01, 0.8, 1.2, 1.1])
+    for name, hyperparameters in (("", usual), (" at a NaN learning rate", nan)):
         for nesterov in (False, True):
-            arguments = (w, g, v, *form, numbers, nesterov)
+            arguments = (w, g, v, *layout, hyperparameters, nesterov)
             yield Case(f"sgd {nesterov}{name}", updates.sgd, arguments, ulps=64)
-        arguments = (w, g, v, abs(v), *form, numbers, *map(real, (0.95, 1e-6)))
+        arguments = (w, g, v, abs(v), *layout, hyperparameters, *map(real, (0.95, 1e-6)))
         yield Case(f"adamw{name}", updates.adamw, arguments, ulps=64)
-        columns = reals(rng, 6, 3, dtype=real), 1.5, numbers
+        columns = reals(rng, 6, 3, dtype=real), 1.5, hyperparameters
         yield Case(f"limit_columns{name}", updates.limit_columns, columns, ulps=2)
-    yield Case("divide_by_norm", updates.divide_by_norm, (w, starts, decays, usual), ulps=2**30)
+    yield Case("divide_by_norm", updates.divide_by_norm, (w, starts, decay_mults, usual), ulps=2**30)
 
 
 def loss_arguments(rng: np.random.Generator, M: int, through: bool, real: type) -> tuple:
@@ -143,7 +143,7 @@ def apart(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def on_gpu_arguments(case: Case, asarray: Callable[[np.ndarray], Any]) -> tuple:
-    """The case's arguments with its arrays on the GPU; a key is the step's, with which of its children is meant."""
+    """The arguments with arrays on the GPU; a key is given as the step's key and the number of the draw."""
     arguments = copied(case.arguments, asarray)
     return (*arguments, asarray(np.array(KEY.halves, np.uint64)), case.draws) if case.draws else arguments
 
@@ -157,8 +157,8 @@ def difference(case: Case, asarray: Callable[[np.ndarray], Any], asnumpy: Callab
     """Run a kernel on both devices; how far its arrays are apart at the end, in ULPs."""
     from engine.device import dispatch
 
-    mine, theirs = on_cpu_arguments(case), on_gpu_arguments(case, asarray)
-    dispatch(case.kernel, *mine)
-    dispatch(case.kernel, *theirs)
-    here = arrays(mine)
-    return max(apart(a, asnumpy(b)) for a, b in zip(here, arrays(theirs)[: len(here)], strict=True))
+    on_cpu, on_gpu = on_cpu_arguments(case), on_gpu_arguments(case, asarray)
+    dispatch(case.kernel, *on_cpu)
+    dispatch(case.kernel, *on_gpu)
+    expected = arrays(on_cpu)
+    return max(apart(a, asnumpy(b)) for a, b in zip(expected, arrays(on_gpu)[: len(expected)], strict=True))

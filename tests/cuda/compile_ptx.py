@@ -1,8 +1,8 @@
 """Every kernel compiled to PTX for a real architecture, no device or driver needed; a line of JSON: {case: PTX, or the error}.
 
-What the simulator does not see is seen here: types, functions that CUDA lacks, the size of shared memory. numba-cuda asks the
-device for its architecture when one function calls another, and looks for a compiler of CUDA C that nothing here needs; both
-questions are answered here.
+This finds what the simulator cannot: errors of types, functions that CUDA lacks, the size of shared memory. numba-cuda asks the
+device for its architecture when one function calls another, and looks for a compiler of CUDA C, which is not needed here; both
+are replaced.
 """
 
 import json
@@ -33,14 +33,14 @@ known: dict[tuple, str] = {}  # by kernel and types
 
 
 def record(kernel, configuration):
-    """In the place of `kernel[configuration]`: compile for these arguments."""
+    """Replaces `kernel[configuration]`: compile for the arguments of the launch."""
 
     def compile_for(*arguments):
         types = [typeof(tuple(map(plain, a)) if isinstance(a, tuple) else plain(a)) for a in arguments]
-        form = kernel.py_func, *types
-        if form not in known:
-            known[form], _ = cuda.compile(kernel.py_func, void(*types), device=False, abi="numba", cc=ARCHITECTURE)
-        compiled.append(known[form])
+        signature = kernel.py_func, *types
+        if signature not in known:
+            known[signature], _ = cuda.compile(kernel.py_func, void(*types), device=False, abi="numba", cc=ARCHITECTURE)
+        compiled.append(known[signature])
 
     return compile_for
 
@@ -50,7 +50,7 @@ def plain(argument):
 
 
 def ptx(run) -> str:
-    """The PTX of all that is launched, or the error."""
+    """The PTX of all kernels that are launched, or the error."""
     compiled.clear()
     try:
         run()

@@ -1,4 +1,4 @@
-"""Under the CUDA simulator stand-ins take the places of CuPy and nvmath-python, so that what needs a GPU can be tried."""
+"""Under the CUDA simulator stand-ins replace CuPy and nvmath-python, so that the tests for a GPU can be run."""
 
 import os
 

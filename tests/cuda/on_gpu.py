@@ -1,4 +1,4 @@
-"""A layer whose passes are made on the GPU, for a check that knows arrays on the CPU only."""
+"""A layer that computes on the GPU, for a gradient check that uses arrays on the CPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,30 +6,30 @@ from contextlib import contextmanager
 import cupy
 import numpy as np
 
-from engine.kernels.cuda.gemm import choose_products, multiplying
+from engine.kernels.cuda.gemm import choose_products, use_products
 from engine.runtime.cuda_context import CudaContext
 from layers.layer import Layer
 
 
 class OnGpu(Layer):
-    """The layer, with x, dy and parameters brought to the GPU for every pass, and what comes of it fetched."""
+    """The layer; every pass copies x, dy and the parameters to the GPU, and the results back."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
 
     def forward(self, x, ctx):
         gradients = {}
-        there = CudaContext(cupy.asarray(np.array(ctx.next_key().halves, np.uint64)), gradients)
-        there.begin(training=ctx.training, first_sample=ctx.first_sample)
-        with self._there():
-            y, cache = self.layer.forward(cupy.asarray(x), there)
-        return cupy.asnumpy(y), (there, gradients, cache)
+        gpu_ctx = CudaContext(cupy.asarray(np.array(ctx.next_key().halves, np.uint64)), gradients)
+        gpu_ctx.begin(training=ctx.training, first_sample=ctx.first_sample)
+        with self._parameters_on_gpu():
+            y, cache = self.layer.forward(cupy.asarray(x), gpu_ctx)
+        return cupy.asnumpy(y), (gpu_ctx, gradients, cache)
 
     def backward(self, dy, cache, ctx, need_dx=True):
-        there, gradients, own = cache
+        gpu_ctx, gradients, own = cache
         gradients.clear()
-        with self._there():
-            dx = self.layer.backward(cupy.asarray(dy), own, there, need_dx)
+        with self._parameters_on_gpu():
+            dx = self.layer.backward(cupy.asarray(dy), own, gpu_ctx, need_dx)
         for parameter, gradient in gradients.items():
             ctx.gradient(parameter)[...] += cupy.asnumpy(gradient)
         return None if dx is None else cupy.asnumpy(dx)
@@ -47,13 +47,13 @@ class OnGpu(Layer):
         return f"OnGpu({self.layer})"
 
     @contextmanager
-    def _there(self) -> Iterator[None]:
-        """The parameters are on the GPU."""
+    def _parameters_on_gpu(self) -> Iterator[None]:
+        """Keep the parameters on the GPU."""
         values = {p: p.value for p in self.parameters()}
         for p in values:
             p.value = cupy.asarray(p.value)
         try:
-            with multiplying(choose_products("float32")):
+            with use_products(choose_products("float32")):
                 yield
         finally:
             for p, value in values.items():

@@ -1,4 +1,4 @@
-"""Programs of this folder, run in a process of their own: what is simulated is decided when Numba is imported."""
+"""Programs of this folder, each run in its own process: Numba decides at import whether it simulates CUDA."""
 
 import json
 import os

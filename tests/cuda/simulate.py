@@ -1,4 +1,4 @@
-"""Every kernel under the CUDA simulator, held against the CPU's; a line of JSON: {case: ULPs apart, or the error}."""
+"""Every kernel under the CUDA simulator, compared with the CPU's; a line of JSON: {case: ULPs apart, or the error}."""
 
 import json
 import traceback
@@ -57,13 +57,13 @@ def without_pair() -> dict[str, float]:
     gather(cupy.asarray(images), cupy.asarray(index), to)
     found["gather"] = apart(images[index], cupy.asnumpy(to))
 
-    rates = []
+    learning_rates = []
     for worst in (1.0, np.inf, np.nan):
-        losses, numbers = np.ones((5, 3)), cupy.asarray(np.array([0.1, 0, 1, 1]))
+        losses, hyperparameters = np.ones((5, 3)), cupy.asarray(np.array([0.1, 0, 1, 1]))
         losses[4, 1] = worst
-        stop_unless_finite(cupy.asarray(losses), cupy.asarray(np.ones(3)), numbers)
-        rates.append(cupy.asnumpy(numbers)[0])
-    found["stop_unless_finite"] = apart(np.array([0.1, np.nan, np.nan]), np.array(rates))
+        stop_unless_finite(cupy.asarray(losses), cupy.asarray(np.ones(3)), hyperparameters)
+        learning_rates.append(cupy.asnumpy(hyperparameters)[0])
+    found["stop_unless_finite"] = apart(np.array([0.1, np.nan, np.nan]), np.array(learning_rates))
     found["predictions"] = of_predictions(rng)
     return found
 

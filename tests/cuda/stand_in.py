@@ -1,8 +1,8 @@
-"""A stand-in for CuPy on NumPy's arrays, so that everything but the device itself can be run without one.
+"""A stand-in for CuPy on NumPy's arrays, so that all code for a GPU runs without one.
 
-It is strict where CuPy is: arrays of the two kinds do not meet in an operation, and NumPy's functions take its arrays only
-where CuPy has a function of that name. A copy in a stream of its own comes as late as it may: when somebody waits for it. A
-stream refuses to be captured, as one does that has met a refusing library.
+It is strict where CuPy is: an operation on arrays of both kinds fails, and NumPy's functions accept its arrays only where CuPy
+has a function of that name. A copy in a stream of its own is made as late as possible, when it is waited for. A stream refuses to
+be captured, as a real one does under CuPy's cuBLAS.
 """
 
 import ctypes
@@ -12,14 +12,14 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-HAS = {  # of NumPy's functions that are used, and of those that these call, those that CuPy has
+HAS = {  # NumPy's functions that are called with CuPy arrays, directly or by other functions, and that CuPy has
     "array_equal", "array_split", "concatenate", "copyto", "empty_like", "may_share_memory", "shape", "split", "swapaxes",
     "zeros_like",
 }  # fmt: skip
 
 
 class _Owned(np.ndarray):
-    """The bytes of an UnownedMemory; it keeps the owner alive, as long as an array rests on it."""
+    """The bytes of an UnownedMemory; it keeps the owner alive as long as an array is on it."""
 
 
 class UnownedMemory:
@@ -54,7 +54,7 @@ class ndarray(np.ndarray):  # noqa: N801 - CuPy's name
 
     def __array_function__(self, function, types, arguments, options):
         if function.__name__ not in HAS:
-            raise TypeError(f"CuPy was asked for numpy.{function.__name__}")
+            raise TypeError(f"CuPy has no numpy.{function.__name__}")
         result = super().__array_function__(function, types, arguments, options)
         return result.view(ndarray) if type(result) is np.ndarray else result
 
@@ -86,7 +86,7 @@ def asnumpy(array):
 
 def empty(shape, dtype=np.float64):
     array = ndarray(shape, dtype)
-    array.view(np.ndarray).reshape(-1).view(np.uint8)[...] = 0xFF  # NaN, so that what is read unwritten shows
+    array.view(np.ndarray).reshape(-1).view(np.uint8)[...] = 0xFF  # NaN, so that a read of unwritten memory shows
     return array
 
 

@@ -1,4 +1,4 @@
-"""A stand-in for the bindings of cuBLASLt on the CPU's memory: it reads columns first and knows BIAS and RELU_BIAS.
+"""A stand-in for the bindings of cuBLASLt on the CPU's memory: column-major, with the epilogues BIAS and RELU_BIAS.
 
 The names, and the sizes of attributes, are those of nvmath-python 1.0.
 """
@@ -56,7 +56,7 @@ def matmul_preference_destroy(preference: int) -> None:
     del known[preference]
 
 
-def matmul_algo_get_heuristic(handle, operation, a, b, c, d, preference, asked, results, found) -> None:
+def matmul_algo_get_heuristic(handle, operation, a, b, c, d, preference, requested, results, found) -> None:
     shapes = [(m.rows, m.columns) for m in (known[a], known[b], known[c])]
     left, right = (s[::-1] if t else s for s, t in zip(shapes, _transposed(operation), strict=False))
     assert left[1] == right[0]
@@ -70,10 +70,10 @@ def matmul(handle, operation, alpha, A, a, B, b, beta, C, c, D, d, algorithm, wo
     product = alpha * (left @ right)
     if beta:
         product = product + beta * _matrix(C, c)
-    form = known[operation]
-    if form.EPILOGUE & Epilogue.BIAS:
-        product = product + _matrix(form.BIAS_POINTER, _new(rows=len(product), columns=1, step=len(product)))
-    if form.EPILOGUE & Epilogue.RELU:
+    descriptor = known[operation]
+    if descriptor.EPILOGUE & Epilogue.BIAS:
+        product = product + _matrix(descriptor.BIAS_POINTER, _new(rows=len(product), columns=1, step=len(product)))
+    if descriptor.EPILOGUE & Epilogue.RELU:
         product = np.maximum(product, 0)
     _matrix(D, d)[...] = product
 
@@ -83,10 +83,10 @@ def _transposed(operation: int) -> tuple[int, int]:
 
 
 def _matrix(address: int, layout: int) -> np.ndarray:
-    form = known[layout]
-    length = form.step * (form.columns - 1) + form.rows
+    descriptor = known[layout]
+    length = descriptor.step * (descriptor.columns - 1) + descriptor.rows
     whole = np.frombuffer((ctypes.c_float * length).from_address(address), np.float32)
-    return np.lib.stride_tricks.as_strided(whole, (form.rows, form.columns), (4, 4 * form.step))
+    return np.lib.stride_tricks.as_strided(whole, (descriptor.rows, descriptor.columns), (4, 4 * descriptor.step))
 
 
 Epilogue = SimpleNamespace(DEFAULT=1, RELU=2, BIAS=4, RELU_BIAS=6)

@@ -1,4 +1,4 @@
-"""Every CUDA kernel: run under the simulator and held against the CPU's, and compiled to PTX for a real architecture."""
+"""Every CUDA kernel: run under the simulator and compared with the CPU's, and compiled to PTX for a real architecture."""
 
 import inspect
 import re
@@ -32,7 +32,7 @@ def test_a_kernel_does_on_the_simulated_gpu_what_it_does_on_the_cpu(name):
 
 @needs_compiler
 @pytest.mark.parametrize("name", [*CASES, *WITHOUT_PAIR])
-def test_a_kernel_compiles_for_a_real_gpu_and_adds_to_nothing_from_two_threads(name):
+def test_a_kernel_compiles_for_a_real_gpu_without_atomics(name):
     code = output("compile_ptx")[name]
     assert ".visible .entry" in code, code
     assert ".target sm_90" in code
@@ -47,7 +47,7 @@ def test_every_kernel_of_the_gpu_is_among_the_cases():
         assert {n for n in own if not n.startswith("_")} <= tried
 
 
-def test_the_measure_sees_a_difference_of_one_bit_a_nan_and_what_was_not_written():
+def test_the_distance_in_ulps_shows_a_difference_of_one_bit_a_nan_and_what_was_not_written():
     a = np.ones(3, np.float32)
     b = np.array([1, 1, np.nextafter(np.float32(1), np.float32(2))])
     assert apart(a, a) == 0

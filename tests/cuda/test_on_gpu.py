@@ -1,6 +1,6 @@
-"""What only a real GPU can show; skipped, with a count, where there is none (`make test-gpu`).
+"""Tests that need a real GPU; skipped, with a count, if there is none (`make test-gpu`).
 
-Under NUMBA_ENABLE_CUDASIM=1 and NUMBA_DISABLE_JIT=1 the same claims are tried on the stand-in, so that they are known to run.
+Under NUMBA_ENABLE_CUDASIM=1 and NUMBA_DISABLE_JIT=1 most of them run on the stand-in, which finds mistakes in the tests.
 """
 
 import os
@@ -31,12 +31,12 @@ def missing() -> str:
     return ""
 
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(missing()), reason=missing() or "a GPU is here")]
-real_only = pytest.mark.skipif(SIMULATED, reason="nothing that is simulated")
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(missing()), reason=missing() or "there is a GPU")]
+real_only = pytest.mark.skipif(SIMULATED, reason="needs a real GPU")
 CASES = {case.name: case for case in cases()}
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}  # of a layer's outputs and gradients, relative to the largest
 SLOW = {"Sequential", "Network"} if SIMULATED else set()  # a minute each
-ASKED = [(name, seed) for name in LAYERS if name not in SLOW for seed in range(1 if SIMULATED else 3)]
+CHECKED = [(name, seed) for name in LAYERS if name not in SLOW for seed in range(1 if SIMULATED else 3)]
 ROUNDING = {"float32": 2e-6, "tf32": 2e-3, "bf16": 2e-2}  # of a product, relative to the largest
 
 
@@ -62,9 +62,9 @@ def test_a_layer_and_its_gradients_are_those_of_the_cpu(name, seed, real):
     cast(layer.parameters(), real)
     x = rng.normal(size=(samples, *shape)).astype(real)
     dy = rng.normal(size=(samples, *layer.output_shape(shape))).astype(real)
-    there = through(layer, x, dy, on_gpu=True)
-    here = through(layer, x, dy, on_gpu=False)
-    for a, b in zip(here, there, strict=True):
+    on_gpu = through(layer, x, dy, on_gpu=True)
+    on_cpu = through(layer, x, dy, on_gpu=False)
+    for a, b in zip(on_cpu, on_gpu, strict=True):
         assert np.abs(a - b).max(initial=0) <= TOLERANCE[real] * max(1, np.abs(a).max(initial=0))
 
 
@@ -96,8 +96,8 @@ def through(layer, x, dy, *, on_gpu):
     return [*found, *gradients]
 
 
-@pytest.mark.parametrize(("name", "seed"), ASKED)
-def test_a_layer_passes_every_check(name, seed):
+@pytest.mark.parametrize(("name", "seed"), CHECKED)
+def test_a_layer_passes_every_gradient_check(name, seed):
     from tests.cuda.on_gpu import OnGpu
 
     rng = np.random.default_rng(seed)
@@ -146,15 +146,15 @@ def test_a_run_that_is_stopped_and_resumed_has_the_bits_of_one_that_is_not():
 
 
 @real_only  # simulated in tests/cuda/step_checks.py
-def test_a_run_begun_on_the_cpu_goes_on_on_the_gpu():
-    first, here, there = (
+def test_a_run_that_was_begun_on_the_cpu_is_resumed_on_the_gpu():
+    first, on_cpu, on_gpu = (
         Trainer.from_recipe(BASE, dataset(), threads=1, device=device) for device in ("cpu", "cpu", "cuda")
     )
     next(first.steps())
-    for trainer in (here, there):
+    for trainer in (on_cpu, on_gpu):
         trainer.restore(*first.state())
         list(trainer.steps())
-    assert_close(here, there)
+    assert_close(on_cpu, on_gpu)
 
 
 def test_an_evaluation_between_two_steps_changes_nothing():
@@ -200,7 +200,7 @@ def same(a: Trainer, b: Trainer) -> bool:
     )
 
 
-def assert_close(here: Trainer, there: Trainer) -> None:
-    assert np.allclose(here.metrics.loss, there.metrics.loss, rtol=1e-4)
-    for p, q in zip(here.network.parameters(), there.network.parameters(), strict=True):
+def assert_close(on_cpu: Trainer, on_gpu: Trainer) -> None:
+    assert np.allclose(on_cpu.metrics.loss, on_gpu.metrics.loss, rtol=1e-4)
+    for p, q in zip(on_cpu.network.parameters(), on_gpu.network.parameters(), strict=True):
         assert np.allclose(p.value, to_host(q.value), atol=1e-3)

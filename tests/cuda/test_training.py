@@ -16,16 +16,16 @@ ROUNDING = 3e-6  # relative, of a few steps in float32
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_training_on_the_simulated_gpu_is_training_on_the_cpu(name):
-    here, there = (output("trainings", device, simulated=device == "cuda")[name] for device in ("cpu", "cuda"))
-    assert np.allclose(here["steps"], there["steps"], rtol=ROUNDING)
-    assert np.allclose(here["test"], there["test"], rtol=ROUNDING)
-    assert here["dead"] == there["dead"]
-    assert here["weights"].keys() == there["weights"].keys()
-    for weight, values in here["weights"].items():
-        assert np.allclose(values, there["weights"][weight], rtol=ROUNDING, atol=ROUNDING), weight
+    on_cpu, on_gpu = (output("trainings", device, simulated=device == "cuda")[name] for device in ("cpu", "cuda"))
+    assert np.allclose(on_cpu["steps"], on_gpu["steps"], rtol=ROUNDING)
+    assert np.allclose(on_cpu["test"], on_gpu["test"], rtol=ROUNDING)
+    assert on_cpu["dead"] == on_gpu["dead"]
+    assert on_cpu["weights"].keys() == on_gpu["weights"].keys()
+    for weight, values in on_cpu["weights"].items():
+        assert np.allclose(values, on_gpu["weights"][weight], rtol=ROUNDING, atol=ROUNDING), weight
 
 
-def test_a_step_that_cannot_be_captured_is_launched_plainly_and_says_why():
+def test_a_step_that_cannot_be_captured_is_launched_kernel_by_kernel_with_the_reason():
     graphs = output("trainings", "cuda", simulated=True)["AdamW"]["graphs"]
     assert graphs == {"4": ["this stream cannot be captured", False], "2": ["this stream cannot be captured", False]}
 
@@ -49,8 +49,8 @@ def test_a_step_on_the_simulated_gpu_passes_the_check_of(name):
 
 def test_every_layer_and_every_product_is_that_of_the_cpu_on_the_simulated_gpu():
     """A part of what `make test-gpu` asks of a real one, with a stand-in for cuBLASLt too."""
-    claims = ["-k", "a_layer or a_product or test_a_run_that", "-p", "no:cacheprovider", "-q"]
-    command = [sys.executable, "-m", "pytest", "tests/cuda/test_on_gpu.py", *claims]
+    options = ["-k", "a_layer or a_product or test_a_run_that", "-p", "no:cacheprovider", "-q"]
+    command = [sys.executable, "-m", "pytest", "tests/cuda/test_on_gpu.py", *options]
     environment = {**os.environ, **SIMULATED}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert run.returncode == 0, run.stdout

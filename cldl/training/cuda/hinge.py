@@ -1,4 +1,4 @@
-"""The squared hinge loss of a batch, and its gradient: a thread for every sample and classifier; see cldl.hinge."""
+"""The squared hinge loss of a batch, and its gradient: a thread per sample and classifier; see cldl.hinge."""
 
 from numba import cuda
 

@@ -1,6 +1,6 @@
-"""The answers of M classifiers on the GPU, each by itself and all together; see cldl.inference.
+"""The predictions of M classifiers on the GPU, each alone and all jointly; see cldl.inference.
 
-The loss of a class is the loss of the sample were that class its target, so it is computed by the loss's own functions.
+The loss of a class is the loss of the sample if that class were its target, so the loss's own functions compute it.
 """
 
 from numba import cuda
@@ -10,16 +10,16 @@ from cldl.loss import companion_weight, margin, softplus
 from engine.kernels.cuda.launch import launch_1d
 
 
-def predictions(logits, weights, g, fused, margins, losses, preference, to):
-    """to (N, M + 1) int64: the classes that the classifiers prefer, and the one of the smallest loss, as `predict` gives it.
+def predictions(logits, weights, g, joint, margins, losses, preference, out):
+    """out (N, M + 1) int64: each classifier's prediction, and the joint prediction, the class of the smallest loss (`predict`).
 
-    Where they are not `fused`, the last is the top classifier's once more.
+    If not `joint`, the last column repeats the top classifier's prediction.
 
     Scratch, all float64: margins (N, K, M), losses (N, K) the L(y), preference (N, K) the mean margins.
     """
-    if fused:
+    if joint:
         launch_1d(_class_losses, losses.size, tuple(logits), weights, g, margins, losses, preference)
-    launch_1d(_answers, to.size, tuple(logits), fused, losses, preference, to)
+    launch_1d(_predictions, out.size, tuple(logits), joint, losses, preference, out)
 
 
 @cuda.jit
@@ -37,16 +37,16 @@ def _class_losses(z, weights, g, margins, losses, preference):
 
 
 @cuda.jit
-def _answers(z, fused, losses, preference, to):
+def _predictions(z, joint, losses, preference, out):
     K, M = losses.shape[1], len(z)
-    for e in range(cuda.grid(1), to.size, cuda.gridsize(1)):
+    for e in range(cuda.grid(1), out.size, cuda.gridsize(1)):
         n, m = e // (M + 1), e % (M + 1)
         best = 0
         for y in range(1, K):
-            if m < M or not fused:
+            if m < M or not joint:
                 better = z[min(m, M - 1)][n, y] > z[min(m, M - 1)][n, best]
             else:
                 better = is_better(losses[n, y], preference[n, y], losses[n, best], preference[n, best])
             if better:
                 best = y
-        to[n, m] = best
+        out[n, m] = best

@@ -1,4 +1,4 @@
-"""The CLDL loss of a batch, and its gradient, in one launch: a thread for every sample and classifier; see cldl.loss."""
+"""The CLDL loss of a batch, and its gradient, in one launch: a thread per sample and classifier; see cldl.loss."""
 
 import math
 
@@ -12,7 +12,7 @@ from engine.kernels.cuda.launch import THREADS, launch_blocks, reduce_sum
 
 @cuda_version_of(loss.batch_loss)
 def batch_loss(logits, labels, weights, g, through, loss, companion, dlogits, scale):
-    """M at most THREADS; the classifiers of a sample stand side by side in one block."""
+    """The M classifiers of a sample (at most THREADS) are neighbouring threads of one block."""
     samples = THREADS // len(logits)  # of a block
     launch_blocks(
         _batch_loss,
@@ -29,9 +29,9 @@ def batch_loss(logits, labels, weights, g, through, loss, companion, dlogits, sc
     )
 
 
-def stop_unless_finite(loss, weights, numbers):
-    """numbers[0], the learning rate, becomes NaN, and so the step is none, unless the batch's loss (N, M) is finite."""
-    launch_blocks(_stop_unless_finite, 1, loss, weights, numbers)
+def stop_unless_finite(loss, weights, hyperparameters):
+    """Unless the batch's loss is finite, set the learning rate, hyperparameters[0], to NaN: the update becomes a no-op."""
+    launch_blocks(_stop_unless_finite, 1, loss, weights, hyperparameters)
 
 
 @cuda.jit
@@ -40,21 +40,21 @@ def _batch_loss(z, labels, weights, g, through, loss, companion, dz, scale):
     M, t = len(z), cuda.threadIdx.x
     samples, own = THREADS // M, t // M
     m, n = t % M, cuda.blockIdx.x * samples + own
-    busy = own < samples and n < len(labels)
-    if busy:
+    active = own < samples and n < len(labels)
+    if active:
         margins[t] = margin(z[m][n], labels[n])
     cuda.syncthreads()
-    if busy:
+    if active:
         companion[n, m] = companion_weight(margins[own * M : (own + 1) * M], m, g)
         loss[n, m] = softplus(-margins[t]) * companion[n, m]
     cuda.syncthreads()
-    if busy:
+    if active:
         dd = margin_gradient(m, margins[t], companion[n, m], weights, loss[n], g, through)
         margin_backward(z[m][n], labels[n], scale * dd, dz[m][n])
 
 
 @cuda.jit
-def _stop_unless_finite(loss, weights, numbers):
+def _stop_unless_finite(loss, weights, hyperparameters):
     sums = cuda.shared.array(THREADS, float64)
     t, M = cuda.threadIdx.x, len(weights)
     total = 0.0
@@ -63,4 +63,4 @@ def _stop_unless_finite(loss, weights, numbers):
     sums[t] = total
     reduce_sum(sums, t)
     if t == 0 and not math.isfinite(sums[0]):
-        numbers[0] = math.nan
+        hyperparameters[0] = math.nan

@@ -1,7 +1,7 @@
 """The bias of a matrix product, and the column sums that are its gradient.
 
-These are called by the products of engine.kernels.cuda alone, so they have no counterpart on the CPU: there the products add
-bias and ReLU themselves.
+Only the matrix products of this package call them, so they have no counterpart on the CPU, where the products apply bias and ReLU
+themselves.
 """
 
 from numba import cuda

@@ -1,8 +1,7 @@
-"""cuBLASLt by its bindings in nvmath-python: products with epilogues in the caller's arrays, so that a graph can hold them.
+"""cuBLASLt by its bindings in nvmath-python: products with epilogues on arrays of ours, which a graph can capture.
 
-cuBLASLt counts columns first. A matrix of ours that lies row by row is, read column by column, its transpose; so instead of
-C = A B we ask for C^T = B^T A^T, in which neither array has to be moved. The bias then belongs to the rows of C^T, as
-cuBLASLt's epilogues want it.
+cuBLASLt is column-major. A row-major matrix, read in column-major order, is its transpose; so instead of C = A B we compute
+C^T = B^T A^T, which needs no array to be copied. The bias then belongs to the rows of C^T, as cuBLASLt's epilogues expect.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from nvmath.bindings.cublas import ComputeType
 from engine.kernels.cuda.cublas import Blas
 from engine.typing import CudaArray
 
-WORKSPACE = 2**25  # bytes: what NVIDIA advises for Hopper
+WORKSPACE = 2**25  # bytes, as NVIDIA recommends for Hopper
 COMPUTE = {
     "float32": ComputeType.COMPUTE_32F,
     "tf32": ComputeType.COMPUTE_32F_FAST_TF32,
@@ -26,14 +25,14 @@ FLOAT32 = CudaDataType.CUDA_R_32F
 
 
 class CublasLt:
-    """Products of one precision; what cuBLASLt advises for a form is asked once and kept."""
+    """Products of one precision; a plan is made once for arrays of the same shapes, strides and alignments."""
 
     def __init__(self, precision: str) -> None:
         self._compute = COMPUTE[precision]
         self._handle = lt.create()
         self._workspace = cupy.empty(WORKSPACE, np.uint8)
         self._plans: dict[tuple, _Plan] = {}
-        self._doubles = Blas()
+        self._float64 = Blas()
         self._one, self._zero = np.ones(1, np.float32), np.zeros(1, np.float32)
 
     def multiply(
@@ -47,14 +46,14 @@ class CublasLt:
         add: bool = False,
     ) -> None:
         """C (n, D) = A (n, K) B (K, D), or C + A B with `add`; then + bias, then the ReLU."""
-        if C.dtype != np.float32:  # a gradient check's
-            self._doubles.multiply(A, B, C, bias=bias, relu=relu, add=add)
+        if C.dtype != np.float32:  # in a gradient check
+            self._float64.multiply(A, B, C, bias=bias, relu=relu, add=add)
             return
         address = 0 if bias is None else bias.data.ptr
-        form = (A.shape, A.strides, B.shape, B.strides, C.strides, address, relu, *map(_alignment, (A, B, C)))
-        if form not in self._plans:
-            self._plans[form] = _Plan(self._handle, self._compute, A, B, C, address, relu)
-        plan, beta = self._plans[form], self._one if add else self._zero
+        signature = (A.shape, A.strides, B.shape, B.strides, C.strides, address, relu, *map(_alignment, (A, B, C)))
+        if signature not in self._plans:
+            self._plans[signature] = _Plan(self._handle, self._compute, A, B, C, address, relu)
+        plan, beta = self._plans[signature], self._one if add else self._zero
         lt.matmul(
             self._handle,
             plan.operation,
@@ -76,7 +75,7 @@ class CublasLt:
 
 
 class _Plan:
-    """How C^T = B^T A^T is computed for arrays of one form."""
+    """Layouts, epilogue and algorithm of C^T = B^T A^T; the algorithm is the first choice of cuBLASLt's heuristic."""
 
     def __init__(
         self, handle: int, compute: int, A: CudaArray, B: CudaArray, C: CudaArray, bias: int, relu: bool
@@ -91,15 +90,15 @@ class _Plan:
             self._set("EPILOGUE", np.uint32(lt.Epilogue.RELU_BIAS if relu else lt.Epilogue.BIAS))
             self._set("BIAS_POINTER", np.uint64(bias))
         self.algorithm = np.zeros(1, lt.matmul_heuristic_result_dtype)  # begins with the algorithm itself
-        self._ask(handle, A, B, C)
+        self._choose_algorithm(handle, A, B, C)
 
-    def _set(self, name: str, number: np.generic) -> None:
-        value = np.array([number])
+    def _set(self, name: str, attribute: np.generic) -> None:
+        value = np.array([attribute])
         lt.matmul_desc_set_attribute(
             self.operation, getattr(lt.MatmulDescAttribute, name), value.ctypes.data, value.nbytes
         )
 
-    def _ask(self, handle: int, A: CudaArray, B: CudaArray, C: CudaArray) -> None:
+    def _choose_algorithm(self, handle: int, A: CudaArray, B: CudaArray, C: CudaArray) -> None:
         preference, count = lt.matmul_preference_create(), np.zeros(1, np.int32)
         limits: dict[str, np.generic] = {"MAX_WORKSPACE_BYTES": np.uint64(WORKSPACE)}
         for name, array in (("A", B), ("B", A), ("C", C), ("D", C)):
@@ -121,7 +120,7 @@ class _Plan:
         )
         lt.matmul_preference_destroy(preference)
         if not count[0]:
-            raise RuntimeError("cuBLASLt knows no algorithm for this product")
+            raise RuntimeError("cuBLASLt has no algorithm for this product")
 
 
 def _alignment(array: CudaArray) -> int:
@@ -130,9 +129,9 @@ def _alignment(array: CudaArray) -> int:
 
 
 def _layout(matrix: CudaArray) -> tuple[int, bool]:
-    """A matrix (rows, columns) as cuBLASLt reads it, and whether it has to be transposed to become the transpose of ours."""
+    """The layout of a matrix in column-major terms, and whether cuBLASLt has to transpose it to obtain the matrix's transpose."""
     rows, columns = matrix.shape
-    down, across = (stride // matrix.itemsize for stride in matrix.strides)
-    if across == 1 or columns == 1:  # row by row: already the transpose
-        return lt.matrix_layout_create(FLOAT32, columns, rows, max(down, columns)), False
-    return lt.matrix_layout_create(FLOAT32, rows, columns, max(across, rows)), True
+    row_stride, column_stride = (stride // matrix.itemsize for stride in matrix.strides)
+    if column_stride == 1 or columns == 1:  # row-major: already the transpose
+        return lt.matrix_layout_create(FLOAT32, columns, rows, max(row_stride, columns)), False
+    return lt.matrix_layout_create(FLOAT32, rows, columns, max(column_stride, rows)), True

@@ -56,9 +56,9 @@ def _dropout_forward(x, y, mask, threshold, scale, first_sample, key, draw):
         for e in range(8):
             at = 8 * block + e
             if at < n:
-                kept = half_word(words, e) >= threshold
-                mask[s, at] = kept
-                y[s, at] = x[s, at] * (scale * kept)
+                keep = half_word(words, e) >= threshold
+                mask[s, at] = keep
+                y[s, at] = x[s, at] * (scale * keep)
 
 
 @cuda.jit

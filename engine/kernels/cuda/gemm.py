@@ -1,10 +1,10 @@
 """Matrix products on the GPU: by cuBLASLt with fused epilogues, or by CuPy's cuBLAS where nvmath-python is not installed.
 
-Precision is what the products are computed in; arrays, sums and weights are float32 whatever it is.
+The precision is that of the products' inputs; arrays, sums and weights are always float32.
 
-    float32    as it says
-    tf32       inputs are rounded to 10 bits of mantissa, for the tensor cores; sums in float32
-    bf16       inputs are rounded to 7 bits of mantissa, for the tensor cores; sums in float32
+    float32    inputs as they are
+    tf32       inputs rounded to 10 bits of mantissa, for the tensor cores
+    bf16       inputs rounded to 7 bits of mantissa, for the tensor cores
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from engine.typing import CudaArray
 
 
 class Products(Protocol):
-    """Who multiplies: C (n, D) = A (n, K) B (K, D), or C + A B with `add`; then + bias, then the ReLU."""
+    """A library of matrix products: C (n, D) = A (n, K) B (K, D), or C + A B with `add`; then + bias, then the ReLU."""
 
     def multiply(
         self,
@@ -37,7 +37,7 @@ class Products(Protocol):
 
 
 def choose_products(precision: str) -> Products:
-    """What is installed; raises UserError for an unknown precision, or one that cannot be had."""
+    """The library that is installed; raises UserError for an unknown precision, or one that needs another library."""
     if precision not in PRECISIONS:
         raise UserError(f"the precision {precision!r} is unknown; choose one of {', '.join(PRECISIONS)}.")
     if find_spec("nvmath") is not None:
@@ -53,14 +53,14 @@ _present: ContextVar[Products] = ContextVar("products")
 
 
 def products() -> Products:
-    """Who multiplies in the pass at hand."""
+    """The library that the present pass uses."""
     return _present.get()
 
 
 @contextmanager
-def multiplying(by: Products) -> Iterator[None]:
-    """Let `by` multiply."""
-    token = _present.set(by)
+def use_products(library: Products) -> Iterator[None]:
+    """Compute the products inside by this library."""
+    token = _present.set(library)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""From the bytes of a data set to a batch of images; see engine.kernels.cpu.images."""
+"""From the bytes of a data set to a batch of images; the equations are in engine.kernels.cpu.images."""
 
 import numpy as np
 from numba import cuda, int64
@@ -12,9 +12,9 @@ from engine.random import child
 _ZERO = np.uint64(0)
 
 
-def gather(source, index, to):
-    """to (N, D) = the rows `index` (N,) of source (n, D)."""
-    launch_1d(_gather, to.size, source, index, to)
+def gather(source, index, out):
+    """out (N, D) = the rows `index` (N,) of source (n, D)."""
+    launch_1d(_gather, out.size, source, index, out)
 
 
 @cuda_version_of(cpu.scale)
@@ -39,10 +39,10 @@ def crop_flip(x, y, padding, first_sample, key, draw):
 
 
 @cuda.jit
-def _gather(source, index, to):
-    D = to.shape[1]
-    for e in range(cuda.grid(1), to.size, cuda.gridsize(1)):
-        to[e // D, e % D] = source[index[e // D], e % D]
+def _gather(source, index, out):
+    D = out.shape[1]
+    for e in range(cuda.grid(1), out.size, cuda.gridsize(1)):
+        out[e // D, e % D] = source[index[e // D], e % D]
 
 
 @cuda.jit
@@ -62,7 +62,7 @@ def _centre(x, mean):
 
 @cuda.jit
 def _contrast(pixels, x, norm):
-    """A block an image; the sums are whole numbers, so their order does not matter."""
+    """A block per image; the sums are integers, so their order does not matter."""
     totals = cuda.shared.array(THREADS, int64)
     squares = cuda.shared.array(THREADS, int64)
     n, t, D = cuda.blockIdx.x, cuda.threadIdx.x, pixels.shape[1]

@@ -1,7 +1,7 @@
-"""How a kernel of numba.cuda is sent to the GPU: on CuPy's stream, with CuPy's arrays.
+"""Launching kernels of numba.cuda on CuPy's stream and CuPy's arrays.
 
-A kernel walks over its elements in strides of the whole grid, so any grid is right, and how many threads there are is decided
-here alone. Under `NUMBA_ENABLE_CUDASIM=1` kernels run in Python on NumPy's arrays, a thread a thread: then there are few.
+Kernels use grid-stride loops, so any grid is right, and the number of threads is decided here alone. Under
+`NUMBA_ENABLE_CUDASIM=1` kernels run in Python on NumPy arrays, in a Python thread for each CUDA thread: then there are few.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Any
 import numpy as np
 from numba import config, cuda
 
-warnings.filterwarnings("ignore", message="Grid size")  # Numba's, of small batches
+warnings.filterwarnings("ignore", message="Grid size")  # Numba warns of small batches
 SIMULATED = bool(config.ENABLE_CUDASIM)
 THREADS = 4 if SIMULATED else 256  # in a block
-BLOCKS = 2 if SIMULATED else 4096  # at most, where threads walk in strides
+BLOCKS = 2 if SIMULATED else 4096  # at most, of a grid-stride loop
 
 
 def launch_1d(kernel: Any, n: int, *arguments: Any) -> None:
-    """Run a kernel that walks over n elements."""
+    """Launch a kernel with a grid-stride loop over n elements."""
     if n:
         launch_blocks(kernel, min(-(-n // THREADS), BLOCKS), *arguments)
 
 
 def launch_blocks(kernel: Any, blocks: int, *arguments: Any) -> None:
-    """Run a kernel in so many blocks of THREADS threads."""
+    """Launch a kernel in so many blocks of THREADS threads."""
     if blocks:
         kernel[blocks, THREADS, _stream()](*map(as_kernel_argument, arguments))
 
 
 @cuda.jit(device=True)
 def reduce_sum(sums, t):
-    """sums[0] becomes the sum of a block's THREADS numbers in shared memory, added in pairs; t is the thread."""
+    """sums[0] becomes the sum of a block's THREADS elements in shared memory, added in pairs; t is the thread."""
     half = THREADS // 2
     while half > 0:
         cuda.syncthreads()
@@ -51,7 +51,7 @@ def unravel(e, H, W, C):
 
 
 def as_kernel_argument(argument: Any) -> Any:
-    """An argument as numba.cuda takes it: an array of CuPy's in place, without waiting for its stream."""
+    """An argument as numba.cuda takes it: a CuPy array without a copy and without a synchronisation with its stream."""
     if isinstance(argument, tuple):
         return tuple(map(as_kernel_argument, argument))
     if SIMULATED:
@@ -62,7 +62,7 @@ def as_kernel_argument(argument: Any) -> Any:
 
 
 def _stream() -> Any:
-    """CuPy's present stream."""
+    """CuPy's current stream."""
     import cupy
 
     return _external(cupy.cuda.get_current_stream().ptr)

@@ -1,4 +1,4 @@
-"""Maxout, a thread an element; see engine.kernels.cpu.maxout."""
+"""Maxout, a thread per element; see engine.kernels.cpu.maxout."""
 
 from numba import cuda
 

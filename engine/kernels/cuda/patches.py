@@ -1,4 +1,4 @@
-"""Patches and their adjoint, a thread an element; see engine.kernels.cpu.patches."""
+"""Patches and their adjoint, a thread per element; see engine.kernels.cpu.patches."""
 
 from numba import cuda
 

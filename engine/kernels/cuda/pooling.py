@@ -1,4 +1,4 @@
-"""Pooling windows, a thread an element, forward and backward gathered; see engine.kernels.cpu.pooling."""
+"""Pooling windows, a thread per element; the backward passes gather, too; see engine.kernels.cpu.pooling."""
 
 from numba import cuda
 

@@ -87,7 +87,7 @@ def _divide_by_norm(w, starts, decay_mults, hyperparameters):
 
 @cuda.jit
 def _limit_columns(w, limit, hyperparameters):
-    """A block a column."""
+    """A block per column."""
     sums = cuda.shared.array(THREADS, float64)
     t, d = cuda.threadIdx.x, cuda.blockIdx.x
     total = 0.0

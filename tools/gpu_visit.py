@@ -1,9 +1,9 @@
-"""Everything that is to be done on a machine with a GPU, in one go of nine minutes, whatever fails on the way.
+"""Everything to run on a machine with a GPU, in nine minutes; a part that fails does not stop the others.
 
 python tools/gpu_visit.py FOLDER [--data PATH] [--minutes 9]
 
-Into FOLDER go a log for each part, the benchmark's rows as JSON, and summary.txt, which is printed at the end. A part that takes
-longer than its share is stopped, and what it has said until then is kept.
+FOLDER gets a log of each part, the benchmark's rows as JSON, and summary.txt, which is printed as well. A part that takes longer
+than its share of the time is stopped; its output until then stays in the log.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEEDS = range(5)
 
 
 def parts(folder: Path, data: list[str]) -> list[tuple[str, float, list[str]]]:
-    """Name, share of the time in seconds of nine minutes, command; what matters most comes first."""
+    """Name, share of nine minutes in seconds, and command of each part, the most important first."""
     train = [PYTHON, "-m", "cldl.train", "mnist_nin", "--device", "cuda", *data]
     schedule = ["--batch-size", "128", "--epochs", "10"]
     versions = (
@@ -50,13 +50,13 @@ def parts(folder: Path, data: list[str]) -> list[tuple[str, float, list[str]]]:
 
 
 def visit(folder: Path, minutes: float, data: list[str]) -> str:
-    """Do all parts; the summary."""
+    """Run all parts and return the summary."""
     folder.mkdir(parents=True, exist_ok=True)
     end, lines = time.monotonic() + 60 * minutes, []
     for name, share, command in parts(folder.resolve(), data):
         left = min(share * minutes / 9, end - time.monotonic())
-        status, seconds, said = attempt(command, folder / f"{name.replace(' ', '_')}.log", left)
-        lines.append(f"{name:14} {status:12} {seconds:6.1f} s  {said}")
+        status, seconds, last_line = attempt(command, folder / f"{name.replace(' ', '_')}.log", left)
+        lines.append(f"{name:14} {status:12} {seconds:6.1f} s  {last_line}")
         print(lines[-1], flush=True)
     summary = "\n".join(lines) + "\n"
     (folder / "summary.txt").write_text(summary)
@@ -64,7 +64,7 @@ def visit(folder: Path, minutes: float, data: list[str]) -> str:
 
 
 def attempt(command: list[str], log: Path, seconds: float) -> tuple[str, float, str]:
-    """Run a command; how it ended, how long it took, and the last line that it said."""
+    """Run a command; return how it ended, its seconds, and the last line of its output."""
     began = time.monotonic()
     if seconds < 1:
         return "no time left", 0.0, ""
@@ -79,15 +79,15 @@ def attempt(command: list[str], log: Path, seconds: float) -> tuple[str, float, 
             status = "stopped"
         except OSError as error:
             status = f"failed: {error.strerror}"
-    said = log.read_text(errors="replace").strip().splitlines() or [""]
-    return status, time.monotonic() - began, said[-1][:120]
+    output = log.read_text(errors="replace").strip().splitlines() or [""]
+    return status, time.monotonic() - began, output[-1][:120]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; always 0, the summary says what failed."""
+    """Run the command; returns 0, as the summary says what failed."""
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("folder", type=Path, help="where logs and results go")
-    p.add_argument("--data", help="MNIST's folder, where there is no network")
+    p.add_argument("folder", type=Path, help="folder for logs and results")
+    p.add_argument("--data", help="MNIST's folder, if there is no network")
     p.add_argument("--minutes", type=float, default=9.0)
     options = p.parse_args(argv)
     visit(options.folder, options.minutes, ["--data", options.data] if options.data else [])

@@ -157,8 +157,8 @@ def difference(case: Case, asarray: Callable[[np.ndarray], Any], asnumpy: Callab
     """Run a kernel on both devices; how far its arrays are apart at the end, in ULPs."""
     from engine.device import dispatch
 
-    on_cpu, on_gpu = on_cpu_arguments(case), on_gpu_arguments(case, asarray)
-    dispatch(case.kernel, *on_cpu)
-    dispatch(case.kernel, *on_gpu)
-    expected = arrays(on_cpu)
-    return max(apart(a, asnumpy(b)) for a, b in zip(expected, arrays(on_gpu)[: len(expected)], strict=True))
+    cpu, gpu = on_cpu_arguments(case), on_gpu_arguments(case, asarray)
+    dispatch(case.kernel, *cpu)
+    dispatch(case.kernel, *gpu)
+    expected = arrays(cpu)
+    return max(apart(a, asnumpy(b)) for a, b in zip(expected, arrays(gpu)[: len(expected)], strict=True))

@@ -62,9 +62,9 @@ def test_a_layer_and_its_gradients_are_those_of_the_cpu(name, seed, real):
     cast(layer.parameters(), real)
     x = rng.normal(size=(samples, *shape)).astype(real)
     dy = rng.normal(size=(samples, *layer.output_shape(shape))).astype(real)
-    on_gpu = through(layer, x, dy, on_gpu=True)
-    on_cpu = through(layer, x, dy, on_gpu=False)
-    for a, b in zip(on_cpu, on_gpu, strict=True):
+    gpu = through(layer, x, dy, on_gpu=True)
+    cpu = through(layer, x, dy, on_gpu=False)
+    for a, b in zip(cpu, gpu, strict=True):
         assert np.abs(a - b).max(initial=0) <= TOLERANCE[real] * max(1, np.abs(a).max(initial=0))
 
 
@@ -146,15 +146,15 @@ def test_a_run_that_is_stopped_and_resumed_has_the_bits_of_one_that_is_not():
 
 
 @real_only  # simulated in tests/cuda/step_checks.py
-def test_a_run_that_was_begun_on_the_cpu_is_resumed_on_the_gpu():
-    first, on_cpu, on_gpu = (
+def test_a_run_begun_on_the_cpu_is_resumed_on_the_gpu():
+    first, cpu, gpu = (
         Trainer.from_recipe(BASE, dataset(), threads=1, device=device) for device in ("cpu", "cpu", "cuda")
     )
     next(first.steps())
-    for trainer in (on_cpu, on_gpu):
+    for trainer in (cpu, gpu):
         trainer.restore(*first.state())
         list(trainer.steps())
-    assert_close(on_cpu, on_gpu)
+    assert_close(cpu, gpu)
 
 
 def test_an_evaluation_between_two_steps_changes_nothing():
@@ -200,7 +200,7 @@ def same(a: Trainer, b: Trainer) -> bool:
     )
 
 
-def assert_close(on_cpu: Trainer, on_gpu: Trainer) -> None:
-    assert np.allclose(on_cpu.metrics.loss, on_gpu.metrics.loss, rtol=1e-4)
-    for p, q in zip(on_cpu.network.parameters(), on_gpu.network.parameters(), strict=True):
+def assert_close(cpu: Trainer, gpu: Trainer) -> None:
+    assert np.allclose(cpu.metrics.loss, gpu.metrics.loss, rtol=1e-4)
+    for p, q in zip(cpu.network.parameters(), gpu.network.parameters(), strict=True):
         assert np.allclose(p.value, to_host(q.value), atol=1e-3)

@@ -16,13 +16,13 @@ ROUNDING = 3e-6  # relative, of a few steps in float32
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_training_on_the_simulated_gpu_is_training_on_the_cpu(name):
-    on_cpu, on_gpu = (output("trainings", device, simulated=device == "cuda")[name] for device in ("cpu", "cuda"))
-    assert np.allclose(on_cpu["steps"], on_gpu["steps"], rtol=ROUNDING)
-    assert np.allclose(on_cpu["test"], on_gpu["test"], rtol=ROUNDING)
-    assert on_cpu["dead"] == on_gpu["dead"]
-    assert on_cpu["weights"].keys() == on_gpu["weights"].keys()
-    for weight, values in on_cpu["weights"].items():
-        assert np.allclose(values, on_gpu["weights"][weight], rtol=ROUNDING, atol=ROUNDING), weight
+    cpu, gpu = (output("trainings", device, simulated=device == "cuda")[name] for device in ("cpu", "cuda"))
+    assert np.allclose(cpu["steps"], gpu["steps"], rtol=ROUNDING)
+    assert np.allclose(cpu["test"], gpu["test"], rtol=ROUNDING)
+    assert cpu["dead"] == gpu["dead"]
+    assert cpu["weights"].keys() == gpu["weights"].keys()
+    for weight, values in cpu["weights"].items():
+        assert np.allclose(values, gpu["weights"][weight], rtol=ROUNDING, atol=ROUNDING), weight
 
 
 def test_a_step_that_cannot_be_captured_is_launched_kernel_by_kernel_with_the_reason():

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "gpu.md").read_text()
 
 
-def test_its_commands_can_be_given():
+def test_its_commands_exist():
     modules = set(re.findall(r"python -m ([\w.]+)", PAGE))
     assert len(modules) >= 4
     assert all(find_spec(module) for module in modules)
@@ -29,5 +29,5 @@ def test_its_files_and_targets_exist():
 
 
 def test_it_says_that_nothing_was_measured_as_long_as_it_has_no_table_of_times():
-    assert "No figure of this page was measured on a GPU" in PAGE
+    assert "No figure on this page was measured on a GPU" in PAGE
     assert not re.search(r"\d ms\b|images/s|TFLOP", PAGE)

@@ -23,12 +23,13 @@ def digits(train: int = 48, test: int = 20) -> Dataset:
     return Dataset.from_arrays("squares", *part(train), *part(test), tuple("0123456789"))
 
 
-def main(argv: list[str]) -> int:
-    from cldl.train import main as train
+def command(*arguments: object) -> int:
+    """`python -m cldl.train` with these arguments, on the synthetic digits; the exit status."""
+    from cldl.train import main
 
     registry.LOADERS["mnist"] = lambda cache, data, say: digits()
-    return train(argv)
+    return main([str(argument) for argument in arguments])
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(command(*sys.argv[1:]))

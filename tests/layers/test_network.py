@@ -207,7 +207,7 @@ def test_gradients_are_computed_down_to_the_lowest_parameter_and_further_only_fo
     assert not network.learns("x")
 
 
-def test_an_input_that_nobody_needs_the_gradient_of_may_be_left_out():
+def test_an_input_whose_gradient_is_not_needed_may_be_left_out():
     nodes = [Node("a", Linear(3, 3), ("x",)), Node("sum", Add(), ("a", "x")), Node("plain", Add(), ("x", "x"))]
     network, ctx = drawn(Network(nodes, ["sum", "plain"], (3,))), Context()
     x = np.ones((2, 3), np.float32)

@@ -162,7 +162,7 @@ def test_the_archive_that_the_user_placed_in_the_cache_is_taken_before_the_netwo
 
 
 @pytest.mark.parametrize("inside", ["", "cifar-100-binary"])
-def test_a_folder_with_the_files_is_taken_with_a_warning_as_nobody_knows_their_order(world, inside):
+def test_a_folder_with_the_files_is_taken_with_a_warning_as_their_order_is_unknown(world, inside):
     place(world.named / inside)
     assert_is_cifar(world.load(world.named))
     assert len(world.warnings()) == 1

@@ -90,7 +90,6 @@ def hinge_loss_reference(
     y = np.where(np.arange(K) == np.asarray(labels)[:, None], 1.0, -1.0)  # (N, K)
 
     h = np.maximum(0, 1 - y * z)  # (M, N, K)
-    loss = (h**2).sum(axis=-1)  # (M, N), the l^(m)
-    # L = (lam @ loss).mean(), which `CldlResult.value` is
+    loss = (h**2).sum(axis=-1)  # (M, N), the l^(m); `CldlResult.value` is L
     dz = -2 * lam[:, None, None] * y * h / N  # (M, N, K)
     return CldlResult(loss, list(dz), companions=np.ones((M, N)), weights=lam, samples=N)

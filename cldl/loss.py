@@ -243,8 +243,7 @@ def cldl_loss_reference(
     C = np.logaddexp(0, -d)
     log_q = -np.logaddexp(0, d)
     T = np.stack([np.exp(g * np.delete(log_q, m, axis=0).sum(axis=0)) for m in range(M)])
-    loss = C * T  # the l^(m)
-    # L = (lam @ loss).mean(), which `CldlResult.value` is
+    loss = C * T  # the l^(m); `CldlResult.value` is L
 
     q, p = np.exp(log_q), np.exp(-C)
     others = np.stack([np.delete(lam[:, None] * loss, k, axis=0).sum(axis=0) for k in range(M)])

@@ -10,6 +10,7 @@ import numpy as np
 from cldl import inference
 from cldl.hinge import hinge_loss
 from cldl.loss import CldlResult, cldl_loss, default_exponent
+from engine.errors import UserError
 from engine.memory import Empty
 from engine.typing import Array
 
@@ -34,6 +35,8 @@ class Objective:
     through_companions -- of "cldl": whether the gradient passes through the T^(m) too
     companion_epochs   -- of deep supervision: after so many epochs only the top classifier is trained; None: all are, to the end
 
+    Raises:    UserError for an unknown loss.
+
     >>> objective = Objective(weights=(1.0, 1.0))
     >>> logits, labels = [np.zeros((1, 2)), np.array([[2.0, 0.0]])], np.array([0])
     >>> f"{objective(logits, labels).value:.4f}", objective.predictions(logits).tolist()
@@ -45,6 +48,10 @@ class Objective:
     through_companions: bool = True
     loss: str = "cldl"
     companion_epochs: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise UserError(f"the loss {self.loss!r} is unknown: choose one of {', '.join(LOSSES)}.")
 
     @property
     def is_ensemble(self) -> bool:

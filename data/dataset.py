@@ -1,7 +1,7 @@
 """Labelled images, split into a part to train on and a part to test on.
 
 A split may be in memory (`ArraySplit`), on disk, or made as it is read: whatever reads it uses the protocol alone. The images
-of a chunk are read by the thread that takes the chunk through the network, into scratch memory of its pass.
+of a chunk are read by the thread that takes the chunk through the network.
 """
 
 from __future__ import annotations

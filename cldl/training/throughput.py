@@ -9,9 +9,8 @@ from cldl.training.trainer import Trainer
 
 WINDOW = 100  # steps that the throughput is averaged over
 FIRST = 3  # steps before the first estimate; the very first one compiles
-TESTING = (
-    1 / 3
-)  # of the time of an image in training that one in testing takes, until it is measured: there is no backward pass
+# Until it is measured, the time of an image in testing, as a part of that in training: there is no backward pass.
+TESTING = 1 / 3
 
 
 class Throughput:

@@ -7,6 +7,7 @@ from cldl.hinge import hinge_loss
 from cldl.inference import class_losses, deciding_exits, predict
 from cldl.loss import cldl_loss
 from cldl.objective import Objective
+from engine.errors import UserError
 from engine.gradcheck import grid
 from engine.random import Key
 
@@ -75,3 +76,8 @@ def test_probabilities_fall_with_the_loss_of_each_class():
 def test_probabilities_under_deep_supervision_are_those_of_the_top_classifier(loss):
     P = Objective(WEIGHTS, loss=loss).probabilities(LOGITS)
     np.testing.assert_allclose(P, np.exp(LOGITS[2]) / np.exp(LOGITS[2]).sum(axis=1, keepdims=True), rtol=1e-12)
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(UserError, match="the loss 'squared' is unknown: choose one of cldl, softmax, hinge"):
+        Objective(WEIGHTS, loss="squared")

@@ -114,11 +114,11 @@ def nin_trunk(
         std or definition.std,
         strict=True,
     )
-    for block, (outputs, kernel, published) in enumerate(rows, 1):
+    for block, (outputs, kernel, stds) in enumerate(rows, 1):
         names = (f"conv{block}", f"cccp{2 * block - 1}", f"cccp{2 * block}")
-        for name, D, k, deviation in zip(names, outputs, (kernel, 1, 1), published, strict=True):
+        for name, D, k, published_std in zip(names, outputs, (kernel, 1, 1), stds, strict=True):
             weight, lr_mult = (
-                he if initialisation == "he" else normal(deviation),
+                he if initialisation == "he" else normal(published_std),
                 top_lr_mult if name == "cccp6" else 1.0,
             )
             layers.append((name, Conv2d(inputs, D, k, padding=k // 2, weight=weight, lr_mult=lr_mult)))

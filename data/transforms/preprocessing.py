@@ -1,7 +1,7 @@
 r"""Preprocessing: from the bytes of images to what a network sees.
 
-    "scale"     x = (p / 255 - mean) / deviation, with a mean and a deviation that a recipe names
-    "standard"  the same for each channel, with the mean and the deviation of all training pixels of that channel
+    "scale"     x = (p / 255 - mean) / std, with a mean and a standard deviation that a recipe names
+    "standard"  the same for each channel, with the mean and the standard deviation of all training pixels of that channel
     "gcn"       global contrast normalisation: each image's own mean is taken off, and its norm becomes 55
     "gcn_zca"   the same, then ZCA whitening
 
@@ -54,10 +54,10 @@ class Preprocessing(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """x = (p / 255 - mean) / deviation; one number for all pixels, or (C,): one for each channel."""
+    """x = (p / 255 - mean) / std; one number for all pixels, or (C,): one for each channel."""
 
     mean: Array | float = 0.0
-    deviation: Array | float = 1.0
+    std: Array | float = 1.0
     sha256: str | None = None
 
     def __call__(self, images: Array, ctx: Context) -> Array:
@@ -68,19 +68,19 @@ class Scale:
 
     def reference(self, images: Array) -> Array:
         """The same in plain NumPy, float64."""
-        return (images / 255 - self.mean) / self.deviation
+        return (images / 255 - self.mean) / self.std
 
     @cached_property
     def _factor(self) -> Array:
-        return np.atleast_1d(np.float32(1 / (255 * self.deviation)))
+        return np.atleast_1d(np.float32(1 / (255 * self.std)))
 
     @cached_property
     def _shift(self) -> Array:
-        return np.atleast_1d(np.float32(self.mean / self.deviation))
+        return np.atleast_1d(np.float32(self.mean / self.std))
 
     @classmethod
     def fit(cls, split: Split) -> Arrays:
-        """The mean and the deviation of each channel, (C,), in units of 255; a channel of one value has deviation 1."""
+        """The mean and the standard deviation of each channel, (C,), in units of 255; std is 1 where all pixels are equal."""
         C = split.shape[-1]
         counts = np.zeros((C, 256), np.int64)
         for start in range(0, len(split), ROWS):
@@ -89,7 +89,7 @@ class Scale:
         values, n = np.arange(256) / 255, counts[0].sum()
         mean = (counts * values).sum(axis=1) / n
         variance = (counts * (values - mean[:, None]) ** 2).sum(axis=1) / n
-        return {"mean": mean, "deviation": np.where((counts > 0).sum(axis=1) > 1, np.sqrt(variance), 1.0)}
+        return {"mean": mean, "std": np.where((counts > 0).sum(axis=1) > 1, np.sqrt(variance), 1.0)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,12 +71,12 @@ def test_the_size_of_nin_for_cifar_100_is_that_of_the_definition():
     assert network.classes == 100
 
 
-def test_the_published_weights_have_the_published_deviations():
+def test_the_published_weights_have_the_published_standard_deviations():
     network = nin(NIN_CIFAR, *CIFAR, 1, initialisation="published")
     initialise(network.parameters(), Key(5))
-    deviations = [p.value.std() for p in network.parameters() if p.value.ndim == 4]
+    stds = [p.value.std() for p in network.parameters() if p.value.ndim == 4]
     expected = [0.001, 0.01, 0.01, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05]
-    assert deviations == pytest.approx(expected, rel=0.05)
+    assert stds == pytest.approx(expected, rel=0.05)
 
 
 def test_the_fourth_and_fifth_classifier_look_into_blocks_3_and_2_behind_the_first_relu():

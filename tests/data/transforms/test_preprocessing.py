@@ -127,7 +127,7 @@ def test_an_image_of_one_value_is_no_division_by_zero():
     np.testing.assert_allclose(x, -whiten.mean @ whiten.matrix, atol=1e-5)  # g = 0
 
 
-def test_standard_gives_each_channel_of_the_training_images_mean_0_and_deviation_1():
+def test_standard_gives_each_channel_of_the_training_images_mean_0_and_std_1():
     images = photographs(50)
     images[..., 1] //= 3
     x = fitted("standard", dataset(images))(images, Context())
@@ -144,7 +144,7 @@ def test_a_channel_of_one_value_becomes_0():
     assert np.abs(x[..., 2]).max() < 1e-6
 
 
-def test_scale_divides_by_255_and_takes_a_mean_and_a_deviation():
+def test_scale_divides_by_255_and_takes_a_mean_and_a_std():
     images = photographs(3)
     np.testing.assert_allclose(Scale()(images, Context()), images / 255, atol=1e-6)
     np.testing.assert_allclose(Scale(0.5, 0.25)(images, Context()), (images / 255 - 0.5) / 0.25, atol=1e-6)

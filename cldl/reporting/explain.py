@@ -21,7 +21,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cldl.recipes.recipe import Recipe
-from cldl.training.trainer import EpochMetrics, Trainer
+from cldl.training.metrics import EpochMetrics
+from cldl.training.trainer import Trainer
 from data.dataset import Dataset
 from engine.context import Context
 from engine.random import Key

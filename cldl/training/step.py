@@ -61,7 +61,7 @@ def loss_and_gradients(
 ) -> tuple[list[Array], CldlResult]:
     """The logits and the loss of a chunk x (n, H, W, C) of a batch of `samples`; gradients of parameters are added to `ctx`."""
     logits, cache = network.forward(x, ctx)  # M arrays (n, K)
-    result = objective(logits, labels, samples=samples, empty=ctx.empty)
+    result = objective(logits, labels, samples=samples, empty=ctx.empty)  # of CLDL: cldl.loss.cldl_loss
     network.backward(result.gradients, cache, ctx, need_dx=False)
     return logits, result
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 from cldl.objective import Objective
 from cldl.training.evaluation import Evaluation, compute_logits, dead_units
+from cldl.training.metrics import EpochMetrics
 from cldl.training.step import CpuStep, InputPipeline, TrainStep
 from data.dataset import Dataset
 from data.transforms.augmentation import Augmentation
@@ -60,33 +60,6 @@ class TrainingSchedule(Protocol):
     def momentum_at(self, epoch: float) -> float | None:
         """The same; None leaves the optimiser's own."""
         ...
-
-
-@dataclass
-class EpochMetrics:
-    """Sums over the steps of an epoch."""
-
-    samples: int
-    loss: float
-    wrong: Array  # (M + 1,): of each classifier by itself, then of the objective
-    companions: Array  # (M,): of the T^(m)
-    seconds: float
-
-    @classmethod
-    def empty(cls, classifiers: int) -> EpochMetrics:
-        """Before the first step."""
-        return cls(0, 0.0, np.zeros(classifiers + 1), np.zeros(classifiers), 0.0)
-
-    def means(self) -> dict:
-        """The epoch's line in metrics.jsonl, as far as training goes."""
-        n = max(self.samples, 1)
-        M = len(self.companions)
-        names = [*(str(m + 1) for m in range(M)), "fused"]
-        return {
-            "train_loss": self.loss / n,
-            "train_error": dict(zip(names, (100 * self.wrong / n).tolist(), strict=True)),
-            "train_companions": dict(zip(names, (self.companions / n).tolist(), strict=False)),
-        }
 
 
 class Trainer:

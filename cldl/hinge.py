@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cldl.loss import CldlResult, allocate_result, check_inputs
+from cldl.arguments import check_inputs
+from cldl.loss import CldlResult, allocate_result
 from engine.codegen.jit import exact
 from engine.device import dispatch
 from engine.memory import Empty

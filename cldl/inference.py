@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cldl.loss import stack
+from cldl.arguments import stack
 from engine.codegen.jit import exact
 from engine.errors import UserError
 from engine.typing import Array

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cldl import inference
+from cldl.arguments import default_exponent
 from cldl.hinge import hinge_loss
-from cldl.loss import CldlResult, cldl_loss, default_exponent
+from cldl.loss import CldlResult, cldl_loss
 from engine.errors import UserError
 from engine.memory import Empty
 from engine.typing import Array

@@ -11,7 +11,8 @@ def imports():
     import numpy as np
     from matplotlib.figure import Figure
 
-    from cldl.loss import cldl_loss, default_exponent
+    from cldl.arguments import default_exponent
+    from cldl.loss import cldl_loss
     from cldl.study.figures import surfaces
     from cldl.study.terms import terms, two_class_logits
 

@@ -1,4 +1,5 @@
-"""Mutation testing: one bug at a time is put into `layers/` and `cldl/loss.py`, and the tests must notice.
+"""Mutation testing: one bug at a time is put into the layers, the loss and the checks of its arguments, and the tests must
+notice.
 
     python tools/mutate.py                  all mutants, from scratch
     python tools/mutate.py 'layers.relu.*'  only those whose names match

@@ -16,7 +16,7 @@ from functools import reduce
 
 import numpy as np
 
-from cldl.loss import default_exponent
+from cldl.arguments import default_exponent
 from engine.typing import Array
 
 # The worked example: three classifiers, three classes, and the target is class 0.

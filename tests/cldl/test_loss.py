@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldl.loss import cldl_loss, cldl_loss_reference, default_exponent
+from cldl.arguments import default_exponent
+from cldl.loss import cldl_loss, cldl_loss_reference
 from engine.errors import UserError
 from engine.gradcheck import grid
 from engine.random import Key

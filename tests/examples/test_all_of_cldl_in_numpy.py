@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 
 from cldl import inference
-from cldl.loss import cldl_loss, default_exponent
+from cldl.arguments import default_exponent
+from cldl.loss import cldl_loss
 from engine.context import Context
 from engine.gradcheck import check_gradients, grid
 from engine.parameters import cast

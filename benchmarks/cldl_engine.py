@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import worker
 from benchmarks.networks import recipe
-from cldl.reporting.explain import endless, matmul_peak
+from cldl.reporting.explain import endless_steps, matmul_peak
 from cldl.training.trainer import Trainer
 from data.dataset import Dataset, read_images
 from engine.context import Context
@@ -30,7 +30,7 @@ class CldlEngine:
         self.arrays = dict(np.load(folder / "arrays.npz"))
         self.versions = {"Python": platform.python_version(), "NumPy": np.__version__}
         self.trainer = self._trainer(len(self.arrays["labels"]))
-        self.stream = endless(self.trainer)
+        self.stream = endless_steps(self.trainer)
 
     def step(self, count: int) -> list[float]:
         """Seconds of training steps."""

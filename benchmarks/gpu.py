@@ -17,7 +17,7 @@ from benchmarks.interleaved import Worker, alternate, middle, python_has
 from benchmarks.job import write_job
 from benchmarks.networks import RECIPES, recipe
 from cldl.commands import guarded, parser, whole
-from cldl.reporting.explain import step_flops, watch
+from cldl.reporting.explain import step_flops, time_steps
 from engine.device import PRECISIONS, choose
 from engine.errors import UserError
 
@@ -110,7 +110,7 @@ def measure(name: str, batch: int, precision: str, options: argparse.Namespace) 
                 failed[f"PyTorch {mode}"] = str(error)
         blocks = alternate(backend, "step", options.rounds, options.block)
         seconds = {worker.name: middle(own) for worker, own in zip(backend, blocks, strict=True)}
-        flops, moved = step_flops(network, batch), sum(part.cost.bytes for part in watch(network, batch))
+        flops, moved = step_flops(network, batch), sum(part.cost.bytes for part in time_steps(network, batch))
         peaks = ours.ask("peak"), ours.ask("copy")
         return Row(name, batch, precision, seconds, flops, moved, *peaks, ours.ask("graph"), failed)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cldl.recipes.recipe import Recipe
-from cldl.reporting.explain import made_up
+from cldl.reporting.explain import synthetic_dataset
 from data.dataset import read_images
 from engine.errors import UserError
 from engine.initialisers import he
@@ -50,7 +50,7 @@ def write_job(folder: Path, name: str, recipe: Recipe, threads: int) -> Network:
     for index, parameter in enumerate(network.parameters()):
         if len(parameter.shape) > 1 and not parameter.value.any():  # zeros would hide what goes through them
             parameter.value[...] = he(Key(1).fold(index), parameter.shape)
-    data = made_up(network, recipe.schedule.batch_size, BATCHES)
+    data = synthetic_dataset(network, recipe.schedule.batch_size, BATCHES)
     job = {
         "network": name,
         "batch": recipe.schedule.batch_size,

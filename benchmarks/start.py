@@ -25,9 +25,9 @@ PROGRAM = """
 import os, sys
 from cldl import train
 from data import registry
-if sys.argv.pop(1) == "made-up":
-    from cldl.reporting.explain import made_up
-    registry.LOADERS["mnist"] = lambda *_, **__: made_up(train.find("mnist_nin").build_network(), 64, 100)
+if sys.argv.pop(1) == "synthetic":
+    from cldl.reporting.explain import synthetic_dataset
+    registry.LOADERS["mnist"] = lambda *_, **__: synthetic_dataset(train.find("mnist_nin").build_network(), 64, 100)
 train.Display.step = lambda *_: os._exit(0)
 sys.exit(train.main(sys.argv[1:]))
 """
@@ -39,10 +39,10 @@ def main(argv: list[str] | None = None) -> int:
     p = parser("benchmarks.start", "Time the way to the first training step.")
     p.add_argument("--starts", type=whole(1), default=5, help="second starts; the first ever is timed once")
     p.add_argument("--cache", help="where MNIST is kept (otherwise where cldl.train keeps it)")
-    p.add_argument("--made-up", action="store_true", help="6,400 images of noise instead of MNIST")
+    p.add_argument("--synthetic", action="store_true", help="6,400 images of noise instead of MNIST")
     p.add_argument("--json", action="store_true", help="print JSON")
     options = p.parse_args(argv)
-    data = ["made-up" if options.made_up else "real", *(["--cache", options.cache] if options.cache else [])]
+    data = ["synthetic" if options.synthetic else "real", *(["--cache", options.cache] if options.cache else [])]
     seconds_to_first_step(data)
     again = [seconds_to_first_step(data) for _ in range(options.starts)]
     with tempfile.TemporaryDirectory() as empty:
@@ -66,7 +66,7 @@ def seconds_to_first_step(data: list[str], **environment: str) -> float:
         seconds = time.perf_counter() - began
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
-        raise UserError(f"the training did not start ({last.removeprefix('error: ')}); --made-up needs no data.")
+        raise UserError(f"the training did not start ({last.removeprefix('error: ')}); --synthetic needs no data.")
     return seconds
 
 

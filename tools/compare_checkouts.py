@@ -3,7 +3,7 @@
 python tools/compare_checkouts.py BEFORE [AFTER]            the losses of 20 steps, and a SHA-256 over the weights after them
 python tools/compare_checkouts.py BEFORE [AFTER] --time     seconds of a training step and of an evaluation, taken in turn
 
-AFTER is this checkout unless it is named. Each checkout works on the same made-up images in a process of its own, on 1 and on
+AFTER is this checkout unless it is named. Each checkout works on the same synthetic images in a process of its own, on 1 and on
 2 threads. The exit status is 1 where bits differ. Run it on one machine: another processor rounds in another order.
 """
 

@@ -1,7 +1,7 @@
-"""What a person sees while a network trains.
+"""The progress of a training on the terminal.
 
-On a terminal: the plan, a live view of the epoch at hand, and a row for every finished one. Piped or in CI: the same as
-plain lines, without colours and never broken, so that they can be searched.
+On a terminal: the plan, a live view of the current epoch, and a row for each finished one. Piped or in CI: plain lines, without
+colours and never wrapped, so that they can be searched.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cldl.training.run import Run
 from cldl.training.throughput import Throughput, duration
 from cldl.training.trainer import Trainer
 
-REFRESH = 0.2  # seconds between two pictures
+REFRESH = 0.2  # seconds between two frames
 
 
 class Display:
@@ -36,12 +36,12 @@ class Display:
         terminal = self.console.is_terminal and not self.console.is_dumb_terminal and not os.environ.get("CI")
         self._live = Live(console=self.console, auto_refresh=False, transient=True) if terminal else None
         self._throughput = Throughput()
-        self._drawn = -REFRESH  # when the last picture was drawn
+        self._drawn = -REFRESH  # when the last frame was drawn
         self._estimated = False  # whether the estimate was printed
-        self._headed = False  # whether the epochs' table has its head
+        self._headed = False  # whether the table of epochs has its header
         self._epochs = 0
         self._units: dict[str, int] = {}  # by layer
-        self._dead: dict[str, int] = {}  # those that were last told of
+        self._dead: dict[str, int] = {}  # as last reported
 
     def __enter__(self) -> Display:
         return self
@@ -51,7 +51,7 @@ class Display:
             self._live.stop()
 
     def say(self, line: str, style: str = "") -> None:
-        """One line, as it is; a terminal may break it, but a path in it can still be copied."""
+        """Print a line unchanged; a terminal may wrap it, but a path in it can still be copied."""
         if self._live:
             self.console.print(Text(line, style), soft_wrap=True)
         else:
@@ -73,7 +73,7 @@ class Display:
         self.console.print(grid)
 
     def step(self, trainer: Trainer) -> None:
-        """A step is done: draw it, five times a second at most."""
+        """After a step: redraw, five times a second at most."""
         self._throughput.step(trainer)
         left = self._throughput.left(trainer)
         if not self._live:
@@ -90,21 +90,21 @@ class Display:
             self._live.update(self._picture(trainer, left), refresh=True)
 
     def epoch(self, line: dict) -> None:
-        """A row for a finished epoch, and a warning if more of the network has died."""
+        """A row for a finished epoch, and a warning if the number of dead units has changed."""
         self._throughput.epoch()
         cells = _cells(line, self._epochs)
         if self._live:
             if not self._headed:
                 self._headed = True
-                self.say("\ntest errors; T: how much the others leave to each classifier, on average")
+                self.say("\ntest errors; T: the mean weight that the companions put on each classifier's loss")
                 self.say(" ".join(f"{heading:>{width}}" for heading, _, width in cells), "bold")
             self.say(" ".join(f"{text:>{width}}" for _, text, width in cells))
         else:
             self.say("  ".join(f"{heading} {text}" for heading, text, _ in cells))
         dead = {name: count for name, count in line["dead_units"].items() if count}
         if dead and dead != self._dead:
-            told = ", ".join(f"{name} {count} of {self._units[name]}" for name, count in dead.items())
-            self.say(f"warning: dead units: {told}", "yellow")
+            counts = ", ".join(f"{name} {count} of {self._units[name]}" for name, count in dead.items())
+            self.say(f"warning: dead units: {counts}", "yellow")
         self._dead = dead
 
     def statistics(self, rows: Iterable[tuple[str, float, float, int]]) -> None:
@@ -121,12 +121,12 @@ class Display:
         )
 
     def result(self, line: dict, poster: dict[str, float] = ERRORS["MNIST"], is_ensemble: bool = True) -> None:
-        """The test errors of a line of metrics beside the poster's; `fuses` as in `poster.beside`."""
+        """The test errors of a line of metrics beside the poster's; `is_ensemble` as in `poster.beside`."""
         head = ("<this run", ">test error in %", "<the poster", ">test error in %")
         self._table(head if poster else head[:2], beside(line["test_error"], poster, is_ensemble))
 
     def _picture(self, trainer: Trainer, left: tuple[float, float] | None) -> Group:
-        """The epoch at hand."""
+        """The current epoch."""
         done, steps, means = trainer.step, trainer.steps_per_epoch, trainer.metrics.means()
         bar = Table.grid(expand=True, padding=(0, 1))
         for ratio in (None, 1, None):
@@ -146,7 +146,7 @@ class Display:
         return Group("", bar, *map(Text, lines))
 
     def _table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table; each heading begins with < or >, the side that its column keeps to."""
+        """A table; each heading begins with < or >, the alignment of its column."""
         if self._live:
             table = Table(box=box.SIMPLE_HEAD)
             for heading in head:
@@ -167,14 +167,13 @@ def _cells(line: dict, epochs: int) -> list[tuple[str, str, int]]:
     errors = line["test_error"]
     names = {name: name if name == "fused" else f"error {name}" for name in errors}
     companions = line["test_companions"]
-    told = (
-        companions if any(T != 1 for T in companions.values()) else {}
-    )  # 1 everywhere: one classifier, or deep supervision
+    if all(T == 1 for T in companions.values()):  # one classifier, or deep supervision
+        companions = {}
     return [
         ("epoch", f"{line['epoch']}/{epochs}", max(5, 2 * len(str(epochs)) + 1)),
         ("loss", f"{line['train_loss']:.4f}", 6),
         *((names[name], f"{error:.2f}%", max(6, len(names[name]))) for name, error in errors.items()),
-        *((f"T {name}", f"{T:.4f}", 6) for name, T in told.items()),
+        *((f"T {name}", f"{T:.4f}", 6) for name, T in companions.items()),
         ("images/s", f"{line['images_per_second']:,.0f}", 8),
         ("time", f"{line['seconds']:.0f}s", 5),
     ]

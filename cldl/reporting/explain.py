@@ -1,6 +1,6 @@
-"""Where the time of a training step goes: layer by layer, what was chosen, what it costs, how far it is from the peak.
+"""Where the time of a training step goes: for each layer its algorithm, its cost and its share of the peak.
 
-The layer of each step of the network (see layers.fuse) is wrapped in a `Timed` layer, and a `Trainer` takes steps on made-up
+The layer of each step of the network (see layers.fuse) is wrapped in a `Timed` layer, and a `Trainer` takes steps on synthetic
 images. One thread works, so that a layer's time is its own.
 
 FLOPs are those of the direct convolution, whatever algorithm ran: 2 for a multiplication with its addition in the
@@ -34,7 +34,7 @@ from layers.network import Network
 from layers.node import INPUT, Node
 from layers.relu import ReLU
 
-STEPS = 5  # that are timed, after one that is not
+STEPS = 5  # timed, after one that is not
 SIDE = 1024  # of the square matrices whose product is the peak
 
 
@@ -62,7 +62,7 @@ class Cost:
 
 
 class Timed(Layer):
-    """A layer that notes how long its calls take: `seconds` is [forward, backward]."""
+    """A layer that measures how long its calls take: `seconds` is [forward, backward]."""
 
     def __init__(self, layer: Layer, cost: Cost) -> None:
         self.layer, self.cost, self.seconds = layer, cost, [0.0, 0.0]
@@ -81,10 +81,12 @@ class Timed(Layer):
 
 
 def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
-    """The parts of a training step, what is outside the layers last; and the peak of one thread in FLOP/s."""
-    trainer = Trainer.from_recipe(recipe, made_up(recipe.build_network(), recipe.schedule.batch_size), threads=1)
-    timed = watch(trainer.network, recipe.schedule.batch_size)
-    stream = endless(trainer)
+    """The parts of a training step, the time outside the layers last; and the peak of one thread in FLOP/s."""
+    trainer = Trainer.from_recipe(
+        recipe, synthetic_dataset(recipe.build_network(), recipe.schedule.batch_size), threads=1
+    )
+    timed = time_steps(trainer.network, recipe.schedule.batch_size)
+    stream = endless_steps(trainer)
     next(stream)
     parts, outside = [], []
     for _ in range(steps):
@@ -99,15 +101,15 @@ def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
     return [*costs, Cost("rest", "pixels, loss, update", forward=median(outside))], matmul_peak()
 
 
-def watch(network: Network, samples: int) -> list[Timed]:
+def time_steps(network: Network, samples: int) -> list[Timed]:
     """Time every step of the network from now on; nodes that run as one (see layers.fuse) are one step."""
-    watched = [Timed(step.layer, _cost(network, step, samples)) for step in network.steps]
-    network.steps = [replace(step, layer=timed) for step, timed in zip(network.steps, watched, strict=True)]
-    return watched
+    timed = [Timed(step.layer, _cost(network, step, samples)) for step in network.steps]
+    network.steps = [replace(step, layer=timed) for step, timed in zip(network.steps, timed, strict=True)]
+    return timed
 
 
 def _cost(network: Network, step: Step, samples: int) -> Cost:
-    """What is known of a step without a clock.
+    """The size and the FLOPs of a step, without its times.
 
     Forward: x and every W in, every y out. Backward: dy, x, every other y and W in, dx, where it is needed, and every dW out.
     """
@@ -146,8 +148,8 @@ def step_flops(network: Network, samples: int) -> int:
     return _flops(network, network.nodes, samples)
 
 
-def made_up(network: Network, samples: int, batches: int = 1) -> Dataset:
-    """Images of noise with labels drawn at random, of the network's form: to train on, and as many as a batch to test."""
+def synthetic_dataset(network: Network, samples: int, batches: int = 1) -> Dataset:
+    """Noise with random labels, of the network's input shape: `batches` batches to train on, one to test on."""
     key, shape = Key(0), (samples * batches, *network.input_shape)
     images = key.words(int(np.prod(shape))).astype(np.uint8).reshape(shape)
     labels = (key.fold(1).words(len(images)) % network.classes).astype(np.int64)
@@ -155,8 +157,8 @@ def made_up(network: Network, samples: int, batches: int = 1) -> Dataset:
     return Dataset.from_arrays("noise", images, labels, images[:samples], labels[:samples], names)
 
 
-def endless(trainer: Trainer) -> Iterator[EpochMetrics]:
-    """Steps without an end: the epoch begins again where it ended, and nothing is evaluated."""
+def endless_steps(trainer: Trainer) -> Iterator[EpochMetrics]:
+    """Steps without end: the epoch is begun again, and nothing is evaluated."""
     while True:
         yield from trainer.steps()
         trainer.step = 0

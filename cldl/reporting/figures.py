@@ -2,7 +2,7 @@
 
 Each function takes what was measured and gives a matplotlib figure; none keeps or changes any global state. A classifier
 has one colour and one marker wherever it appears (the colours of Okabe and Ito, which colour-blind readers can tell
-apart); the fused answer is black.
+apart); the joint prediction is black.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROWS, COLUMNS = 4, 5  # of images in each half of figure 1
 
 
 def learning_curves(metrics: Sequence[dict], poster: dict[str, float], fused: bool = True) -> Figure:
-    """The error of every classifier, and of all together if `fused`, after each epoch, on test and training images."""
+    """The error of every classifier, and of the joint prediction if `fused`, after each epoch, on test and training images."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     test, train = figure.subplots(1, 2, sharey=True)
     for axes, key, title in ((test, "test_error", "test images"), (train, "train_error", "training images")):
@@ -51,14 +51,14 @@ def companions(metrics: Sequence[dict]) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     _curves(axes, metrics, "test_companions")
-    axes.set_ylabel("mean T (1: the others leave all to it)")
+    axes.set_ylabel("mean T (1: the companions are all wrong)")
     _logarithmic(axes, 1)
     _legend(figure, axes)
     return figure
 
 
 def shares(metrics: Sequence[dict]) -> Figure:
-    """The share of the test images that each classifier answers, after each epoch."""
+    """The share of the test images that each classifier decides, after each epoch."""
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
     epochs = [line["epoch"] for line in metrics]
@@ -72,7 +72,7 @@ def shares(metrics: Sequence[dict]) -> Figure:
 
 
 def shares_by_class(evaluation: Evaluation, class_names: Sequence[str]) -> Figure:
-    """The share of each class's test images that each classifier answers."""
+    """The share of each class's test images that each classifier decides."""
     K, M = len(class_names), len(evaluation.logits)
     decided = [evaluation.labels[evaluation.deciding_exits == m] for m in range(M)]
     counts = np.array([np.bincount(labels, minlength=K) for labels in decided])  # (M, K)
@@ -90,7 +90,7 @@ def shares_by_class(evaluation: Evaluation, class_names: Sequence[str]) -> Figur
 
 
 def confusion(evaluation: Evaluation, class_names: Sequence[str]) -> Figure:
-    """How often each class was answered for each class; right answers grey, mistakes the darker the more there are."""
+    """How often each class was predicted for each class; the diagonal grey, mistakes the darker the more frequent."""
     K = len(class_names)
     counts = confusions(evaluation, K)
     few = K <= MANY
@@ -115,15 +115,15 @@ def confusion(evaluation: Evaluation, class_names: Sequence[str]) -> Figure:
     size = 10 if few else 6
     axes.set_xticks(range(K), class_names, rotation=0 if upright else 90, fontsize=size)
     axes.set_yticks(range(K), class_names, fontsize=size)
-    axes.set_xlabel("answer")
+    axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     return figure
 
 
 def easy_and_hard(evaluation: Evaluation, split: Split, class_names: Sequence[str]) -> Figure:
-    """The poster's figure 1: images that the bottom classifier has right, beside those that only the top one has right.
+    """The poster's figure 1: images that the bottom classifier gets right, beside those that only the top one gets right.
 
-    The surest ones, from as many classes as there are. With one classifier: those it has right, and those it has wrong.
+    The most confident ones, from as many classes as possible. With one classifier: those it gets right, and those it gets wrong.
     """
     M, labels = len(evaluation.logits), evaluation.labels
     right = np.array([z.argmax(axis=1) == labels for z in evaluation.logits])  # (M, N)
@@ -137,11 +137,12 @@ def easy_and_hard(evaluation: Evaluation, split: Split, class_names: Sequence[st
         name = class_names[predictions[i]]
         return f"{class_names[labels[i]]}\nnot{' ' if len(name) <= 6 else chr(10)}{name}"
 
-    easy = _surest(right[0], bottom.max(axis=1), labels)
+    easy = _most_confident(right[0], bottom.max(axis=1), labels)
     if M == 1:
-        hard, titles = _surest(~right[0], bottom.max(axis=1), labels), ("right, and most sure", "wrong, and most sure")
+        hard = _most_confident(~right[0], bottom.max(axis=1), labels)
+        titles = ("right, and most confident", "wrong, and most confident")
     else:
-        hard = _surest(right[-1] & ~right[:-1].any(axis=0), top.max(axis=1), labels)
+        hard = _most_confident(right[-1] & ~right[:-1].any(axis=0), top.max(axis=1), labels)
         titles = ("the bottom classifier is right", "only the top classifier is right")
     figure = Figure(figsize=(9, 5.4), layout="constrained")
     halves = figure.add_gridspec(1, 3, width_ratios=(1, 0.05, 1))
@@ -151,14 +152,14 @@ def easy_and_hard(evaluation: Evaluation, split: Split, class_names: Sequence[st
 
 
 def confusions(evaluation: Evaluation, K: int) -> Array:
-    """How often class j was answered for class i, (K, K)."""
+    """How often class j was predicted for class i, (K, K)."""
     return np.bincount(evaluation.labels * K + evaluation.predictions, minlength=K * K).reshape(K, K)
 
 
-def _surest(chosen: Array, sureness: Array, labels: Array) -> Array:
-    """The indices of the surest of the chosen images, the classes in turn until there are enough; sorted by class."""
+def _most_confident(chosen: Array, confidence: Array, labels: Array) -> Array:
+    """The indices of the most confident of the chosen images, taken from the classes in turn; sorted by class."""
     order = np.flatnonzero(chosen)
-    order = order[np.argsort(-sureness[order], kind="stable")]
+    order = order[np.argsort(-confidence[order], kind="stable")]
     turn = np.zeros(len(order), int)  # an image is the turn-th of its class
     for k in np.unique(labels[order]):
         mine = labels[order] == k
@@ -181,7 +182,7 @@ def _gallery(figure: SubFigure, title: str, split: Split, chosen: Array, caption
 
 
 def _curves(axes: Axes, metrics: Sequence[dict], key: str, fused: bool = True) -> None:
-    """A line for each classifier; the fused answer, where it is asked for, there are several and it has a value, black."""
+    """A line for each classifier, and a black one for the joint prediction if `fused` and the metrics have it."""
     epochs = [line["epoch"] for line in metrics]
     singles = [name for name in metrics[0][key] if name != "fused"]
     M = len(singles)

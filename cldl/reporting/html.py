@@ -1,4 +1,4 @@
-"""Pages of HTML: one style, tables, and nothing that another file is needed for."""
+"""Self-contained HTML pages: one style, and tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def document(title: str, content: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """A table of texts; the columns in `numbers` keep to the right."""
+    """A table of texts; the columns in `numbers` are aligned to the right."""
 
     def cells(tag: str, texts: Sequence[str]) -> str:
         kinds = [' class="number"' if i in numbers else "" for i in range(len(texts))]

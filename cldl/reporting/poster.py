@@ -1,4 +1,4 @@
-"""The results that CLDL's poster reports, for comparison with ours.
+"""The results that CLDL's poster reports, to compare runs with.
 
 Source: Jin, Chen, Dong, Feng and Yan, "Collaborative layer-wise discriminative learning in deep neural networks",
 poster at ECCV 2016, the table "Result for object classification": CLDL has three classifiers; its network is NIN for
@@ -55,7 +55,7 @@ def beside(errors: dict[str, float], poster: dict[str, float], is_ensemble: bool
     """
     M = len(errors) - 1
     ours = list(zip(classifier_names(M), errors.values(), strict=False))
-    if M > 1 and is_ensemble:  # one classifier has nothing to fuse
+    if M > 1 and is_ensemble:  # one classifier predicts alone
         ours.append(("all together (fused)", errors["fused"]))
     rows = zip_longest(*([ours, poster.items()] if poster else [ours]), fillvalue=("", None))
     return [tuple(cell for side in row for cell in _cells(*side)) for row in rows]

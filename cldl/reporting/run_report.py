@@ -1,7 +1,7 @@
-"""The page of a run: it explains what came out, to someone who does not know the method.
+"""The report of a run: one page that explains the result to a reader who does not know the method.
 
-The page holds its figures and needs no other file; the figures lie beside it too. Everything is drawn before anything is
-written, every file replaces its older self in one move, and the page comes last: whatever happens, there is a whole page.
+The figures are embedded in the page, and saved beside it too. Everything is drawn before anything is written, each file is
+replaced atomically, and the page is written last: a report is never left half written.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ METHOD = """
 The network is a stack of blocks of layers, and it has {M} classifiers: one on top of each of {M} blocks, from the bottom
 (few layers, simple features) to the top (all layers). They are trained together. Each classifier's loss on an image is
 the usual cross-entropy, multiplied by a factor T that says how badly the <em>other</em> classifiers do on that image: T is
-1 where they are all lost, and 0 where one of them is certain and right. So a classifier need not learn what a companion can do
-already. To label an image, all are asked together (the <em>fused</em> answer): the label is the one for which this loss,
-summed over the classifiers, is smallest. This is Collaborative Layer-wise Discriminative Learning (CLDL) by Jin, Chen,
+near 1 where all of them are wrong, and near 0 where one of them is certain and right. So a classifier need not learn what
+another already knows. The <em>joint prediction</em> ("fused" in the tables) is the class for which this loss, summed over
+the classifiers, is smallest. This is Collaborative Layer-wise Discriminative Learning (CLDL) by Jin, Chen,
 Dong, Feng and Yan, 2016."""
 
 DEEP = """
 The network is a stack of blocks of layers, and it has {M} classifiers: one on top, and {lower} companions on lower blocks. Each
-has a loss of its own, and what the network learns from is their sum: the companions pull the lower layers directly. They are
-there for the training only, and may be left out before its end; the top classifier alone gives the answer. This is deep
+has a loss of its own, and training minimises their sum, so that the lower layers are supervised directly. The companions
+serve the training only, and may be dropped before its end; the top classifier alone makes the prediction. This is deep
 supervision (DSN: Lee, Xie, Gallagher, Zhang and Tu, 2015), with which networks trained by Collaborative Layer-wise
 Discriminative Learning (CLDL: Jin, Chen, Dong, Feng and Yan, 2016) are compared."""
 
 PLAIN = """
-The network is a stack of blocks of layers with one classifier on top, trained with the usual cross-entropy. It is what
-networks trained by Collaborative Layer-wise Discriminative Learning (CLDL: Jin, Chen, Dong, Feng and Yan, 2016), which have
-classifiers on lower blocks too, are compared with."""
+The network is a stack of blocks of layers with one classifier on top, trained with the usual cross-entropy. It is the
+baseline for Collaborative Layer-wise Discriminative Learning (CLDL: Jin, Chen, Dong, Feng and Yan, 2016), whose networks
+have classifiers on lower blocks too."""
 
 
 def write_report(folder: Path, metrics: list[dict], evaluation: Evaluation, dataset: Dataset, config: dict) -> Path:
@@ -57,10 +57,10 @@ def write_report(folder: Path, metrics: list[dict], evaluation: Evaluation, data
 
     Raises:    UserError when the files cannot be written.
     """
-    theirs = poster.errors(dataset.name, config["recipe"]["data"]["augment"])
-    sections = _sections(metrics, evaluation, dataset, theirs)
+    published = poster.errors(dataset.name, config["recipe"]["data"]["augment"])
+    sections = _sections(metrics, evaluation, dataset, published)
     drawn = {name: _png(figure) for name, _, figure, _ in sections}
-    body = [_head(evaluation, dataset, config, theirs)]
+    body = [_head(evaluation, dataset, config, published)]
     for name, title, figure, caption in sections:
         width = round(PIXELS * figure.get_figwidth())
         kind = ' class="wide"' if width > WIDTH else ""
@@ -78,64 +78,62 @@ def write_report(folder: Path, metrics: list[dict], evaluation: Evaluation, data
 
 
 def _sections(
-    metrics: list[dict], evaluation: Evaluation, dataset: Dataset, theirs: dict[str, float]
+    metrics: list[dict], evaluation: Evaluation, dataset: Dataset, published: dict[str, float]
 ) -> list[tuple[str, str, Figure, str]]:
-    """File name, title, figure and caption of each section; what a single classifier has nothing to say about is left out."""
+    """File name, title, figure and caption of each section; those that need several classifiers are left out for one."""
     several, is_ensemble, names = len(evaluation.logits) > 1, evaluation.objective.is_ensemble, dataset.class_names
     sections = []
     if metrics:
         caption = """
-How many images {who}, after each epoch (one pass over the training images). Lower is better; the scale is logarithmic.
-Left: images that the network never trains on, the ones that count. Right: the training images, counted while it learns from
-them, and with part of the network switched off at random (dropout), so this error can be the larger one.{poster}""".format(
-            who="each classifier gets wrong when it is asked alone, and how many all get wrong together"
+The share of images that {who}, after each epoch (one pass over the training images). Lower is better; the scale is
+logarithmic. Left: test images, which the network is never trained on. Right: training images, counted during training, with
+dropout on, so this error can be the larger one.{poster}""".format(
+            who="each classifier by itself gets wrong, and the share that their joint prediction gets wrong"
             if is_ensemble
-            else "each classifier gets wrong; the top one's answer counts"
+            else "each classifier gets wrong; the prediction is the top one's"
             if several
             else "the network gets wrong",
-            poster=" Dotted: what the poster reports." if theirs else "",
+            poster=" Dotted: what the poster reports." if published else "",
         )
-        curves = figures.learning_curves(metrics, theirs, fused=is_ensemble)
+        curves = figures.learning_curves(metrics, published, fused=is_ensemble)
         sections.append(("learning_curves", "How the error falls", curves, caption))
     if metrics and is_ensemble:
         caption = """
-The mean of T over the test images: how much of each classifier's loss the others leave to it. Where a line falls, the
-others have learned to answer more of the images, and less is left for this classifier to do. The lower its line, the less it
-learns: a classifier whose line falls early may stay poor when it is asked alone, because the others do not need it. The scale
-is logarithmic."""
-        sections.append(("companions", "How much is left to each classifier", figures.companions(metrics), caption))
+The mean of T over the test images: the factor by which the other classifiers scale this classifier's loss. Where a line
+falls, the others have learned to classify more of the images, and this classifier's gradients shrink. A classifier whose line
+falls early may stay poor by itself, because the joint prediction does not need it. The scale is logarithmic."""
+        sections.append(("companions", "The companions' weight T on each loss", figures.companions(metrics), caption))
         caption = """
-Every answer is put down to the classifier that gives it the highest probability. The bars show, after each epoch, what
-share of the test images each classifier decides in this way."""
-        sections.append(("shares", "Who answers", figures.shares(metrics), caption))
+The classifier that gives the predicted class the highest probability decides it. The bars show, after each epoch, the share
+of the test images that each classifier decides."""
+        sections.append(("shares", "Which classifier decides", figures.shares(metrics), caption))
     if is_ensemble:
-        told = ", ".join(f"classifier {m}: {share:.1f} %" for m, share in evaluation.shares.items())
+        shares = ", ".join(f"classifier {m}: {share:.1f} %" for m, share in evaluation.shares.items())
         caption = f"""
-Every answer of the network as it is now, class by class, put down to the classifier that gives it the highest probability:
-some classes need more layers than others. Over all classes: {told}."""
+The same for the present network, class by class: some classes need more layers than others. Over all classes: {shares}."""
         bars = figures.shares_by_class(evaluation, names)
-        sections.append(("shares_by_class", "Who answers which class", bars, caption))
+        sections.append(("shares_by_class", "Which classifier decides which class", bars, caption))
     pictures = figures.easy_and_hard(evaluation, dataset.test, names)
     sections.append(("easy_and_hard", "Easy and hard images", pictures, _easy_and_hard(evaluation)))
     confusion = figures.confusion(evaluation, names)
-    sections.append(("confusion", "What is taken for what", confusion, _mistakes(evaluation, names)))
+    sections.append(("confusion", "Confusion matrix", confusion, _mistakes(evaluation, names)))
     return sections
 
 
-def _head(evaluation: Evaluation, dataset: Dataset, config: dict, theirs: dict[str, float]) -> str:
+def _head(evaluation: Evaluation, dataset: Dataset, config: dict, published: dict[str, float]) -> str:
     """The title, the result beside the poster's, and what the method is."""
     N, M = len(evaluation.labels), len(evaluation.logits)
     wrong = (
         f"{np.count_nonzero(evaluation.predictions != evaluation.labels):,} wrong ({evaluation.errors['fused']:.2f} %)"
     )
     is_ensemble = evaluation.objective.is_ensemble
-    who = "the network's classifiers, asked together, get" if is_ensemble else "the network gets"
+    who = "the network's classifiers together get" if is_ensemble else "the network gets"
     method = METHOD.format(M=M) if is_ensemble else DEEP.format(M=M, lower=M - 1) if M > 1 else PLAIN
     heads = ("this run", "test error in %", "CLDL's poster", "test error in %")
     return f"""<h1>{escape(config["recipe"]["name"])}</h1>
 <p>{escape(config["recipe"]["summary"])}</p>
 <p>Of the {N:,} test images of {escape(dataset.name)}, {who} <strong>{wrong}</strong>.</p>
-{table(heads if theirs else heads[:2], poster.beside(evaluation.errors, theirs, is_ensemble), numbers=(1, 3))}
+{table(heads if published else heads[:2], poster.beside(evaluation.errors, published, is_ensemble), numbers=(1, 3))}
 <p>{method}</p>"""
 
 
@@ -143,34 +141,34 @@ def _easy_and_hard(evaluation: Evaluation) -> str:
     """What the galleries show."""
     if len(evaluation.logits) == 1:
         return """
-Left: images that the network has right, with the probability it gives to the right class. Right: images that it has wrong, with
-the right class and what it took it for. Each time those of which it is most sure, from as many classes as there are."""
+Left: images that the network gets right, with the probability of the right class. Right: images that it gets wrong, with
+the right class and the predicted one. Shown are the most confident ones, from as many classes as possible."""
     right = np.array([z.argmax(axis=1) == evaluation.labels for z in evaluation.logits])  # (M, N)
     easy, hard = np.count_nonzero(right[0]), np.count_nonzero(right[-1] & ~right[:-1].any(axis=0))
     sure = np.count_nonzero(right[0] & (evaluation.probabilities[0].max(axis=1) >= SURE))
     return f"""
 Left: images that the bottom classifier gets right by itself ({easy:,} of {len(evaluation.labels):,}, {sure:,} of them
-with a probability of {SURE:.0%} or more), with the probability that it gives to the right class. Right: images that
-<em>only</em> the top classifier gets right ({hard:,}), with the right class and what the bottom classifier took it for. Each
-time those that the classifier in question is most sure of, from as many classes as there are. It is the poster's first
-figure, which says that simple images are for the bottom classifier, and difficult ones for the top one."""
+with a probability of {SURE:.0%} or more), with the probability of the right class. Right: images that <em>only</em> the top
+classifier gets right ({hard:,}), with the right class and the bottom classifier's prediction. Shown are the most confident
+ones, from as many classes as possible. This is the poster's first figure: the bottom classifier handles simple images, the
+top one difficult ones."""
 
 
 def _mistakes(evaluation: Evaluation, names: Sequence[str]) -> str:
-    """What the confusion matrix shows, and its largest cells in words."""
+    """What the confusion matrix shows, and its most frequent mistakes in words."""
     caption = """
-Rows are the true classes, columns the answers{fused}. The grey diagonal holds the right answers; everything beside it is a
+Rows are the true classes, columns the predictions{fused}. The grey diagonal holds the correct ones; every other cell is a
 mistake, the darker the more frequent.""".format(
-        fused=" of all classifiers together" if evaluation.objective.is_ensemble else ""
+        fused=" of all classifiers jointly" if evaluation.objective.is_ensemble else ""
     )
     counts = figures.confusions(evaluation, len(names))
     np.fill_diagonal(counts, 0)
-    told = []
-    for place in np.argsort(-counts, axis=None, kind="stable")[:5]:
-        i, j = divmod(int(place), len(names))
+    mistakes = []
+    for cell in np.argsort(-counts, axis=None, kind="stable")[:5]:
+        i, j = divmod(int(cell), len(names))
         if counts[i, j] > 1:
-            told.append(f"{escape(names[i])} for {escape(names[j])} ({counts[i, j]:,} times)")
-    return f"{caption} Most often taken for another: {', '.join(told)}." if told else caption
+            mistakes.append(f"{escape(names[i])} predicted as {escape(names[j])} ({counts[i, j]:,} times)")
+    return f"{caption} Most frequent: {', '.join(mistakes)}." if mistakes else caption
 
 
 def _settings(config: dict) -> str:
@@ -180,9 +178,9 @@ def _settings(config: dict) -> str:
     recipe = [(name, _text(value), sources.get(name, "")) for name, value in values.items()]
     rest = [(name, _text(value)) for name, value in config.items() if name not in ("recipe", "sources")]
     return f"""<h2>Settings</h2>
-<p>The values of the recipe, and where each comes from.</p>
+<p>The recipe's values, and the source of each.</p>
 <div class="settings">{table(("setting", "value", "source"), recipe)}
-<p>The run, and the machine it was made on.</p>
+<p>The run and its machine.</p>
 {table(("setting", "value"), rest)}</div>"""
 
 

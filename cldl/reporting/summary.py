@@ -1,4 +1,4 @@
-"""What a run will do, in words and numbers."""
+"""A run, a network and the costs of a step as text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COSTS = (
 
 
 def summary(trainer: Trainer, run: Run) -> dict[str, str]:
-    """The run in a few lines, each under its name."""
+    """The run in a few labelled lines."""
     recipe, data, network = run.recipe, trainer.dataset, trainer.network
     return {
         "recipe": f"{recipe.name}: {recipe.summary}",

@@ -12,7 +12,7 @@ def test_the_way_to_the_first_step_is_timed_twice(capsys, monkeypatch):
         return whole(data) if len(asked) == 1 else float(len(asked))  # with an empty cache the real one takes long
 
     monkeypatch.setattr(start, "seconds_to_first_step", once)
-    assert start.main(["--made-up", "--starts", "2", "--json"]) == 0
+    assert start.main(["--synthetic", "--starts", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"second": [2.0, 3.0], "first_ever": 4.0}
     assert [list(environment) for environment in asked] == [[], [], [], ["NUMBA_CACHE_DIR"]]
 

@@ -6,7 +6,7 @@ import pytest
 from cldl import train
 from cldl.models import MAXOUT_CIFAR, NIN_MNIST, maxout, nin
 from cldl.recipes import find
-from cldl.reporting.explain import Cost, endless, explain, made_up, matmul_peak, step_flops, watch
+from cldl.reporting.explain import Cost, endless_steps, explain, matmul_peak, step_flops, synthetic_dataset, time_steps
 from cldl.reporting.summary import COSTS, costs
 from cldl.training.trainer import Trainer
 
@@ -60,21 +60,21 @@ def test_bytes_are_those_of_every_array_once(explained):
 
 
 def test_a_watched_network_computes_the_same():
-    data = made_up(nin(NIN_MNIST, (28, 28, 1), 10), 4)
+    data = synthetic_dataset(nin(NIN_MNIST, (28, 28, 1), 10), 4)
     weights = []
     for watched in (False, True):
         trainer = Trainer.from_recipe(RECIPE.changed(warmup=0.0), data, threads=1)
         if watched:
-            watch(trainer.network, 4)
-        stream = endless(trainer)
+            time_steps(trainer.network, 4)
+        stream = endless_steps(trainer)
         for _ in range(3):
             next(stream)
         weights.append([p.value for p in trainer.network.parameters()])
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
 
 
-def test_made_up_data_are_the_same_every_time_and_differ_from_sample_to_sample():
-    a, b = (made_up(nin(NIN_MNIST, (28, 28, 1), 10), 3, batches=2) for _ in range(2))
+def test_synthetic_data_are_the_same_every_time_and_differ_from_sample_to_sample():
+    a, b = (synthetic_dataset(nin(NIN_MNIST, (28, 28, 1), 10), 3, batches=2) for _ in range(2))
     assert a.train.images.shape == (6, 28, 28, 1)
     assert len(a.test.labels) == 3
     assert np.array_equal(a.train.images, b.train.images)

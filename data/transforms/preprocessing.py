@@ -201,7 +201,7 @@ def fitted(kind: str, dataset: Dataset, folder: Path | None = None, say: Say = q
     if folder is None:
         arrays = cls.fit(dataset.train)
     else:
-        path = folder / f"{kind}-{dataset.train.fingerprint[:16]}.h5"
+        path = folder / f"fit-{kind}-{dataset.train.fingerprint[:16]}.h5"
         arrays, _ = load_or_make(path, kind, make, check, made="fitted")
     return cls(**arrays, sha256=fingerprint(arrays, attributes, kind=kind, version=1))
 

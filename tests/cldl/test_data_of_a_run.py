@@ -81,7 +81,7 @@ def test_the_configuration_names_what_the_run_was_fed_with(world):
     )
     assert config["classes"] == list(COLOURS)
     assert config["recipe"]["data"]["augment"] is True
-    assert [path.name for path in (world / "cache").iterdir()] == [f"gcn_zca-{data.train.fingerprint[:16]}.h5"]
+    assert [path.name for path in (world / "cache").iterdir()] == [f"fit-gcn_zca-{data.train.fingerprint[:16]}.h5"]
 
 
 def test_scale_is_fitted_to_nothing_and_keeps_nothing(world):

@@ -27,7 +27,8 @@ def study(tmp_path, monkeypatch):
     )
     monkeypatch.setattr("cldl.train.write_report", lambda folder, *_: folder)
     monkeypatch.setattr(classifiers, "COUNTS", (1, 3))
-    return lambda *options: main(["classifiers", "--out", str(tmp_path / "sweep"), *SHORT, *options])
+    folders = ["--out", str(tmp_path / "sweep"), "--cache", str(tmp_path / "cache")]
+    return lambda *options: main(["classifiers", *folders, *SHORT, *options])
 
 
 def runs(tmp_path):

@@ -40,7 +40,7 @@ def make_network() -> Network:
 
 
 def main(epochs: int = 6) -> dict[str, float]:
-    """Train, printing a line an epoch; returns the last test errors in %, of each classifier and of both together."""
+    """Train, printing a line an epoch, then predict; returns the test errors in %, of each classifier and of both together."""
     rng = np.random.default_rng(0)
     data = Dataset.from_arrays("bars", *bars(2000, rng), *bars(500, rng))
     network = make_network()
@@ -53,6 +53,8 @@ def main(epochs: int = 6) -> dict[str, float]:
             pass
         line, _ = trainer.end_epoch()
         print(f"epoch {line['epoch']}: test errors in % {line['test_error']}")
+    images, labels = bars(5, rng)
+    print(f"five new images: labels {labels.tolist()}, predictions {trainer.model().predict(images).tolist()}")
     return line["test_error"]
 
 

@@ -20,9 +20,9 @@ from layers.network import Network
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """What a run has learned: from uint8 images (N, H, W, C) to labels and probabilities.
+    """What was learned: from uint8 images (N, H, W, C) to labels and probabilities.
 
-    model = Run.open(folder).model()
+    model = Run.open(folder).model()    # of a run that was saved; trainer.model(): of a training in this process
     model.predict(images)               # (N,) labels; their names: [model.class_names[k] for k in labels]
     model.predict_proba(images)         # (N, K)
     model.logits(images)                # M arrays (N, K), one of each classifier, from the bottom to the top

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 
 from cldl.objective import Objective
-from cldl.training.evaluation import Evaluation, compute_logits, dead_units
+from cldl.training.evaluation import Evaluation, dead_units
 from cldl.training.metrics import EpochMetrics
 from cldl.training.step import CpuStep, InputPipeline, TrainStep
+from cldl.training.trained import TrainedModel
 from data.dataset import Dataset
 from data.transforms.augmentation import Augmentation
 from data.transforms.preprocessing import Preprocessing, Scale
@@ -69,6 +70,7 @@ class Trainer:
             for metrics in trainer.steps():         # after every step: metrics.samples, metrics.loss, ...
                 ...
             line, evaluation = trainer.end_epoch()
+        labels = trainer.model().predict(images)
 
     network       -- its weights are taken as they are: `network.initialise(Key(seed))` draws new ones
     objective     -- the loss, and the prediction
@@ -180,8 +182,12 @@ class Trainer:
 
     def evaluate(self) -> Evaluation:
         """The present network on the test images."""
-        logits = compute_logits(self.network, self.dataset.test, self.preprocessing, self.backend)
-        return Evaluation(logits, self.dataset.test.labels, self.objective.at(self.epoch))
+        return self.model().evaluate(self.dataset.test)
+
+    def model(self) -> TrainedModel:
+        """The network as it is, ready to predict; it changes when training goes on."""
+        objective = self.objective.at(self.epoch)
+        return TrainedModel(self.network, objective, self.preprocessing, self.backend, self.dataset.class_names)
 
     def state(self) -> tuple[dict[str, Array], dict[str, int | float | str]]:
         """Arrays and numbers from which `restore` continues to the same bits."""

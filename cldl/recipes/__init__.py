@@ -1,13 +1,19 @@
-"""The recipes that there are; a family of networks, its spec and its recipes, is one file, and its name in FAMILIES."""
+"""The recipes that there are: those of every module of `cldl.recipes.families`, by name."""
 
 from __future__ import annotations
 
-from cldl.recipes import dsn, maxout, nin
+import pkgutil
+from importlib import import_module
+
+from cldl.recipes import families
 from cldl.recipes.recipe import Recipe, nearest
 from engine.errors import UserError
 
-FAMILIES = (nin, dsn, maxout)
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for family in FAMILIES for recipe in family.RECIPES}
+FAMILIES: dict[str, tuple[Recipe, ...]] = {
+    module.name: import_module(f"{families.__name__}.{module.name}").RECIPES
+    for module in pkgutil.iter_modules(families.__path__)
+}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipes in FAMILIES.values() for recipe in recipes}
 
 
 def find(name: str) -> Recipe:

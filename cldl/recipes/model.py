@@ -1,4 +1,4 @@
-"""What every family of networks tells a recipe; the families are the files nin, dsn, maxout."""
+"""What every family of networks tells a recipe; a family's own spec is beside its recipes."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class Recipe:
         """The weights of M classifiers, where there were others and all had one weight."""
         weights = self.loss.lambdas
         if "weights" in leaf_types(loss) and len(weights) != M and len(set(weights)) == 1:
-            return {"weights": weights[:1] * M}
+            return {"weights": cited(weights[:1] * M, self.loss.sources["weights"])}
         return {}
 
 

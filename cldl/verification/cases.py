@@ -6,11 +6,13 @@ the tests, which so shrinks a failure to the smallest layer that shows it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+import layers
 from cldl.verification.clear import move_biases
 from engine.codegen.simd import LANES
 from engine.context import Context
@@ -177,16 +179,26 @@ def _drawn(case: Callable[[Choose], Case]) -> Callable[[Choose], Case]:
     return drawn
 
 
+def _without_arguments() -> dict[str, Callable[[Choose], Case]]:
+    """Images through each public layer of one input that needs no argument."""
+
+    def case(kind: type[Layer]) -> Callable[[Choose], Case]:
+        return lambda choose: Case(kind(), _image(choose), choose(1, 4))
+
+    public = {name: kind for name, kind in vars(layers).items() if isinstance(kind, type) and issubclass(kind, Layer)}
+    arguments = {name: inspect.signature(kind).parameters.values() for name, kind in public.items()}
+    free = {name for name, every in arguments.items() if all(p.default is not p.empty for p in every)}
+    return {name: case(public[name]) for name in sorted(free - {"Layer"}) if public[name].n_inputs == 1}
+
+
 _LAYERS: dict[str, Callable[[Choose], Case]] = {
+    **_without_arguments(),
     "Linear": _linear,
     "Conv2d": _conv2d,
     "MaxPool2d": _pool(MaxPool2d),
     "AvgPool2d": _pool(AvgPool2d),
-    "GlobalAvgPool": lambda choose: Case(GlobalAvgPool(), _image(choose), choose(1, 4)),
-    "ReLU": lambda choose: Case(ReLU(), _image(choose), choose(1, 4)),
     "Dropout": _dropout,
     "Maxout": _maxout,
-    "Flatten": lambda choose: Case(Flatten(), _image(choose), choose(1, 4)),
     "FusedConv": _fused_conv,
     "Sequential": _sequential,
     "Network": _network,

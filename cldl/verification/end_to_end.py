@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from cldl.hinge import hinge_loss
 from cldl.loss import cldl_loss
-from cldl.models import MAXOUT_MNIST, NIN_MNIST, dsn, maxout, nin
 from cldl.objective import Objective
+from cldl.recipes import FAMILIES
+from cldl.recipes.recipe import Recipe
 from cldl.verification.cases import Choose
 from engine.context import Context
 from engine.gradcheck import GradientReport, check_gradients, grid
@@ -18,8 +21,6 @@ from engine.parameters import cast, initialise
 from engine.random import Key
 from engine.typing import Array
 from layers.network import Network
-
-MNIST = (28, 28, 1), 10  # images and classes
 
 
 def loss_pair(
@@ -96,27 +97,21 @@ def check_network(network: Network, objective: Objective, choose: Choose, seed: 
     return check_gradients(forward, backward, {"pixels": x}, network.parameters(), method="directional", seed=seed)
 
 
-def check_nin(choose: Choose, seed: int) -> GradientReport:
-    """CLDL-NIN with all its five classifiers."""
-    return check_network(nin(NIN_MNIST, *MNIST, 5), Objective((0.25, 0.5, 0.75, 1.0, 1.25)), choose, seed)
+def check_family(recipe: Recipe, choose: Choose, seed: int) -> GradientReport:
+    """The network and the loss of a family's recipe: weights large enough to matter, a lambda of its own for each classifier.
 
-
-def check_dsn(choose: Choose, seed: int) -> GradientReport:
-    """DSN with its squared hinge losses."""
-    network = dsn(NIN_MNIST, *MNIST, initialisation="he")
-    return check_network(network, Objective((0.25, 0.5, 0.75, 1.0), loss="hinge"), choose, seed)
-
-
-def check_maxout(choose: Choose, seed: int) -> GradientReport:
-    """The Maxout network, with weights large enough to tell its pieces apart."""
-    return check_network(maxout(MAXOUT_MNIST, *MNIST, initialisation="he"), Objective((1.0,)), choose, seed)
+    Where the number of classifiers can be chosen (Network in Network), it has five.
+    """
+    recipe = recipe.changed(initialisation="he")
+    if "model.classifiers" in recipe.leaves:
+        recipe = recipe.changed(classifiers=5)
+    lambdas = tuple((m + 1) / 4 for m in range(recipe.model.n_classifiers))
+    return check_network(recipe.build_network(), replace(recipe.build_objective(), weights=lambdas), choose, seed)
 
 
 END_TO_END: dict[str, Callable[[Choose, int], GradientReport]] = {
     "cldl_loss": check_cldl_loss,
     "hinge_loss": check_hinge_loss,
-    "nin": check_nin,
-    "dsn": check_dsn,
-    "maxout": check_maxout,
+    **{family: partial(check_family, recipes[0]) for family, recipes in FAMILIES.items()},
 }
-ONCE = {"nin", "dsn", "maxout"}  # large: one example is enough
+ONCE = set(FAMILIES)  # large: one example is enough

@@ -55,7 +55,7 @@ def test_a_wrong_loss_gives_status_1(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--layer", "Dense"], "no layer or loss 'Dense'; choose from Linear, "),
+        (["--layer", "Dense"], "no layer or loss 'Dense'; choose from "),
         (["--examples", "0"], "0 examples"),
         (["--seed", "-1"], "seed -1"),
     ],

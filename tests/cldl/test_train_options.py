@@ -6,8 +6,8 @@ import pytest
 
 from cldl import train
 from cldl.recipes import options
+from cldl.recipes.families.nin import NinSpec
 from cldl.recipes.leaves import show
-from cldl.recipes.nin import NinSpec
 from engine.errors import UserError
 from tests.cldl.synthetic import command
 

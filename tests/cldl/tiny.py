@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cldl.recipes.nin import MNIST_NIN
+from cldl.recipes.families.nin import MNIST_NIN
 from cldl.recipes.recipe import Recipe
 from cldl.recipes.stored import to_json
 from cldl.training.run import Run

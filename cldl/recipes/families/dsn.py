@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cldl.models import dsn
+from cldl.recipes.families.nin import CIFAR100_NIN, DEFINITIONS, MNIST_NIN
 from cldl.recipes.losses import DeepSupervisionSpec, HingeSpec, SoftmaxSpec
 from cldl.recipes.model import ModelSpec
-from cldl.recipes.nin import CIFAR100_NIN, DEFINITIONS, MNIST_NIN
 from cldl.recipes.optimisers import SGDSpec
 from cldl.recipes.recipe import Recipe
 from cldl.recipes.schedules import StepSpec
@@ -168,4 +168,4 @@ MNIST_DSN_PUBLISHED = MNIST_DSN.changed(
     **published_training(companion_epochs=83.0, milestone=200.0, epochs=250),
 )
 
-RECIPES = (CIFAR100_DSN, CIFAR100_DSN_PUBLISHED, MNIST_DSN, MNIST_DSN_PUBLISHED)
+RECIPES = (MNIST_DSN, MNIST_DSN_PUBLISHED, CIFAR100_DSN, CIFAR100_DSN_PUBLISHED)

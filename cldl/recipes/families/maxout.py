@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cldl.models import MAXOUT_CIFAR, MAXOUT_MNIST, maxout
+from cldl.recipes.families.nin import CIFAR100_NIN, MNIST_NIN, ONE_RATE
 from cldl.recipes.losses import CrossEntropySpec
 from cldl.recipes.model import ModelSpec
-from cldl.recipes.nin import CIFAR100_NIN, MNIST_NIN, ONE_RATE
 from cldl.recipes.optimisers import SGDSpec
 from cldl.recipes.schedules import ExponentialSpec, PolynomialSpec
 from cldl.recipes.sources import AS_MNIST, POSTER, TUNED, UNTRIED

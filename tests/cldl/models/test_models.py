@@ -1,16 +1,15 @@
 """The networks of the poster: right gradients, the sizes of the definitions, names that do not depend on the exits."""
 
-import inspect
-
 import numpy as np
 import pytest
 
-from cldl import models
 from cldl.gradcheck import chooser
 from cldl.loss import cldl_loss
 from cldl.models import MAXOUT_CIFAR, MAXOUT_MNIST, NIN_CIFAR, NIN_MNIST, dsn, maxout, nin
 from cldl.models.heads import attach_heads
-from cldl.verification import end_to_end as end_to_end_checks
+from cldl.recipes import FAMILIES, RECIPES
+from cldl.recipes.spec import KINDS
+from cldl.verification.end_to_end import END_TO_END
 from engine.context import Context
 from engine.errors import UserError
 from engine.gradcheck import grid
@@ -24,7 +23,7 @@ MNIST, CIFAR = ((28, 28, 1), 10), ((32, 32, 3), 100)  # images and classes
 
 @pytest.fixture(scope="module")
 def end_to_end():
-    return end_to_end_checks.check_nin(chooser(Key(0)), 0)
+    return END_TO_END["nin"](chooser(Key(0)), 0)
 
 
 def test_cldl_nin_has_the_right_gradient_for_pixels_and_every_weight(end_to_end):
@@ -34,22 +33,19 @@ def test_cldl_nin_has_the_right_gradient_for_pixels_and_every_weight(end_to_end)
     assert max(e.relative for e in end_to_end.entries) <= 1e-7
 
 
-@pytest.mark.parametrize("check", [end_to_end_checks.check_dsn, end_to_end_checks.check_maxout])
-def test_dsn_and_maxout_have_the_right_gradient_for_pixels_and_every_weight(check):
-    found = check(chooser(Key(0)), 0)
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"nin"}))
+def test_every_other_family_has_the_right_gradient_for_pixels_and_every_weight(family):
+    found = END_TO_END[family](chooser(Key(0)), 0)
     found.raise_if_failed()
     assert all(e.analytic for e in found.entries)
     assert max(e.relative for e in found.entries) <= 1e-7
 
 
-def test_every_network_of_the_project_is_checked():
-    made = {
-        name
-        for name, f in inspect.getmembers(models, inspect.isfunction)
-        if f.__annotations__.get("return") == "Network" and name != "attach_heads"
-    }
-    assert made
-    assert made <= set(end_to_end_checks.END_TO_END)
+def test_every_kind_of_network_has_recipes_and_is_checked():
+    assert {recipe.model.kind for recipe in RECIPES.values()} == set(KINDS["model"])
+    for family, recipes in FAMILIES.items():
+        assert {recipe.model.kind for recipe in recipes} == {recipes[0].model.kind}, family
+        assert family in END_TO_END
 
 
 def test_the_size_of_cldl_nin_is_that_of_the_definition():
@@ -263,19 +259,21 @@ def test_a_head_stands_on_each_tapped_node_with_its_shape():
         attach_heads(trunk, ("a", "d"), head, [("mean", GlobalAvgPool())], (8, 8, 3))
 
 
-FAMILIES = [(nin, NIN_MNIST), (dsn, NIN_MNIST), (maxout, MAXOUT_MNIST)]
-
-
-@pytest.mark.parametrize(("family", "definition"), FAMILIES, ids=["nin", "dsn", "maxout"])
-def test_what_no_network_can_be_made_of_is_refused_in_one_sentence(family, definition):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_no_network_can_be_made_of_is_refused_in_one_sentence(family):
+    model = FAMILIES[family][0].model
     for image in ((28, 28), (28, 0, 1)):
         with pytest.raises(UserError) as refused:
-            family(definition, image, 10)
+            model.build(image, 10)
         assert str(refused.value) == f"the images' shape is {image}; give (height, width, channels), each 1 or more."
     with pytest.raises(UserError, match=r"the number of classes is 1; give 2 or more\."):
-        family(definition, (28, 28, 1), 1)
+        model.build((28, 28, 1), 1)
+
+
+@pytest.mark.parametrize("make", [nin, dsn, maxout])
+def test_an_unknown_initialisation_is_refused(make):
     with pytest.raises(UserError, match="the initialisation 'zeros' is unknown; choose one of he, published"):
-        family(definition, *MNIST, initialisation="zeros")
+        make(MAXOUT_MNIST if make is maxout else NIN_MNIST, *MNIST, initialisation="zeros")
 
 
 def test_places_for_classifiers_and_images_too_small_are_refused():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cldl.recipes.nin import MNIST_NIN
+from cldl.recipes.families.nin import MNIST_NIN
 from cldl.reporting.display import Display
 from cldl.training import throughput as pace
 from cldl.training.throughput import Throughput, duration

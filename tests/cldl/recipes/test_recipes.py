@@ -159,7 +159,7 @@ def test_a_momentum_ramp_needs_sgd_and_begins_at_its_momentum():
 def test_an_unknown_recipe_is_answered_with_a_similar_one_or_with_all():
     with pytest.raises(UserError, match=r"did you mean mnist_nin\?"):
         find("mnist_nim")
-    with pytest.raises(UserError, match="choose one of .*mnist_nin, "):
+    with pytest.raises(UserError, match=r"choose one of .*mnist_nin, "):
         find("alexnet")
 
 

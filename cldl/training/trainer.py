@@ -67,7 +67,7 @@ class Trainer:
     """A network in training.
 
         for _ in range(schedule.epochs):
-            for metrics in trainer.steps():         # after every step: metrics.samples, metrics.loss, ...
+            for metrics in trainer.steps():         # after every step; metrics.means(): of the epoch so far
                 ...
             line, evaluation = trainer.end_epoch()
         labels = trainer.model().predict(images)
@@ -152,7 +152,12 @@ class Trainer:
         return math.ceil(len(self.dataset.train) / self.schedule.batch_size)
 
     def steps(self) -> Iterator[EpochMetrics]:
-        """Train to the end of the present epoch, from the present step; yields the epoch's metrics after every step."""
+        """Train to the end of the present epoch, from the present step; yields the epoch's metrics after every step.
+
+        Raises:    UserError when all epochs of the schedule are over.
+        """
+        if self.epoch >= self.schedule.epochs:
+            raise UserError(f"the {self.schedule.epochs} epochs of the schedule are over: train with a longer one.")
         order = self.key.fold(ORDER).fold(self.epoch).permutation(len(self.dataset.train))
         size = self.schedule.batch_size
         while self.step < self.steps_per_epoch:
@@ -271,7 +276,7 @@ def _check_fit(network: Network, objective: Objective, dataset: Dataset) -> None
     if len(dataset.class_names) != network.classes:
         raise UserError(
             f"{dataset.name} has {len(dataset.class_names)} classes; the network tells {network.classes} apart: choose another "
-            "recipe or network."
+            "recipe or network, and count labels from 0."
         )
     if len(objective.weights) != len(network.exits):
         raise UserError(

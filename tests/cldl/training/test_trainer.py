@@ -20,7 +20,7 @@ SMALL = {"epochs": 2, "batch_size": 16, "warmup": 0.0}
 
 
 def trainer(seed=0, threads=2, **values):
-    return Trainer.from_recipe(find("mnist_nin").changed(**SMALL, **values), digits(), seed=seed, threads=threads)
+    return Trainer.from_recipe(find("mnist_nin").changed(**(SMALL | values)), digits(), seed=seed, threads=threads)
 
 
 def weights(t):
@@ -52,9 +52,25 @@ def test_another_seed_gives_another_run():
 
 
 def test_training_lowers_the_loss():
-    t = trainer(dropout=0.0, schedule="constant", learning_rate=0.001)
+    t = trainer(dropout=0.0, schedule="constant", learning_rate=0.001, epochs=20)
     lines = run(t, 20)
     assert lines[-1]["train_loss"] < 0.5 * lines[0]["train_loss"]
+
+
+def test_training_on_after_the_schedules_end_is_refused():
+    t = trainer(epochs=1)
+    run(t, 1)
+    with pytest.raises(UserError, match=r"the 1 epochs of the schedule are over: train with a longer one\."):
+        next(t.steps())
+
+
+def test_a_trainers_model_predicts_what_its_evaluation_counts():
+    t = trainer()
+    run(t, 1)
+    test = t.dataset.test
+    images = read_images(test, range(len(test)))
+    assert np.array_equal(t.model().predict(images), t.evaluate().predictions)
+    assert t.model().class_names == t.dataset.class_names
 
 
 @pytest.mark.parametrize("stop", [(0, 1), (0, 3), (1, 0), (1, 2)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cldl.models import INITIALISERS
+from cldl.models.heads import INITIALISERS
 from cldl.recipes.spec import Spec
 from engine.typing import Shape
 from layers.network import Network

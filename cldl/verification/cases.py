@@ -180,15 +180,14 @@ def _drawn(case: Callable[[Choose], Case]) -> Callable[[Choose], Case]:
 
 
 def _without_arguments() -> dict[str, Callable[[Choose], Case]]:
-    """Images through each public layer of one input that needs no argument."""
+    """Images through each public layer of one input whose constructor takes no argument."""
 
     def case(kind: type[Layer]) -> Callable[[Choose], Case]:
         return lambda choose: Case(kind(), _image(choose), choose(1, 4))
 
     public = {name: kind for name, kind in vars(layers).items() if isinstance(kind, type) and issubclass(kind, Layer)}
-    arguments = {name: inspect.signature(kind).parameters.values() for name, kind in public.items()}
-    free = {name for name, every in arguments.items() if all(p.default is not p.empty for p in every)}
-    return {name: case(public[name]) for name in sorted(free - {"Layer"}) if public[name].n_inputs == 1}
+    free = {name for name, kind in public.items() if not inspect.signature(kind).parameters and kind.n_inputs == 1}
+    return {name: case(public[name]) for name in sorted(free - {"Layer"})}
 
 
 _LAYERS: dict[str, Callable[[Choose], Case]] = {

@@ -98,13 +98,8 @@ def check_network(network: Network, objective: Objective, choose: Choose, seed: 
 
 
 def check_family(recipe: Recipe, choose: Choose, seed: int) -> GradientReport:
-    """The network and the loss of a family's recipe: weights large enough to matter, a lambda of its own for each classifier.
-
-    Where the number of classifiers can be chosen (Network in Network), it has five.
-    """
+    """The network and the loss of a family's recipe: weights large enough to matter, a lambda of its own for each classifier."""
     recipe = recipe.changed(initialisation="he")
-    if "model.classifiers" in recipe.leaves:
-        recipe = recipe.changed(classifiers=5)
     lambdas = tuple((m + 1) / 4 for m in range(recipe.model.n_classifiers))
     return check_network(recipe.build_network(), replace(recipe.build_objective(), weights=lambdas), choose, seed)
 

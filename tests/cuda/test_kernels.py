@@ -44,7 +44,7 @@ def test_every_kernel_of_the_gpu_is_among_the_cases():
     for name in MODULES:
         module = import_module(f"engine.kernels.cuda.{name}")
         own = {n for n, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == module.__name__}
-        assert {n for n in own if not n.startswith("_")} <= tried
+        assert {n for n in own if not n.startswith("_")} <= tried, "give them a Case in tests/cuda/cases.py"
 
 
 def test_the_distance_in_ulps_shows_a_difference_of_one_bit_a_nan_and_what_was_not_written():

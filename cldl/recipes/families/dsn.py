@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cldl.models import dsn
+from cldl.models.dsn import dsn
 from cldl.recipes.families.nin import CIFAR100_NIN, DEFINITIONS, MNIST_NIN
 from cldl.recipes.losses import DeepSupervisionSpec, HingeSpec, SoftmaxSpec
 from cldl.recipes.model import ModelSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cldl.models import MAXOUT_CIFAR, MAXOUT_MNIST, maxout
+from cldl.models.maxout import MAXOUT_CIFAR, MAXOUT_MNIST, maxout
 from cldl.recipes.families.nin import CIFAR100_NIN, MNIST_NIN, ONE_RATE
 from cldl.recipes.losses import CrossEntropySpec
 from cldl.recipes.model import ModelSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cldl.models import LOWER, NIN_CIFAR, NIN_MNIST, nin
+from cldl.models.nin import LOWER, NIN_CIFAR, NIN_MNIST, nin
 from cldl.recipes.data import DataSpec
 from cldl.recipes.losses import CldlLossSpec
 from cldl.recipes.model import ModelSpec

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from cldl.models import NIN_MNIST, nin
+from cldl.models.nin import NIN_MNIST, nin
 from cldl.recipes import RECIPES, find
 from cldl.recipes.leaves import TYPES, conform, parse, show
 from cldl.recipes.losses import CldlLossSpec, CrossEntropySpec

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cldl import train
-from cldl.models import MAXOUT_CIFAR, NIN_MNIST, maxout, nin
+from cldl.models.maxout import MAXOUT_CIFAR, maxout
+from cldl.models.nin import NIN_MNIST, nin
 from cldl.recipes import find
 from cldl.reporting.explain import Cost, endless_steps, explain, matmul_peak, step_flops, synthetic_dataset, time_steps
 from cldl.reporting.summary import COSTS, costs

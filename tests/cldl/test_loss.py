@@ -1,12 +1,16 @@
 """The CLDL loss: every law of the method, from single scores to scores of ten thousand, and what it refuses."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cldl.arguments import check_labels, check_logits, default_exponent
-from cldl.loss import cldl_loss, cldl_loss_reference
+from cldl.loss import allocate_result, cldl_loss, cldl_loss_reference
+from engine.device import on_gpu
 from engine.errors import UserError
 from engine.gradcheck import grid
 from engine.random import Key
@@ -147,6 +151,13 @@ def test_arrays_on_the_gpu_stay_there_and_labels_there_are_not_read():
     z, labels = np.zeros((2, 3)).view(OnGpu), np.array([0, 3]).view(OnGpu)  # 3 is no class
     assert check_logits([z])[0] is z
     assert check_labels(labels, z) is labels
+
+
+def test_the_result_is_on_the_gpu_where_the_scores_are(monkeypatch):
+    cupy = SimpleNamespace(empty=lambda shape, dtype: np.empty(shape, dtype).view(OnGpu))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    result = allocate_result([np.zeros((2, 3)).view(OnGpu)], np.ones(1))
+    assert all(map(on_gpu, [result.per_classifier, result.companions, *result.gradients]))
 
 
 def test_the_result_lies_in_the_memory_that_is_given():

@@ -123,8 +123,10 @@ def test_scores_and_labels_are_untouched_and_any_memory_order_is_taken():
 
 def test_lists_are_taken_as_arrays():
     z, labels = [grid((2, 3), Key(m)) for m in range(2)], np.array([0, 2])
-    listed = cldl_loss([s.tolist() for s in z], labels.tolist(), [1, 2])
-    assert listed.value == cldl_loss(z, labels, np.array([1.0, 2.0])).value
+    for loss in (cldl_loss, cldl_loss_reference):
+        listed = loss([s.tolist() for s in z], labels.tolist(), [1, 2])
+        assert listed.value == loss(z, labels, np.array([1.0, 2.0])).value
+        assert listed.weights.dtype == np.float64
 
 
 def test_scores_of_two_precisions_are_all_computed_in_the_higher_one():

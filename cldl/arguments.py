@@ -46,7 +46,7 @@ def check_logits(logits: Sequence[Array]) -> tuple[Array, ...]:
     N, K = arrays[0].shape
     if N == 0 or K < 2:
         raise UserError(f"the logits are of {N} samples and {K} classes; at least 1 sample and 2 classes are needed.")
-    return tuple(z if z.dtype == dtype else z.astype(dtype) for z in arrays)
+    return tuple(z.astype(dtype, copy=False) for z in arrays)
 
 
 def check_weights(weights: Sequence[float] | Array | None, M: int) -> Array:

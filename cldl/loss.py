@@ -79,7 +79,7 @@ def softplus(x):
 
 @exact
 def largest_wrong(z, target):
-    """The largest of the wrong classes' logits; NaN if one of them is."""
+    """The largest of the wrong classes' logits; if one is NaN, any of them (then the sum of their exponentials is NaN)."""
     largest = -np.inf
     for j in range(len(z)):
         if j != target and not z[j] <= largest:
@@ -158,7 +158,7 @@ def batch_loss(logits, labels, weights, g, through, loss, companion, dlogits, sc
     """All samples: logits and dlogits M arrays (N, K), labels (N,), loss and companion (N, M); nothing is checked."""
     z = np.stack(logits, axis=1)  # (N, M, K)
     dz = np.empty_like(z)
-    _batch_loss(z, labels, np.asarray(weights, np.float64), g, through, loss, companion, dz, scale)
+    _batch_loss(z, labels, np.asarray(weights), g, through, loss, companion, dz, scale)
     for m, dlogit in enumerate(dlogits):
         dlogit[...] = dz[:, m]
 

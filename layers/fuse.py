@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from engine.codegen.simd import LANES
 from engine.context import Context
@@ -50,8 +51,7 @@ class FusedConv(Sequential):
     def __init__(self, *layers: Layer) -> None:
         self.layers = layers  # the parameters keep the names that they have
         self.convolutions = [layer for layer in layers if isinstance(layer, Conv2d)]
-        after = [*layers[1:], None]
-        self.relus = [isinstance(b, ReLU) for a, b in zip(layers, after, strict=True) if isinstance(a, Conv2d)]
+        self.relus = [isinstance(b, ReLU) for a, b in pairwise([*layers, None]) if isinstance(a, Conv2d)]
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         return conv2d.forward(self.convolutions, self.relus, x, ctx)
@@ -88,7 +88,7 @@ def _can_fuse(layers: Sequence[Layer]) -> bool:
     if type(first) is not Conv2d:
         return False
     pointwise = [layer for layer in others if type(layer) is not ReLU]
-    if any(type(b) is ReLU and type(a) is not Conv2d for a, b in zip(layers, others, strict=False)):
+    if any(type(b) is ReLU and type(a) is not Conv2d for a, b in pairwise(layers)):
         return False
     if not all(type(c) is Conv2d and c.window == PIXEL and c.algorithm != "fft" for c in pointwise):
         return False

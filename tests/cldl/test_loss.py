@@ -1,12 +1,16 @@
 """The CLDL loss: every law of the method, from single scores to scores of ten thousand, and what it refuses."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldl.arguments import default_exponent
-from cldl.loss import cldl_loss, cldl_loss_reference
+from cldl.arguments import check_labels, check_logits, default_exponent
+from cldl.loss import allocate_result, cldl_loss, cldl_loss_reference
+from engine.device import on_gpu
 from engine.errors import UserError
 from engine.gradcheck import grid
 from engine.random import Key
@@ -115,6 +119,67 @@ def test_scores_and_labels_are_untouched_and_any_memory_order_is_taken():
     assert plain.value == fortran.value
     assert np.array_equal(plain.gradients, fortran.gradients)
     assert not any(np.may_share_memory(g, s) for g in plain.gradients for s in z)
+
+
+def test_lists_are_taken_as_arrays():
+    z, labels = [grid((2, 3), Key(m)) for m in range(2)], np.array([0, 2])
+    for loss in (cldl_loss, cldl_loss_reference):
+        listed = loss([s.tolist() for s in z], labels.tolist(), [1, 2])
+        assert listed.value == loss(z, labels, np.array([1.0, 2.0])).value
+        assert listed.weights.dtype == np.float64
+
+
+def test_scores_of_two_precisions_are_all_computed_in_the_higher_one():
+    double, single = grid((2, 3), Key(0)), grid((2, 3), Key(1)).astype(np.float32)
+    result = cldl_loss([double, single], np.array([0, 2]))
+    assert [g.dtype for g in result.gradients] == [np.float64, np.float64]
+    assert np.array_equal(result.gradients, cldl_loss([double, single.astype(np.float64)], np.array([0, 2])).gradients)
+
+
+def test_what_fits_is_not_copied():
+    z, labels = np.zeros((2, 3), np.float32), np.array([0, 1])
+    assert check_logits([z])[0] is z
+    assert check_labels(labels, z) is labels
+
+
+class OnGpu(np.ndarray):
+    """An array that says it is CuPy's."""
+
+
+OnGpu.__module__ = "cupy"
+
+
+def test_arrays_on_the_gpu_stay_there_and_labels_there_are_not_read():
+    z, labels = np.zeros((2, 3)).view(OnGpu), np.array([0, 3]).view(OnGpu)  # 3 is no class
+    assert check_logits([z])[0] is z
+    assert check_labels(labels, z) is labels
+
+
+def test_the_result_is_on_the_gpu_where_the_scores_are(monkeypatch):
+    cupy = SimpleNamespace(empty=lambda shape, dtype: np.empty(shape, dtype).view(OnGpu))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    result = allocate_result([np.zeros((2, 3)).view(OnGpu)], np.ones(1))
+    assert all(map(on_gpu, [result.per_classifier, result.companions, *result.gradients]))
+
+
+def test_the_result_lies_in_the_memory_that_is_given():
+    asked, memory = [], []
+
+    def empty(shape, dtype):
+        asked.append((shape, dtype))
+        memory.append(np.empty(shape, dtype))
+        return memory[-1]
+
+    z = [grid((4, 3), Key(m)).astype(np.float32) for m in range(2)]
+    result = cldl_loss(z, np.array([0, 1, 2, 0]), empty=empty)
+    assert asked == [((4, 2), np.float64)] * 2 + [((4, 3), np.float32)] * 2
+    assert all(map(np.shares_memory, [result.per_classifier, result.companions, *result.gradients], memory))
+
+
+def test_the_reference_has_the_same_defaults():
+    z, labels = [grid((2, 4), Key(m)) for m in range(3)], np.array([1, 3])
+    for got, expected in zip(plain(z, labels), real(z, labels), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("scores", [[np.nan, 0.0, 1.0], [0.0, np.nan, 1.0], [0.0, np.inf, 1.0]])

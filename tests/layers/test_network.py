@@ -12,6 +12,7 @@ from engine.context import Context
 from engine.errors import UserError
 from engine.gradcheck import check_layer, grid
 from engine.initialisers import normal
+from engine.memory import Memory
 from engine.parameters import cast, initialise
 from engine.random import Key
 from layers import (
@@ -66,6 +67,14 @@ class Probe(Layer):
     def backward(self, dy, cache, ctx, need_dx=True):
         self.needed = need_dx
         return dy + 0
+
+
+class Watched(Linear):
+    """A linear layer that remembers whether its dx was needed."""
+
+    def backward(self, dy, cache, ctx, need_dx=True):
+        self.needed = need_dx
+        return super().backward(dy, cache, ctx, need_dx)
 
 
 def drawn(network):
@@ -156,6 +165,7 @@ def test_shapes_and_work_are_those_of_the_nodes_at_their_inputs():
     assert network.multiply_adds() == 12 * 9 * 2 * 3 + 9 + 12 * 9 + 3000 + 1000 + 9
     assert (network.classes, network.exits, network.input_shape) == (3, ("low", "top"), (4, 3, 2))
     assert repr(network).startswith("Network(conv1: Conv2d(2 to 3, 3x3, stride 1, padding 1) of x, low.mean: ")
+    assert repr(network).endswith("top: Linear(3, 3) of both; exits low, top)")
     assert "sum: Add() of conv1, relu2" in repr(network)
 
 
@@ -184,6 +194,12 @@ def test_the_nearest_kink_is_that_of_any_node():
     assert network.kink_distance(np.array([[3.0, 0.5], [2.0, 4.0]]), Context()) == pytest.approx(0.005)
 
 
+def test_the_nearest_kink_may_lie_within_a_node_of_several_layers():
+    network = Network([Node("body", Sequential(Flatten(), Linear(2, 2), ReLU()))], ["body"], (2,))
+    network.parameters()[0].value[...] = np.eye(2)
+    assert network.kink_distance(np.array([[3.0, -0.5]], np.float32), Context()) == 0.5
+
+
 def test_the_same_pass_gives_the_same_bits_and_other_keys_other_draws():
     network = drawn(Network(chain("x", [("drop", Dropout(0.5)), ("top", Linear(9, 3))]), ["top"], (9,)))
     x = grid((4, 9), Key(4), 1.0).astype(np.float32)
@@ -195,14 +211,14 @@ def test_the_same_pass_gives_the_same_bits_and_other_keys_other_draws():
 @pytest.mark.parametrize("need_dx", [True, False])
 def test_gradients_are_computed_down_to_the_lowest_parameter_and_further_only_for_dx(need_dx):
     probes = [Probe() for _ in range(4)]
-    nodes = chain(
-        "x", [("a", probes[0]), ("b", probes[1]), ("linear", Linear(3, 3)), ("c", probes[2]), ("d", probes[3])]
-    )
+    linear = Watched(3, 3)
+    nodes = chain("x", [("a", probes[0]), ("b", probes[1]), ("linear", linear), ("c", probes[2]), ("d", probes[3])])
     network, ctx = drawn(Network(nodes, ["d"], (3,))), Context()
     logits, cache = network.forward(np.ones((2, 3), np.float32), ctx)
     dx = network.backward([np.ones_like(logits[0])], cache, ctx, need_dx=need_dx)
     assert (dx is not None) == need_dx
     assert [p.needed for p in probes] == ([True] * 4 if need_dx else [None, None, True, True])
+    assert linear.needed == need_dx
     assert [network.learns(node.name) for node in network.nodes] == [False, False, True, True, True]
     assert not network.learns("x")
 
@@ -266,7 +282,39 @@ def test_a_backward_pass_uses_up_its_cache_as_it_goes():
     network.backward([np.ones_like(logits[0])], cache, ctx)
     assert grads == [True]
     assert cache == []
-    with pytest.raises(UserError, match="has used this cache up: give the one of a new forward pass"):
+    with pytest.raises(UserError) as refused:
+        network.backward([np.ones_like(logits[0])], cache, ctx)
+    assert str(refused.value) == "a backward pass has used this cache up: give the one of a new forward pass."
+
+
+def test_the_sum_of_two_gradients_lies_in_the_memory_of_the_pass():
+    memory = Memory()
+    network = Network([Node("low", ReLU()), Node("top", ReLU())], ["low", "top"], (3,))
+    ctx = Context(memory=memory)
+    logits, cache = network.forward(np.ones((2, 3), np.float32), ctx)
+    before = memory.nbytes_in_use
+    dx = network.backward([np.ones_like(z) for z in logits], cache, ctx)
+    assert (dx == 2).all()
+    assert memory.nbytes_in_use - before == dx.nbytes
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_backward_pass_takes_one_gradient_for_each_exit(count):
+    network, ctx = residual(), Context()
+    logits, cache = network.forward(np.ones((2, 4, 3, 2), np.float32), ctx)
+    with pytest.raises(ValueError, match=r"argument 2 is (shorter|longer)"):
+        network.backward([np.ones_like(logits[0])] * count, cache, ctx)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_layer_gives_one_gradient_for_each_of_its_inputs(count):
+    class Other(Add):
+        def backward(self, dy, cache, ctx, need_dx=True):
+            return (dy,) * count
+
+    network, ctx = Network([Node("sum", Other(), ("x", "x"))], ["sum"], (3,)), Context()
+    logits, cache = network.forward(np.ones((2, 3)), ctx)
+    with pytest.raises(ValueError, match=r"argument 3 is (shorter|longer)"):
         network.backward([np.ones_like(logits[0])], cache, ctx)
 
 
@@ -294,6 +342,7 @@ LINEAR, HEAD = Node("a", Linear(3, 2), ("x",)), Linear(2, 2)
         ([LINEAR, Node("b", Add(), ("a",))], ["b"], "node 'b' reads 1 inputs, a; Add() takes 2: name as many."),
         ([LINEAR, Node("b", HEAD, ("a", "x"))], ["b"], "node 'b' reads 2 inputs, a, x; Linear(2, 2) takes 1: name as many."),
         ([LINEAR], ["b"], "the exit 'b' is no node: choose from a."),
+        ([LINEAR, Node("b", HEAD, ("a",))], ["c"], "the exit 'c' is no node: choose from a, b."),
         ([LINEAR], ["x"], "the exit 'x' is no node: choose from a."),
         ([LINEAR], ["a", "a"], "the exit 'a' stands twice: name each exit once."),
         ([LINEAR], [], "the network has no exit: name at least one node that gives logits."),

@@ -46,6 +46,11 @@ def test_pooling_counts_whole_windows_only_unless_in_ceil_mode():
     assert MaxPool2d(2, ceil=True).output_shape((5, 4, 3)) == (3, 2, 3)
 
 
+def test_a_window_that_would_begin_in_the_right_padding_does_not_count():
+    """They begin at -1, 1 and 3; of 5 rows, one more would begin at 5."""
+    assert MaxPool2d(2, padding=1, ceil=True).output_shape((5, 4, 3)) == (3, 3, 3)
+
+
 def test_the_contract_itself_computes_nothing():
     layer = Layer()
     assert layer.parameters() == []

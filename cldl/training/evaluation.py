@@ -1,4 +1,4 @@
-"""What a network answers on a set of images, and how well."""
+"""What a network predicts on a set of images, and how well."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Evaluation:
 
     logits    -- M arrays (N, K)
     labels    -- (N,)
-    objective -- what the loss and the answers are made with
+    objective -- gives the loss and the predictions
     """
 
     logits: list[Array]
@@ -42,12 +42,12 @@ class Evaluation:
 
     @cached_property
     def predictions(self) -> Array:
-        """The network's answers, (N,)."""
+        """The joint predictions, (N,)."""
         return self.objective.predictions(self.logits)
 
     @cached_property
     def deciding_exits(self) -> Array:
-        """Which classifier decided each answer, (N,) in 0..M-1."""
+        """Which classifier decided each prediction, (N,) in 0..M-1."""
         return self.objective.deciding_exits(self.logits, self.predictions)
 
     @property
@@ -57,7 +57,7 @@ class Evaluation:
 
     @property
     def errors(self) -> dict[str, float]:
-        """The error in % of each classifier by itself, "1" to "M" from bottom to top, and of the answers, "fused"."""
+        """The error in % of each classifier by itself, "1" to "M" from bottom to top, and of the joint prediction, "fused"."""
         errors = {str(m): _error(z.argmax(axis=1), self.labels) for m, z in enumerate(self.logits, 1)}
         return {**errors, "fused": _error(self.predictions, self.labels)}
 
@@ -69,7 +69,7 @@ class Evaluation:
 
     @property
     def companions(self) -> dict[str, float]:
-        """The mean of T^(m) over the samples: how much is left for classifier m to do."""
+        """The mean of T^(m) over the samples."""
         return {str(m): float(T.mean()) for m, T in enumerate(self.loss.companions, 1)}
 
 

@@ -49,7 +49,7 @@ class LayerReport:
 
     @property
     def not_promised(self) -> dict[str, str]:
-        """The names of the checks that the layer does not promise, with its reasons: they did not run."""
+        """The names of the checks that do not hold for the layer, with its reasons: they did not run."""
         return {result.name: result.message for result in self.results if not result.promised}
 
     @property

@@ -2,10 +2,11 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help mnist test test-gpu test-oldest lint hooks coverage mutate bench docs clean
+.PHONY: help mnist test test-seeds test-gpu test-oldest lint hooks coverage mutate bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -16,6 +17,13 @@ mnist: $(VENV)/installed  ## install, get MNIST, train CLDL on it, write a repor
 
 test: $(VENV)/installed-for-tests lint  ## install, then check style and types and run all tests
 	$(BIN)/python -m pytest
+
+test-seeds: $(VENV)/installed-for-tests  ## the property tests under 20 other seeds, half an hour or more (SEEDS='21 22 ...')
+	@failed=0; for seed in $(SEEDS); do \
+	  echo "--hypothesis-seed=$$seed"; \
+	  HYPOTHESIS_PROFILE=dev $(BIN)/python -m pytest -q --hypothesis-seed=$$seed \
+	    $$(grep -rl --include='test_*.py' '@given' tests) || failed=1; \
+	done; exit $$failed
 
 test-gpu: $(VENV)/installed-for-tests  ## the tests that need an NVIDIA GPU, in this environment; says how many it skips
 	$(BIN)/python -m pytest -q -m gpu tests/cuda
@@ -36,7 +44,7 @@ hooks: $(VENV)/installed-for-tests  ## check style and types before each commit,
 coverage: $(VENV)/installed-for-tests  ## lines of the layers, the loss and the gradient checker that tests run
 	NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q --cov=layers --cov=cldl.loss --cov=cldl.arguments \
 	  --cov=engine.gradcheck --cov-report=term-missing --cov-fail-under=98 \
-	  tests/layers tests/cldl/test_loss.py tests/engine/gradcheck/test_gradcheck.py tests/engine/gradcheck/test_layers.py
+	  tests/layers tests/cldl/test_loss.py tests/engine/gradcheck
 
 mutate: $(VENV)/installed-for-tests  ## put bugs into layers and loss, one at a time: tests must notice (ARGS='layers.relu.*')
 	$(PIP) --editable '.[mutation]'

@@ -4,7 +4,11 @@ python examples/02_check_your_layer.py
 
 SiLU (Elfwing, Uchibe and Doya, 2018):  y = x s,  s = 1 / (1 + e^-x).
 Backward: ds/dx = s (1 - s), so by the product rule dx = dy (s + x s (1 - s)) = dy s (1 + x (1 - s)).
+
+Two more show what a layer can say of itself: where it is defined, and which check does not hold for it.
 """
+
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,11 +38,35 @@ class ForgotTheProductRule(SiLU):
         return dy * s
 
 
+class Log(Layer):
+    """y = log x, for x > 0."""
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, Array]:
+        return np.log(x), x
+
+    def backward(self, dy: Array, cache: Array, ctx: Context, need_dx: bool = True) -> Array:
+        return dy / cache
+
+
+class Centred(Layer):
+    """y = x - the mean of x over the batch."""
+
+    not_promised: ClassVar = {"samples_apart": "the mean is that of the batch"}
+
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, None]:
+        return x - x.mean(0), None
+
+    def backward(self, dy: Array, cache: None, ctx: Context, need_dx: bool = True) -> Array:
+        return dy - dy.mean(0)
+
+
 def main() -> None:
-    """Check both layers: the first passes, and the report says which checks reject the second."""
+    """Check the layers: the first passes, and the report says which checks reject the second."""
     print(check_layer(SiLU(), (5, 4, 3)))  # samples of shape (H, W, C) = (5, 4, 3)
     report = check_layer(ForgotTheProductRule(), (5, 4, 3))
-    print(f"\nWith the bug: {', '.join(result.name for result in report.results if not result.passed)} failed.")
+    print(f"\nWith the bug: {', '.join(report.failed)} failed.\n")
+    print(check_layer(Log(), (3,), domain=(0.1, 3.0)))
+    print(check_layer(Centred(), (3,)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ Gradients of parameters are added to `ctx.gradient(parameter)`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,9 +26,12 @@ class Layer:
 
     A layer with several inputs (`n_inputs`) takes a tuple of arrays for x, and a tuple of shapes; its backward returns a tuple of
     gradients, one an input.
+
+    `not_promised` names the checks of `engine.gradcheck` that do not hold for the layer, each with the reason.
     """
 
     n_inputs = 1
+    not_promised: ClassVar[Mapping[str, str]] = {}
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Any]:
         """The output y (N, ...), and the cache for `backward`."""

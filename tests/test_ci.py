@@ -33,6 +33,18 @@ def test_the_oldest_python_that_is_supported_is_tested():
     assert set(versions) == {oldest_python}
 
 
+def test_other_seeds_are_tried_every_night_and_on_request_and_not_with_the_fixed_examples_of_ci():
+    job = re.search(r"^  nightly-seeds:\n(.*?)^  \S", WORKFLOW, re.MULTILINE | re.DOTALL)[1]
+    assert "if: github.event_name == 'schedule'" in job
+    assert "run: make test-seeds" in job
+    assert re.search(r"^  schedule:\n    - cron: ", WORKFLOW, re.MULTILINE)
+    seeds = re.search(r"^SEEDS \?= (.*)$", MAKEFILE, re.MULTILINE)[1].split()
+    assert len(set(seeds)) == 20
+    recipe = re.search(r"^test-seeds:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[1]
+    assert "HYPOTHESIS_PROFILE=dev" in recipe
+    assert "--hypothesis-seed=$$seed" in recipe
+
+
 def test_hooks_run_tools_that_the_tests_install():
     tools = re.findall(r"entry: \.venv/bin/(\S+)", HOOKS)
     assert set(tools) == {"ruff", "mypy"}

@@ -8,7 +8,8 @@
 from engine.gradcheck.check import check_gradients
 from engine.gradcheck.differences import TOLERANCES
 from engine.gradcheck.inputs import clear_input, grid
-from engine.gradcheck.layers import LayerReport, check_layer, layer_checks, layer_pair, parametrize_layers
+from engine.gradcheck.layer_report import LayerReport
+from engine.gradcheck.layers import check_layer, layer_checks, layer_pair, parametrize_layers
 from engine.gradcheck.report import GradientError, GradientReport, KinkError
 
 __all__ = [

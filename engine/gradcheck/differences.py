@@ -11,6 +11,9 @@ outputs is taken before the sum, so outputs that do not change add no rounding.
 A kink inside [-h, h] makes a central difference the mean of two slopes, which is no gradient. Five points show it: their
 third differences are of the order h^3 where y is smooth, and of the order h at a kink. A smaller step may avoid a kink
 nearby, but not one at x itself.
+
+Rounding is measured by the size of what is added up, not by the result, which may have cancelled: sum |dy y| sees only what
+has not, so the norm of gradient x is added to it (of a sum of products, the products; their roundings add up as their norm).
 """
 
 from __future__ import annotations
@@ -24,6 +27,14 @@ Line = Callable[[complex], np.ndarray]
 
 EPS = float(np.finfo(np.float64).eps)
 SHRINK = (1.0, 1e-1, 1e-2, 1e-3)  # the steps that are tried where kinks are near, in units of the first
+FINER = (
+    1e-4,
+    1e-5,
+    1e-6,
+    1e-7,
+    1e-8,
+    1e-9,
+)  # and after them, while rounding leaves the difference as sharp as `rtol` asks
 
 
 @dataclass(frozen=True)
@@ -83,47 +94,65 @@ def third_difference(line: Line, dy: np.ndarray, h: float) -> float:
     return float(np.abs(np.diff(five, 3)).max()) / (h / 2)
 
 
-def slope(line: Line, dy: np.ndarray, analytic: float, scale: float, method: str, rtol=None, atol=None) -> Slope:
-    """The numeric slope of y along the line; `scale` is max(1, |x|).
+def kink_near(line: Line, dy: np.ndarray) -> bool:
+    """Whether a kink (or a jump) of y lies within a step of the point.
 
-    A slope that does not agree counts only if the five points show no kink: a kink that makes an error e makes a third
-    difference of at least e. Otherwise the step shrinks.
+    The third difference falls with the square of the step where y is smooth, by 16 if the step falls by 4; at a kink it stays.
+    """
+    h = TOLERANCES["directional"].step
+    nearer = third_difference(line, dy, h / 4)
+    return nearer > max(third_difference(line, dy, h) / 4, 64 * EPS * central(line, dy, h)[1] / (h / 4))
+
+
+def slope(
+    line: Line, dy: np.ndarray, analytic: float, step: float, method: str, rtol=None, atol=None, size: float = 0.0
+) -> Slope:
+    """The numeric slope of y along the line; `size` is the norm of gradient x.
+
+    A slope that does not agree counts only if the step was short enough to judge it: the five points show no kink (one that
+    makes an error e makes a third difference of at least e), and y is as large as the change that `analytic` makes of it.
+    Otherwise the step shrinks.
     """
     table = TOLERANCES[method]
     rtol = table.rtol if rtol is None else rtol
 
-    def measured(h: float) -> tuple[float, float]:
-        numeric, size = (complex_step if method == "complex" else central)(line, dy, h)
-        noise = table.noise * size / (1 if method == "complex" else h) if atol is None else atol
-        return numeric, rtol * max(abs(analytic), abs(numeric)) + noise
-
     if method == "complex":
-        numeric, tolerance = measured(table.step * scale)
-        return Slope(numeric, table.step * scale, tolerance)
+        numeric, largest = complex_step(line, dy, step)
+        noise = table.noise * largest if atol is None else atol
+        return Slope(numeric, step, rtol * max(abs(analytic), abs(numeric)) + noise)
     found = None
-    for shrink in SHRINK:
-        h = table.step * scale * shrink
-        numeric, tolerance = measured(h)
-        error = abs(analytic - numeric)
-        if error <= tolerance or not third_difference(line, dy, h) > error / 4:
+    for shrink in (*SHRINK, *FINER):
+        h = step * shrink
+        numeric, largest = central(line, dy, h)
+        noise = table.noise * (largest + size) / h if atol is None else atol
+        relative = rtol * max(abs(analytic), abs(numeric))
+        if shrink in FINER and noise > relative:
+            break
+        error, tolerance = abs(analytic - numeric), relative + noise
+        if error <= tolerance:
             return Slope(numeric, h, tolerance)
-        found = found or Slope(numeric, h, tolerance, kink=True)
+        kink = third_difference(line, dy, h) > error / 4
+        if not (kink or h * abs(analytic) > largest):
+            return Slope(numeric, h, tolerance)
+        found = found or Slope(numeric, h, tolerance, kink)
     assert found is not None
     return found
 
 
-def taylor_order(line: Line, dy: np.ndarray, analytic: float, size: float = 0.0) -> tuple[float, float]:
+def taylor_order(
+    line: Line, dy: np.ndarray, analytic: float, size: float = 0.0, step: float = TOLERANCES["taylor"].step
+) -> tuple[float, float]:
     """The order of |f(t) - f(0) - t f'(0)| in t, and the first step: 2 for the right f'(0), 1 for a wrong one.
 
     Infinity where the remainder is no more than rounding, as for a function that is linear along the line. `size` is
-    sum |gradient x|: of what forward adds up inside, which may cancel in y.
+    the norm of gradient x.
     """
     table = TOLERANCES["taylor"]
     middle = line(0.0)
     size += float(np.sum(np.abs(dy * middle)))
-    order, step = 0.0, table.step
+    order, first = 0.0, step
     for shrink in SHRINK:
-        step = table.step * shrink
+        step = first * shrink
         steps = step * 0.5 ** np.arange(5)
         remainders = np.abs([float(np.vdot(dy, line(t) - middle)) - t * analytic for t in steps])
         clear = remainders > table.noise * size + 10 * EPS * abs(analytic) * steps

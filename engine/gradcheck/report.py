@@ -12,6 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 
+def plain(*parts: Any) -> str:
+    """What rich makes of these parts, as text without escape codes, on a terminal too."""
+    console = Console(width=120, color_system=None, force_terminal=False, legacy_windows=False)
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
+    return capture.get().rstrip("\n")
+
+
 class GradientError(AssertionError):
     """A gradient is wrong, or a layer fails a check."""
 
@@ -60,6 +69,7 @@ class GradientReport:
     entries: list[Entry]
     method: str
     seed: int
+    step: float | None = None  # if the caller set it
     arguments: str = "forward, backward, inputs, parameters"
 
     @property
@@ -77,7 +87,8 @@ class GradientReport:
     def repeat(self, entry: Entry) -> str:
         """One line of Python that checks just this element again."""
         only = f"only=({entry.name!r}, {entry.index})"
-        return f"check_gradients({self.arguments}, method={self.method!r}, seed={self.seed}, {only}).raise_if_failed()"
+        options = f"method={self.method!r}, seed={self.seed}" + ("" if self.step is None else f", step={self.step}")
+        return f"check_gradients({self.arguments}, {options}, {only}).raise_if_failed()"
 
     def raise_if_failed(self) -> None:
         """Raise KinkError if the worst entry lies at a kink, GradientError if it is wrong."""
@@ -87,8 +98,8 @@ class GradientReport:
         if entry.verdict == "kink":
             raise KinkError(
                 f"the function has a kink (or a jump) at {entry.name}{list(entry.index)}, nearer than the step "
-                f"{entry.step:.1e}: no gradient can be judged there; move the input away from it. "
-                f"To repeat: {self.repeat(entry)}"
+                f"{entry.step:.1e}: no gradient can be judged there; move the input away from it, or, where forward is "
+                f"smooth but changes as fast as that, give a smaller `step`. To repeat: {self.repeat(entry)}"
             )
         raise GradientError(
             f"the gradient of {entry.name}{list(entry.index)} is {entry.analytic:.12g} by backward (analytic) and "
@@ -113,13 +124,8 @@ class GradientReport:
                 e.verdict,
             )
             table.add_row(e.name, str(list(e.index)), *row)
-        console = Console(width=120, no_color=True, legacy_windows=False)
-        with console.capture() as capture:
-            console.print(f"{self.method}, seed {self.seed}: the worst element of each array", table, sep="\n", end="")
-            for e in self.entries:
-                if e.verdict != "passed":
-                    console.print(f"{e.name}: {self.repeat(e)}", soft_wrap=True, markup=False)
-        return capture.get()
+        lines = [f"{e.name}: {self.repeat(e)}" for e in self.entries if e.verdict != "passed"]
+        return plain(f"{self.method}, seed {self.seed}: the worst element of each array", table, *lines)
 
     def plot(self, entry: Entry | None = None):
         """A matplotlib figure: the map of all errors of an array (the worst by default), and the V-shaped curve.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,13 +11,15 @@ import numpy as np
 
 from engine.context import Context
 from engine.errors import UserError
-from engine.gradcheck.inputs import Shapes, clear_input, every_shape, is_shape
+from engine.gradcheck.inputs import DOMAIN, Domain, Shapes, clear_input, every_shape, is_shape
 from engine.gradcheck.report import GradientError
 from engine.parameters import cast
 from engine.random import Key
 from engine.typing import Array
 
 Arrays = tuple[Array, ...]
+EPS32 = float(np.finfo(np.float32).eps)
+ROUNDINGS = 4  # of x and dy, by which sizes are measured: by one alone a number could happen not to move
 
 
 class Pass(NamedTuple):
@@ -26,6 +28,10 @@ class Pass(NamedTuple):
     y: Array
     dx: Arrays
     gradients: list[Array]
+
+    def flat(self) -> list[Array]:
+        """y, dx and the gradients in one list."""
+        return [self.y, *self.dx, *self.gradients]
 
     def astype(self, dtype: type) -> Pass:
         """The same numbers in this precision."""
@@ -37,9 +43,12 @@ class LayerUnderTest:
 
     input_shapes -- of one sample of each input, without N
     xs           -- the inputs (N, ...), always a tuple; `pack` makes of it what the layer's forward takes
+    not_promised -- of the layer's: the names of checks that do not hold for it, with the reasons
     """
 
-    def __init__(self, layer: Any, input_shape: Shapes, *, samples: int = 3, seed: int = 0) -> None:
+    def __init__(
+        self, layer: Any, input_shape: Shapes, *, samples: int = 3, seed: int = 0, domain: Domain = DOMAIN
+    ) -> None:
         self.several = not is_shape(input_shape)
         self.input_shapes = every_shape(input_shape)
         expected = getattr(layer, "n_inputs", len(self.input_shapes))
@@ -48,7 +57,10 @@ class LayerUnderTest:
                 f"{layer!r} takes {expected} inputs and was given {len(self.input_shapes)} input shapes: "
                 "give one shape for each input, such as [(4, 4, 3), (4, 4, 3)]."
             )
-        self.samples, self.seed = samples, seed
+        if not -np.inf < domain[0] < domain[1] < np.inf:
+            raise UserError(f"the domain is {domain}; (low, high) is needed, two finite numbers, the lower one first.")
+        self.samples, self.seed, self.domain = samples, seed, domain
+        self.not_promised: Mapping[str, str] = getattr(layer, "not_promised", {})
         self.key = Key(seed).fold(0x6AD)
         self.x_key = self.key.fold(1)
         self.layer = self.copy(layer, np.float64)
@@ -89,8 +101,16 @@ class LayerUnderTest:
     @cached_property
     def xs(self) -> Arrays:
         """The inputs, float64."""
-        x = clear_input(self.layer, self.batch_shape, self.context, self.x_key)
-        return x if self.several else (x,)
+        x = clear_input(self.layer, self.batch_shape, self.context, self.x_key, self.domain)
+        xs = x if self.several else (x,)
+        for training in (True, False):
+            y, _ = self.layer.forward(self.pack(copies(xs)), self.context(training=training))
+            if not np.isfinite(y).all():
+                raise GradientError(
+                    f"y is not finite for inputs between {self.domain[0]:g} and {self.domain[1]:g}: where the layer is not "
+                    "defined for all of these, give the numbers that it is defined for, as in domain=(0.1, 3.0)."
+                )
+        return xs
 
     @cached_property
     def y(self) -> Array:
@@ -100,6 +120,26 @@ class LayerUnderTest:
     def dy(self, n: int = 0) -> Array:
         """The n-th upstream gradient, random."""
         return self.key.fold(2 + n).normal(self.y.shape)
+
+    @cached_property
+    def sizes(self) -> list[float]:
+        """Of what is added up to y, to each dx and to each gradient, which may cancel: rounding is in proportion to it.
+
+        Seen from outside: by how much rounding x and dy moves them, over eps; for dx, where terms may cancel whatever the numbers
+        are (as in the normalisation of two), no less than |dy| times the range of y over that of x, of a sample or of all.
+        """
+        plain = self.run(copies(self.xs), self.dy())
+        moved = [self.run(*self._rounded(i)).flat() for i in range(ROUNDINGS)]
+        sizes = [_largest(a - b for b in each) / EPS32 for a, *each in zip(plain.flat(), *moved, strict=True)]
+        for i, x in enumerate(self.xs):
+            sizes[1 + i] = max(sizes[1 + i], _largest([self.dy()]) * _steepest(plain.y, x))
+        return sizes
+
+    def _rounded(self, n: int) -> tuple[Arrays, Array]:
+        """x and dy, every number moved as if by rounding to float32, for the n-th time."""
+        key = self.key.fold(0x517E).fold(n)
+        *xs, dy = (a * (1 + EPS32 * key.fold(i).normal(a.shape)) for i, a in enumerate([*self.xs, self.dy()]))
+        return tuple(xs), dy
 
     def context(self, *, training: bool = True, key: Key | None = None, first: int = 0) -> Context:
         """A fresh pass; the same key, so the same dropout."""
@@ -125,6 +165,13 @@ class LayerUnderTest:
         """x, or x1, x2, ..."""
         return [f"x{i}" for i in range(1, len(self.input_shapes) + 1)] if self.several else ["x"]
 
+    def call(self, training: bool | None = None) -> str:
+        """The arguments of `check_gradients` that repeat a check, as a line of Python has them."""
+        options = f"samples={self.samples}, seed={self.seed}"
+        options += "" if self.domain == DOMAIN else f", domain={self.domain}"
+        options += "" if training is None else f", training={training}"
+        return f"*layer_pair(layer, {self.input_shape}, {options})"
+
     def names(self) -> list[str]:
         """The names of all gradients: dx, or dx1, dx2, ..., then one for each parameter."""
         parameters = [p.name or f"parameter {i}" for i, p in enumerate(self.layer.parameters())]
@@ -148,6 +195,16 @@ class LayerUnderTest:
 def as_dtype(xs: Iterable[Array], dtype: type) -> Arrays:
     """The arrays in this precision, copied."""
     return tuple(x.astype(dtype) for x in xs)
+
+
+def _largest(parts: Iterable[Array]) -> float:
+    return max(float(np.abs(part).max(initial=0)) for part in parts)
+
+
+def _steepest(y: Array, x: Array) -> float:
+    """The range of y over that of x: the largest of a sample, or of the whole batch."""
+    pairs = [(y, x), *zip(y, x, strict=False)] if x.size and y.size else []
+    return max((float(np.ptp(b) / (np.ptp(a) or np.inf)) for b, a in pairs), default=0.0)
 
 
 def copies(xs: Arrays) -> Arrays:

@@ -1,6 +1,16 @@
-"""Broken layers: each a correct layer of tests/reference.py with one realistic bug, and the check that must reject it."""
+"""Broken layers: a correct layer (tests/reference.py, tests/correct) with a realistic bug each, and the check that rejects it."""
 
-from tests.broken.layers import containers, convolution, elementwise, linear, passes, pooling, two_inputs
+from tests.broken.layers import containers, convolution, elementwise, linear, passes, pooling, sisters, two_inputs
 from tests.broken.layers.gallery import GALLERY
 
-__all__ = ["GALLERY", "containers", "convolution", "elementwise", "linear", "passes", "pooling", "two_inputs"]
+__all__ = [
+    "GALLERY",
+    "containers",
+    "convolution",
+    "elementwise",
+    "linear",
+    "passes",
+    "pooling",
+    "sisters",
+    "two_inputs",
+]

@@ -11,7 +11,7 @@ from engine.gradcheck import check_layer, grid
 from engine.gradcheck.inputs import MARGIN, candidates
 from engine.gradcheck.under_test import LayerUnderTest
 from engine.random import Key
-from layers import Conv2d, ReLU, Sequential
+from layers import Conv2d, Dropout, ReLU, Sequential
 from tests.strategies import layer_cases, seeds
 
 
@@ -45,6 +45,22 @@ def test_a_unit_that_is_at_its_kink_for_every_input_is_moved_away():
     first, second, third = (layer.layers[i].bias.value.item() for i in (0, 2, 4))
     assert (first, second) == (-2.0, 0.25)
     assert abs(third - 0.25) == pytest.approx(CLEAR, rel=1e-3)
+
+
+def all_dropped():
+    """In training the mask of seed 5 leaves the convolution zeros, so that its ReLU's input is the bias, 0."""
+    return Sequential(Dropout(0.5), Conv2d(2, 1, 1), ReLU())
+
+
+def test_a_convolution_that_dropout_leaves_nothing_but_zeros_is_moved_away_from_its_kink():
+    mask = LayerUnderTest(Dropout(0.5), (1, 1, 2), samples=1, seed=5).y
+    assert not mask.any()
+    with pytest.raises(UserError, match="none of 200 inputs"):
+        check_layer(all_dropped(), (1, 1, 2), samples=1, seed=5)
+    layer = all_dropped()
+    move_biases(layer, (1, 1, 2), samples=1, seed=5)
+    assert abs(layer.layers[1].bias.value.item()) == pytest.approx(CLEAR, rel=1e-3)
+    check_layer(layer, (1, 1, 2), samples=1, seed=5).raise_if_failed()
 
 
 class NotAtTheFirstInput(Sequential):

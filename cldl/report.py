@@ -8,13 +8,12 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from cldl.commands import guarded, parser
+from cldl.commands import guarded, leave, parser
 from cldl.recipes import leaves
 from cldl.recipes.recipe import COMMAND_LINE
 from cldl.reporting import poster
@@ -147,4 +146,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

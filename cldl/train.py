@@ -78,12 +78,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def list_recipes() -> Iterator[str]:
     """The recipes as lines of text, under the data that they are trained on."""
-    width, last = max(map(len, RECIPES)), ""
-    for recipe in sorted(RECIPES.values(), key=lambda recipe: list(poster.ERRORS).index(poster.dataset(recipe))):
-        if poster.dataset(recipe) != last:
-            last = poster.dataset(recipe)
-            yield last
-        yield f"  {recipe.name:{width}}  {recipe.summary}"
+    width, groups = max(map(len, RECIPES)), {name: list[Recipe]() for name in poster.ERRORS}
+    for recipe in RECIPES.values():
+        groups.setdefault(poster.dataset(recipe), []).append(recipe)
+    for name, recipes in groups.items():
+        if recipes:
+            yield name
+        yield from (f"  {recipe.name:{width}}  {recipe.summary}" for recipe in recipes)
 
 
 def choose_recipe(args: argparse.Namespace) -> Recipe:

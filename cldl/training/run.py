@@ -63,7 +63,7 @@ class Run:
         path = folder / "config.json"
         try:
             config = dict(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{folder} holds no run (no config.json): name the folder that --run was given.") from None
         except (OSError, ValueError, TypeError):
             raise UserError(

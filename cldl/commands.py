@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import functools
+import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from cldl import signals
 from engine.device import DEVICES, PRECISIONS
 from engine.errors import UserError
 from engine.io.files import CACHE
@@ -80,25 +84,93 @@ def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
 
 
 def guarded(main: Main) -> Main:
-    """Turn a UserError into one line and exit status 2, Ctrl-C into status 130, and a closed pipe into 141."""
+    """Turn a UserError into one line and exit status 2, Ctrl-C into status 130, and a closed pipe into 141.
+
+    SIGTERM and SIGHUP are as Ctrl-C. What the output cannot show is shown by its code; one that is closed shows nothing; one
+    that cannot be written to is an error.
+    """
 
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:
-        try:
-            return main(argv)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        except MemoryError as error:
-            print(
-                f"error: not enough memory ({error}): use a smaller --batch-size or fewer --threads.", file=sys.stderr
-            )
-            return 2
-        except KeyboardInterrupt:
-            print("stopped.", file=sys.stderr)
-            return 130
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit is quiet
-            return 141
+        with output(), signals.handled(), without_missing_backend():
+            try:
+                try:
+                    return main(argv)
+                finally:
+                    sys.stdout.flush()
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 2
+            except MemoryError as error:
+                print(
+                    f"error: not enough memory ({error}): use a smaller --batch-size or fewer --threads.",
+                    file=sys.stderr,
+                )
+                return 2
+            except KeyboardInterrupt:
+                print(signals.STOPPED, file=sys.stderr)
+                return signals.STATUS
+            except BrokenPipeError:
+                _discard_output()
+                return 141
+            except OSError as error:
+                if _takes_output():
+                    raise
+                _discard_output()
+                reason = error.strerror or error
+                print(f"error: the output cannot be written ({reason}): send it somewhere else.", file=sys.stderr)
+                return 2
 
     return run
+
+
+def leave(main: Main) -> NoReturn:
+    """End the process with the status of a command; a stopped one does not wait for its threads, which may be compiling."""
+    status = main()
+    if status == signals.STATUS:
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+@contextmanager
+def output() -> Iterator[None]:
+    """Have standard output and error, which may be closed or of an encoding without some characters, take any text."""
+    with ExitStack() as undo:
+        for name, redirect in (("stdout", redirect_stdout), ("stderr", redirect_stderr)):
+            stream = getattr(sys, name)
+            if stream is None:  # closed by >&-
+                undo.enter_context(redirect(undo.enter_context(open(os.devnull, "w", encoding="utf-8"))))
+            elif isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+                undo.callback(stream.reconfigure, errors=stream.errors)
+                stream.reconfigure(errors="backslashreplace")
+        yield
+
+
+def _takes_output() -> bool:
+    """Whether standard output can be written to, so that it was something else that failed."""
+    try:
+        print(flush=True)
+    except OSError:
+        return False
+    return True
+
+
+def _discard_output() -> None:
+    """Have what is left of the output go nowhere, so that the flush at exit is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def without_missing_backend() -> Iterator[None]:
+    """Leave out a notebook's MPLBACKEND where its module is not installed, as matplotlib would refuse it; none is needed."""
+    backend = os.environ.get("MPLBACKEND", "")
+    package = backend.removeprefix("module://").partition(".")[0]
+    if not backend.startswith("module://") or find_spec(package):
+        yield
+        return
+    del os.environ["MPLBACKEND"]
+    try:
+        yield
+    finally:
+        os.environ["MPLBACKEND"] = backend

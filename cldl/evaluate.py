@@ -5,13 +5,11 @@ python -m cldl.evaluate runs/mnist_nin-20260101-120000
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from cldl.commands import add_data_arguments, add_device_arguments, guarded, parser
+from cldl.commands import add_data_arguments, add_device_arguments, guarded, leave, parser
 from cldl.reporting import poster
 from cldl.reporting.display import Display
-from cldl.reporting.run_report import write_report
 from cldl.training.run import Run
 from cldl.training.run_data import load_data
 
@@ -33,12 +31,14 @@ def main(argv: list[str] | None = None) -> int:
         model = run.model(preprocessing, device=options.device, precision=options.precision)
         display.say(f"testing {run.folder} on {len(dataset.test):,} images of {dataset.name}")
         evaluation = model.evaluate(dataset.test)
-        page = write_report(run.folder, run.metrics(), evaluation, dataset, run.config)
         published = poster.errors(dataset.name, run.recipe.data.augment)
         display.result({"test_error": evaluation.errors}, published, evaluation.objective.is_ensemble)
+        from cldl.reporting.run_report import write_report  # here, as matplotlib makes folders when it is imported
+
+        page = write_report(run.folder, run.metrics(), evaluation, dataset, run.config)
         display.say(f"report: {page}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

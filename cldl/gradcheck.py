@@ -7,7 +7,6 @@ if all passed, 1 if something failed and 2 for a wrong argument.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from cldl.commands import guarded, leave, parser, whole
 from cldl.verification.cases import LAYERS
 from cldl.verification.end_to_end import END_TO_END, ONCE
 from engine.errors import UserError
@@ -105,30 +105,21 @@ def to_json(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     return {"seed": seed, "passed": all(row.passed for row in rows), "checked": checked}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@guarded
+def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     names = [*LAYERS, *END_TO_END]
-    parser = argparse.ArgumentParser("python -m cldl.gradcheck", description="Check every gradient of the project.")
-    parser.add_argument(
-        "--layer", metavar="NAME", action="append", help=f"only this one (repeatable): {', '.join(names)}"
-    )
-    parser.add_argument("--examples", metavar="N", type=int, default=EXAMPLES, help="examples of each (%(default)s)")
-    parser.add_argument("--seed", metavar="S", type=int, default=0, help="of all that is drawn (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args(arguments)
-    try:
-        wanted = options.layer or names
-        unknown = [name for name in wanted if name not in names]
-        if unknown:
-            raise UserError(f"there is no layer or loss {unknown[0]!r}; choose from {', '.join(names)}.")
-        if options.examples < 1 or options.seed < 0:
-            raise UserError(
-                f"{options.examples} examples, seed {options.seed}: at least 1 example and a seed of 0 or more."
-            )
-        rows = check_all(wanted, options.examples, options.seed, progress=not options.json)
-    except UserError as error:
-        print(f"python -m cldl.gradcheck: {error}", file=sys.stderr)
-        return 2
+    p = parser("cldl.gradcheck", "Check every gradient of the project.")
+    p.add_argument("--layer", metavar="NAME", action="append", help=f"only this one (repeatable): {', '.join(names)}")
+    p.add_argument("--examples", metavar="N", type=whole(1), default=EXAMPLES, help="examples of each")
+    p.add_argument("--seed", metavar="S", type=whole(0), default=0, help="of all that is drawn")
+    p.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = p.parse_args(argv)
+    wanted = options.layer or names
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise UserError(f"there is no layer or loss {unknown[0]!r}; choose from {', '.join(names)}.")
+    rows = check_all(wanted, options.examples, options.seed, progress=not options.json)
     if options.json:
         print(json.dumps(to_json(rows, options.seed), indent=2))
     else:
@@ -140,4 +131,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

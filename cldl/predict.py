@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cldl.commands import add_data_arguments, add_device_arguments, guarded, parser
+from cldl.commands import add_data_arguments, add_device_arguments, guarded, leave, parser
 from cldl.inference import softmax
 from cldl.reporting.poster import classifier_names
 from cldl.training.run import Run
@@ -70,4 +70,4 @@ def explain(model: TrainedModel, image: Array) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from cldl.commands import guarded, parser
+from cldl.commands import guarded, leave, parser
 from cldl.recipes import leaves
 from cldl.recipes.recipe import COMMAND_LINE
 from cldl.reporting import poster
@@ -57,7 +57,7 @@ class Row:
             NONE if theirs is None else f"{theirs:.2f}",
             NONE if theirs is None else f"{error - theirs:+.2f}",
             ", ".join(str(run.config["seed"]) for run in self.runs),
-            str(recipe.schedule.epochs),
+            self.epochs,
             f"{config['machine']}, {config['threads']} thread{'' if config['threads'] == 1 else 's'}",
             duration(seconds),
         )
@@ -67,6 +67,12 @@ class Row:
         """The poster's error of this method on these data, where it has one."""
         recipe = self.runs[0].recipe
         return None if self.limits else poster.errors(poster.dataset(recipe)).get(poster.method(recipe))
+
+    @property
+    def epochs(self) -> str:
+        """Their number, and those that it was before a run was continued with more or fewer."""
+        changed = [str(note["epochs"]) for note in self.runs[0].config.get("changed_epochs", [])]
+        return " → ".join([*changed, str(self.runs[0].recipe.schedule.epochs)])
 
     @property
     def limits(self) -> str:
@@ -88,18 +94,23 @@ class Row:
         return [f"{name.rpartition('.')[2]} {leaves.show(values[name])}" for name in given]
 
 
+def finished(folder: Path) -> Run:
+    """The run in a folder; raises UserError if there is none, or it is not finished."""
+    run = Run.open(folder)
+    epochs, wanted = len(run.metrics()), run.recipe.schedule.epochs
+    if epochs < wanted:
+        raise UserError(
+            f"{folder} has {epochs} of its {wanted} epochs: finish it with python -m cldl.train --resume --run {folder}."
+        )
+    return run
+
+
 def rows(runs: Sequence[Run]) -> list[Row]:
     """The runs, those that differ in their seeds alone in one row; in the order in which they were named."""
     found: dict[tuple, list[Run]] = {}
     for run in runs:
-        epochs, wanted = len(run.metrics()), run.recipe.schedule.epochs
-        if epochs < wanted:
-            raise UserError(
-                f"{run.folder} has {epochs} of its {wanted} epochs: finish it with python -m cldl.train --resume --run "
-                f"{run.folder}, or leave it out."
-            )
         conditions = ("limit_train", "limit_test", "machine", "threads")
-        key = (run.recipe, *(run.config[name] for name in conditions))
+        key = (run.recipe, repr(run.config.get("changed_epochs")), *(run.config[name] for name in conditions))
         found.setdefault(key, []).append(run)
     return [Row(tuple(group)) for group in found.values()]
 
@@ -137,7 +148,17 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--html", type=Path, metavar="FILE", help="write the table as a page too")
     p.add_argument("--csv", type=Path, metavar="FILE", help="write the table as comma-separated values too")
     options = p.parse_args(argv)
-    cells = [row.cells() for row in rows([Run.open(folder) for folder in options.runs])]
+    runs, refused = [], []
+    for folder in options.runs:
+        try:
+            runs.append(finished(folder))
+        except UserError as error:
+            refused.append(error)
+    for refusal in refused:
+        print(f"{'left out' if runs else 'error'}: {refusal}", file=sys.stderr)
+    if not runs:
+        return 2
+    cells = [row.cells() for row in rows(runs)]
     for path, write in ((options.html, html), (options.csv, comma_separated)):
         if path:
             with atomic_write(path, "w") as file:
@@ -147,4 +168,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -6,26 +6,26 @@ python -m cldl.train mnist_nin
 from __future__ import annotations
 
 import argparse
-import contextlib
-import signal
-import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from cldl.commands import add_data_arguments, add_device_arguments, guarded, parser, whole
+from cldl.commands import add_data_arguments, add_device_arguments, guarded, leave, parser, whole
 from cldl.recipes import RECIPES, find, options
 from cldl.recipes.recipe import Recipe
 from cldl.reporting import poster
 from cldl.reporting.display import Display
 from cldl.reporting.explain import explain
-from cldl.reporting.run_report import write_report
-from cldl.training.run import Run, new_folder, newest_folder
+from cldl.signals import STATUS, Interruption
+from cldl.training.run import Run, check_free, make_new_folder, newest_folder
 from cldl.training.run_data import identity, load_data
 from cldl.training.trainer import DivergedError, Trainer
 from data.dataset import Dataset
 from engine.device import choose
 from engine.errors import UserError
+from engine.io.files import make_folder, remove_temporary
+from engine.io.lock import exclusive
 from engine.runtime.cpu import available_threads
 
 
@@ -49,7 +49,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of a command line; `changes` are what it changes of the recipe."""
-    return options.parse(make_parser, argv)
+    args = options.parse(make_parser, argv)
+    if args.changes and args.recipe is None and not args.resume:
+        raise UserError(f"--{next(iter(args.changes))} belongs to a recipe: name the recipe, too.")
+    return args
 
 
 @guarded
@@ -67,20 +70,21 @@ def main(argv: list[str] | None = None) -> int:
         recipe = choose_recipe(args)
         Display().costs(*explain(recipe), recipe.schedule.batch_size)
         return 0
-    with Display() as display, interruption() as interrupted:
-        run, dataset, trainer, lines = (resume if args.resume else begin)(args, display)
+    with Display() as display, ExitStack() as held:
+        run, dataset, trainer, lines = (resume if args.resume else begin)(args, display, held)
         display.plan(trainer, run)
-        return train(run, dataset, trainer, lines, display, interrupted)
+        return train(run, dataset, trainer, lines, display)
 
 
 def list_recipes() -> Iterator[str]:
     """The recipes as lines of text, under the data that they are trained on."""
-    width, last = max(map(len, RECIPES)), ""
-    for recipe in sorted(RECIPES.values(), key=lambda recipe: list(poster.ERRORS).index(poster.dataset(recipe))):
-        if poster.dataset(recipe) != last:
-            last = poster.dataset(recipe)
-            yield last
-        yield f"  {recipe.name:{width}}  {recipe.summary}"
+    width, groups = max(map(len, RECIPES)), {name: list[Recipe]() for name in poster.ERRORS}
+    for recipe in RECIPES.values():
+        groups.setdefault(poster.dataset(recipe), []).append(recipe)
+    for name, recipes in groups.items():
+        if recipes:
+            yield name
+        yield from (f"  {recipe.name:{width}}  {recipe.summary}" for recipe in recipes)
 
 
 def choose_recipe(args: argparse.Namespace) -> Recipe:
@@ -90,12 +94,11 @@ def choose_recipe(args: argparse.Namespace) -> Recipe:
     return find(args.recipe).changed(**args.changes)
 
 
-def begin(args: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Trainer, list[dict]]:
-    """Begin a new run."""
+def begin(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[Run, Dataset, Trainer, list[dict]]:
+    """Begin a new run; the lock of its folder goes to `held`."""
     recipe = choose_recipe(args)
-    folder = args.run or new_folder(recipe.name)
-    if (folder / "config.json").exists():
-        raise UserError(f"{folder} holds a run already: continue it by --resume, or choose another folder by --run.")
+    if args.run:
+        check_free(args.run)
     full, preprocessing = load_data(recipe, cache=args.cache, data=args.data, say=display.say)
     dataset = full.limited(args.limit_train, args.limit_test)
     settings: dict[str, Any] = {
@@ -106,25 +109,34 @@ def begin(args: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Tra
     }
     trainer = Trainer.from_recipe(recipe, dataset, preprocessing, **settings)
     limits = {"limit_train": args.limit_train, "limit_test": args.limit_test}
+    folder = make_folder(args.run) if args.run else make_new_folder(recipe.name)
+    held.enter_context(exclusive(folder))
     run = Run.create(folder, recipe, **settings, **limits, **identity(full, preprocessing))
     return run, dataset, trainer, []
 
 
-def resume(args: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Trainer, list[dict]]:
+def resume(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[Run, Dataset, Trainer, list[dict]]:
     """Continue a run where it was stopped: after its checkpoint, or at its beginning where there is none.
 
-    It continues on the device that it was on, unless --device names another.
+    It continues on the device that it was on, unless --device names another; to the epochs that it began with, unless --epochs
+    gives others. The lock of its folder goes to `held`.
     """
     if args.run is None and args.recipe is None:
         raise UserError(
             "neither a run nor a recipe was named: give --run DIR, or the recipe whose newest run is meant."
         )
     run = Run.open(args.run or newest_folder(args.recipe))
+    held.enter_context(exclusive(run.folder))
+    remove_temporary(run.folder)
     recipe, config = run.recipe, run.config
     if args.recipe not in (None, recipe.name):
         raise UserError(f"{run.folder} is a run of {recipe.name}, not of {args.recipe}: name the right one.")
+    epochs = args.changes.get("schedule.epochs", recipe.schedule.epochs)
+    recipe = recipe.changed(epochs=epochs)
     if recipe.changed(**args.changes) != recipe:
-        raise UserError(f"{run.folder} was started with other values of its recipe: continue it without changes.")
+        raise UserError(
+            f"{run.folder} was started with other values of its recipe: continue it without changes, but for --epochs."
+        )
     dataset, preprocessing = load_data(recipe, config, cache=args.cache, data=args.data, say=display.say)
     dataset = dataset.limited(config["limit_train"], config["limit_test"])
     trainer = Trainer.from_recipe(
@@ -138,36 +150,55 @@ def resume(args: argparse.Namespace, display: Display) -> tuple[Run, Dataset, Tr
     )
     if run.has_checkpoint:
         trainer.restore(*run.load())
-    return run, dataset, trainer, run.metrics()[: trainer.epoch]
+    lines = run.metrics(trainer.epoch)[: trainer.epoch]
+    if epochs != run.recipe.schedule.epochs:
+        change_epochs(run, trainer, display)
+    return run, dataset, trainer, lines
 
 
-def train(
-    run: Run, dataset: Dataset, trainer: Trainer, lines: list[dict], display: Display, interrupted: Iterator[bool]
-) -> int:
-    """Train to the end, or to Ctrl-C; a checkpoint an epoch."""
+def change_epochs(run: Run, trainer: Trainer, display: Display) -> None:
+    """Make a run one of the trainer's number of epochs, and say what this does to its learning rate."""
+    old, new, done = run.recipe.schedule, trainer.schedule, trainer.epoch
+    begun = done + (trainer.step > 0)
+    if new.epochs < begun:
+        raise UserError(f"{run.folder} has begun epoch {begun} already: give --epochs {begun} or more.")
+    run.change_epochs(new.epochs, done)
+    before, after = (schedule.learning_rate_at(done) for schedule in (old, new))
+    display.say(
+        f"the run is one of {new.epochs} epochs now, no longer of {old.epochs}: "
+        f"its learning rate after epoch {done} is {after:.3g}"
+        + ("" if before == after else f", not {before:.3g}, so it ends unlike a run begun with --epochs {new.epochs}")
+    )
+
+
+def train(run: Run, dataset: Dataset, trainer: Trainer, lines: list[dict], display: Display) -> int:
+    """Train to the end, or to Ctrl-C; a checkpoint an epoch, and then the result and the report."""
     evaluation = None
-    while trainer.epoch < trainer.schedule.epochs:
-        try:
-            for _ in trainer.steps():
-                display.step(trainer)
-                if next(interrupted):
-                    return stop(run, trainer, display)
-        except DivergedError as error:
-            display.statistics(trainer.statistics())
-            good = (
-                f"{run.folder / 'checkpoint.h5'} is from before" if run.has_checkpoint else "there is no checkpoint yet"
-            )
-            raise DivergedError(f"{error} The last good checkpoint: {good}.") from None
-        line, evaluation = trainer.end_epoch()
-        lines.append(line)
-        run.record(lines)  # before the checkpoint: a kill between the two repeats the epoch and its line
-        run.save(*trainer.state())
-        display.epoch(line)
-        if next(interrupted):
-            return stop(run, trainer, display)
-    page = write_report(run.folder, lines, evaluation or trainer.evaluate(), dataset, run.config)
+    with Interruption() as interruption:
+        while trainer.epoch < trainer.schedule.epochs:
+            try:
+                for _ in trainer.steps():
+                    interruption.defer()
+                    display.step(trainer)
+                    if interruption.asked:
+                        return stop(run, trainer, display)
+            except DivergedError as error:
+                display.statistics(trainer.statistics())
+                kept = run.folder / "checkpoint.h5"
+                good = f"{kept} is from before" if run.has_checkpoint else "there is no checkpoint yet"
+                raise DivergedError(f"{error} The last good checkpoint: {good}.") from None
+            line, evaluation = trainer.end_epoch()
+            lines.append(line)
+            run.record(lines)  # before the checkpoint: a kill between the two repeats the epoch and its line
+            run.save(*trainer.state())
+            display.epoch(line)
+            if interruption.asked:
+                return stop(run, trainer, display)
+    from cldl.reporting.run_report import write_report  # here, as matplotlib makes folders when it is imported
+
     theirs = poster.errors(dataset.name, run.recipe.data.augment)
     display.result(lines[-1], theirs, trainer.objective.is_ensemble)
+    page = write_report(run.folder, lines, evaluation or trainer.evaluate(), dataset, run.config)
     display.say(f"report: {page}")
     return 0
 
@@ -179,32 +210,8 @@ def stop(run: Run, trainer: Trainer, display: Display) -> int:
         f"stopped in epoch {trainer.epoch + 1} after {trainer.step} of {trainer.steps_per_epoch} steps; "
         f"continue with: python -m cldl.train --resume --run {run.folder}"
     )
-    return 130
-
-
-@contextlib.contextmanager
-def interruption() -> Iterator[Iterator[bool]]:
-    """From Ctrl-C on (or SIGTERM), `next` gives True, so that the step at hand is finished; a second Ctrl-C ends at once."""
-    pressed = False
-
-    def press(number, frame):
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    def poll() -> Iterator[bool]:
-        while True:
-            yield pressed
-
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(kind, press) for kind in kinds]
-    try:
-        yield poll()
-    finally:
-        for kind, handler in zip(kinds, before, strict=True):
-            signal.signal(kind, handler)
+    return STATUS
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

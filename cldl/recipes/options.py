@@ -47,8 +47,6 @@ def parse(make_parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str
         _refuse(others[0], parser, recipe, types)
     given = vars(options)
     options.changes = {name: given.pop(name) for name in list(given) if "." in name or name in CHOICES}
-    if options.changes and options.recipe is None:
-        raise UserError(f"--{next(iter(options.changes))} belongs to a recipe: name the recipe, too.")
     return options
 
 
@@ -90,7 +88,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         section, _, leaf = name.partition(".")
         hint = leaf_types(next(iter(KINDS[section].values())))[leaf]
         group.add_argument(
-            _option(name), _option(leaf), dest=name, default=argparse.SUPPRESS, metavar=leaves.metavar(hint)
+            _option(name),
+            _option(leaf),
+            dest=name,
+            default=argparse.SUPPRESS,
+            type=partial(leaves.parse, hint=hint, name=name),
+            metavar=leaves.metavar(hint),
         )
 
 

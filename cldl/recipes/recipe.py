@@ -8,6 +8,7 @@ where the paper is silent. Every leaf can be set on the command line: --model.dr
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,12 +176,18 @@ def find_leaf(name: str, types: Mapping[str, type[Spec]]) -> str:
 
 
 def nearest(name: str, names: Collection[str], prefix: str = "") -> str:
-    """The question whether a similar name is meant; nothing where there is none.
+    """The question whether a similar name is meant, or one of which this is the beginning or the initials.
+
+    Nothing where there is none.
 
     >>> nearest("dropuot", ["model.dropout", "schedule.epochs"])
     ': did you mean dropout?'
+    >>> nearest("lr", ["model.dropout", "schedule.learning_rate"])
+    ': did you mean learning_rate?'
     """
-    close = difflib.get_close_matches(name, [*(known.partition(".")[2] for known in names), *names], 1)
+    known = [*(known.partition(".")[2] for known in names), *names]
+    short = [k for k in known if k.startswith(name) or "".join(word[:1] for word in re.split("[-_]", k)) == name]
+    close = short[:1] or difflib.get_close_matches(name, known, 1)
     return f": did you mean {prefix}{close[0]}?" if close else ""
 
 

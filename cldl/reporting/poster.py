@@ -27,8 +27,8 @@ def errors(dataset: str, augmented: bool = False) -> dict[str, float]:
 
 
 def dataset(recipe: Recipe) -> str:
-    """What the poster calls the recipe's data, a key of ERRORS."""
-    name = NAMES[recipe.data.dataset]
+    """What the poster calls the recipe's data, a key of ERRORS; their own name where the poster does not have them."""
+    name = NAMES.get(recipe.data.dataset, recipe.data.dataset)
     return f"{name}, augmented" if recipe.data.augment else name
 
 

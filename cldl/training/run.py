@@ -4,10 +4,12 @@ config.json      the recipe's values and their sources, the seed, the limits, th
 metrics.jsonl    an object a line, an epoch a line
 checkpoint.h5    weights, optimiser and position of the last finished epoch, or of the step at which it was stopped
 report/          figures and a page
+.lock            held by the process that trains the run
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
 import time
@@ -23,7 +25,7 @@ from cldl.training.trained import TrainedModel, load_weights
 from data.transforms.preprocessing import Preprocessing
 from engine.device import choose
 from engine.errors import UserError
-from engine.io.files import atomic_write, make_folder, write_json
+from engine.io.files import atomic_write, explained, make_folder, write_json
 from engine.io.storage import VersionError, read_arrays, write_arrays
 from engine.runtime.backend import make_backend
 
@@ -41,11 +43,8 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, recipe: Recipe, **choices) -> Run:
-        """A new run; raises UserError if the folder holds one already."""
-        if (folder / "config.json").exists():
-            raise UserError(
-                f"{folder} holds a run already: continue it by --resume, or choose another folder by --run."
-            )
+        """A new run, in a folder that is made if need be; raises UserError if it holds a run already."""
+        check_free(folder)
         config = {
             "format": FORMAT,
             "recipe": to_json(recipe),
@@ -64,7 +63,7 @@ class Run:
         path = folder / "config.json"
         try:
             config = dict(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{folder} holds no run (no config.json): name the folder that --run was given.") from None
         except (OSError, ValueError, TypeError):
             raise UserError(
@@ -83,15 +82,23 @@ class Run:
         except UserError as error:
             raise UserError(f"{self.folder / 'config.json'}: {error}") from None
 
-    def metrics(self) -> list[dict]:
-        """The lines of metrics.jsonl, of the finished epochs."""
+    def metrics(self, epochs: int = 0) -> list[dict]:
+        """The lines of metrics.jsonl, of the finished epochs; raises UserError if those of the first `epochs` are missing."""
         path = self.folder / "metrics.jsonl"
-        if not path.exists():
-            return []
         try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            lines = [json.loads(line) for line in text.splitlines()]
         except ValueError:
-            raise UserError(f"{path} has a line that is not JSON: delete that line and the ones after it.") from None
+            raise UserError(f"{path} has a line that is not JSON: restore it from a copy.") from None
+        for epoch, line in enumerate(lines, 1):
+            if not isinstance(line, dict) or line.get("epoch") != epoch:
+                raise UserError(f"{path} has no epoch {epoch} in line {epoch}: restore it from a copy.")
+        if len(lines) < epochs:
+            raise UserError(
+                f"{path} has {len(lines)} of the {epochs} epochs that checkpoint.h5 has behind it: restore both files of one "
+                "run, or start it anew in another folder."
+            )
+        return lines
 
     def record(self, lines: list[dict]) -> None:
         """Write the lines of all finished epochs."""
@@ -140,6 +147,20 @@ class Run:
         class_names = tuple(self.config.get("classes") or map(str, range(network.classes)))
         return TrainedModel(network, objective, preprocessing, backend, class_names)
 
+    def change_epochs(self, epochs: int, done: int) -> None:
+        """Make it a run of so many epochs, after `done` of them; config.json has a note of that.
+
+        Raises:    UserError where the recipe cannot have so many.
+        """
+        recipe, note = self.recipe.changed(epochs=epochs), {"epochs": self.recipe.schedule.epochs, "after": done}
+        self.config |= {
+            "recipe": to_json(recipe),
+            "sources": recipe.sources,
+            "changed_epochs": [*self.config.get("changed_epochs", []), note],
+        }
+        self.recipe = recipe
+        write_json(self.folder / "config.json", self.config)
+
     @property
     def has_checkpoint(self) -> bool:
         return (self.folder / "checkpoint.h5").exists()
@@ -157,11 +178,21 @@ def _check_format(path: Path, found: object) -> None:
         raise UserError(f"{path} has format {found}; this version reads {FORMAT}: use the version that wrote it.")
 
 
-def new_folder(recipe: str) -> Path:
-    """runs/RECIPE-DATE-TIME, a name that is not taken."""
-    stem = f"{recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
-    names = (stem, *(f"{stem}-{i}" for i in range(2, 1000)))
-    return next(ROOT / name for name in names if not (ROOT / name).exists())
+def check_free(folder: Path) -> None:
+    """Raise UserError where a folder holds a run."""
+    if (folder / "config.json").exists():
+        raise UserError(f"{folder} holds a run already: continue it by --resume, or choose another folder by --run.")
+
+
+def make_new_folder(recipe: str) -> Path:
+    """Make runs/RECIPE-DATE-TIME, a folder that no other run has, started in the same second though it may be."""
+    stem = make_folder(ROOT) / f"{recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for i in itertools.count(1):
+        folder = stem if i == 1 else stem.with_name(f"{stem.name}-{i}")
+        with explained(folder), suppress(FileExistsError):
+            folder.mkdir()
+            break
+    return folder
 
 
 def newest_folder(recipe: str) -> Path:

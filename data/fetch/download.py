@@ -6,6 +6,7 @@ what happened; the caller tries the next source.
 
 import gzip
 import io
+import re
 import subprocess
 import sys
 import threading
@@ -24,6 +25,8 @@ from engine.errors import UserError
 TIMEOUT = 6.0  # seconds in which something must arrive
 POLL = 1.0  # seconds between two checks of what has arrived
 PIP_SECONDS = 300.0
+PROXY_PASSWORD = 407  # the status "Proxy Authentication Required"
+WANTS_PASSWORD = "wants a password (HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT gives it)"
 
 Say = Callable[[str], object]
 T = TypeVar("T")
@@ -117,7 +120,14 @@ def _reason(error: Exception) -> str:
 
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, exceptions.ProxyError):
+        return f"is behind a proxy that {_proxy_reason(str(error))}"
+    if isinstance(error, exceptions.SSLError):
+        why = re.search(r"certificate verify failed: ([^(\]']*[^(\]' ])", str(error))
+        return f"has a certificate that is not trusted ({why[1]})" if why else "offers no secure connection"
     if isinstance(error, exceptions.HTTPError) and error.response is not None:
+        if error.response.status_code == PROXY_PASSWORD:
+            return f"is behind a proxy that {WANTS_PASSWORD}"
         return f"answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, exceptions.Timeout):
         return "did not answer in time"
@@ -126,6 +136,17 @@ def _reason(error: Exception) -> str:
     if isinstance(error, exceptions.ConnectionError):
         return "cannot be reached"
     return f"failed with {type(error).__name__}"
+
+
+def _proxy_reason(error: str) -> str:
+    """Say what a proxy did, by the status with which it refused the connection."""
+    refused = re.search(r"Tunnel connection failed: (\d+)([\w ]*)", error)
+    if refused is None:
+        return "cannot be reached"
+    status = int(refused[1])
+    if status == PROXY_PASSWORD:
+        return WANTS_PASSWORD
+    return f"{'forbids it' if status < 500 else 'failed'} ({refused[1]}{refused[2]})"
 
 
 def gunzip(data: bytes, limit: int) -> bytes:

@@ -21,26 +21,30 @@ from engine.typing import Array
 SIZE, FIT = 28, 20  # pixels: of the image, and of the digit in it
 LARGEST = 1024  # pixels; larger pictures are made smaller first
 FAINTEST = 24  # of 255: how far a digit must stand out from its ground
+FRAME, UNIFORM = 8, 0.9  # a frame is narrower than an eighth of the picture; so much of a ring has one brightness
+CONTRAST = 64  # of 255: between a frame and the ground inside it
 EDGE = 0.25  # the share of the digit's greatest brightness from which on a pixel is a part of it
 
 
 def read_digit(path: Path) -> Array:
     """The picture in a PNG or JPEG file as an image (28, 28, 1) uint8.
 
-    Dark digits on a light ground (by the mean of the outermost pixels) are inverted. A picture of 28 x 28 pixels is taken
-    as it is; of any other size, the digit is cut out, fitted and centred.
+    A frame around the picture is cut off. The digit is what stands out from the ground (the median of the outermost pixels),
+    darker or lighter; the ground becomes black. A picture of 28 x 28 pixels on pure black or white is taken as it is, on another
+    ground its digit is made as bright as MNIST's; of any other size, the digit is cut out, fitted and centred.
 
     Raises:    UserError for a file that cannot be read as a picture, and for a picture without a digit.
     """
-    grey = _grey(open_picture(path)).astype(np.float64)  # (H, W) in 0 .. 255
-    if _border(grey).mean() > 127.5:
-        grey = 255 - grey
+    grey = _unframed(_grey(open_picture(path)).astype(np.float64))  # (H, W) in 0 .. 255
+    ground = float(np.median(_ring(grey)))
+    digit = _on_black(grey - ground)
+    if digit.max() < FAINTEST:
+        raise UserError(f"{path} shows no digit: nothing stands out from its edge; give a picture of one digit.")
     if grey.shape != (SIZE, SIZE):
-        digit = np.clip(grey - np.median(_border(grey)), 0, None)
-        if digit.max() < FAINTEST:
-            raise UserError(f"{path} shows no digit: nothing stands out from its edge; give a picture of one digit.")
-        grey = _centred(_fitted(digit / digit.max()))
-    return np.rint(grey).astype(np.uint8)[..., None]
+        digit = _centred(_fitted(digit / digit.max()))
+    elif ground not in (0, 255):
+        digit *= 255 / digit.max()
+    return np.rint(digit).astype(np.uint8)[..., None]
 
 
 def _grey(picture: Image.Image) -> Array:
@@ -57,9 +61,28 @@ def _grey(picture: Image.Image) -> Array:
     return drawn * opaque + (255 if dark else 0) * (1 - opaque)
 
 
-def _border(grey: Array) -> Array:
-    """The outermost pixels."""
-    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+def _ring(grey: Array, depth: int = 0) -> Array:
+    """The outermost pixels, or those `depth` further in."""
+    inner = grey[depth : len(grey) - depth, depth : grey.shape[1] - depth]
+    return np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+
+
+def _unframed(grey: Array) -> Array:
+    """What is inside a frame: uniform rings, and inside them a uniform one of another brightness, which is the ground."""
+    rings = [_ring(grey, depth) for depth in range(min(grey.shape) // FRAME + 2)] if min(grey.shape) >= SIZE else []
+    medians = [float(np.median(ring)) for ring in rings]
+    for depth, (ring, median) in enumerate(zip(rings[:-1], medians, strict=False)):
+        if np.mean(np.abs(ring - median) < FAINTEST) < UNIFORM:
+            break
+        if abs(median - medians[0]) > CONTRAST and abs(medians[depth + 1] - median) < FAINTEST:
+            return grey[depth : len(grey) - depth, depth : grey.shape[1] - depth]
+    return grey
+
+
+def _on_black(difference: Array) -> Array:
+    """The digit on black, from the differences to the ground; dark or light, whichever stands out more."""
+    light, dark = np.clip(difference, 0, None), np.clip(-difference, 0, None)
+    return light if np.square(light).sum() >= np.square(dark).sum() else dark
 
 
 def _fitted(digit: Array) -> Array:

@@ -30,6 +30,7 @@ from engine.io.storage import Attributes
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
 ARCHIVE, FOLDER = "cifar-100-binary.tar.gz", "cifar-100-binary"
+PYTHON_FOLDER = "cifar-100-python"
 ARCHIVE_SHA256 = "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"
 ARCHIVE_BYTES = 168_513_733
 
@@ -105,6 +106,7 @@ def _get(cache: Path, data: str | Path | None, say: Say) -> tuple[Arrays, Attrib
     """Return the arrays and the names of the classes, from the first source that has them."""
     candidates: list[tuple[str, Callable[[], Files]]] = [(urlsplit(URL).netloc, partial(_download, say))]
     if data is not None:
+        _check_named(Path(data))
         candidates = [(str(data), partial(_read_local, Path(data), say))]
     elif _find(cache):
         candidates.insert(0, (str(cache), partial(_read_local, cache, say)))
@@ -137,6 +139,17 @@ def _download(say: Say) -> Files:
     if hashlib.sha256(data).hexdigest() != ARCHIVE_SHA256:
         raise UserError(f"{ARCHIVE} is not the original one (its SHA-256 differs)")
     return untar(io.BytesIO(data), _sizes(), FOLDER)
+
+
+def _check_named(path: Path) -> None:
+    """Raise UserError where the user names nothing, or the data set's Python version."""
+    if not os.path.exists(path):
+        raise UserError(f"there is no file or folder {path}: name {ARCHIVE}, or the folder that has its files")
+    pickles = (os.path.isfile(folder / "meta") for folder in (path, path / PYTHON_FOLDER))
+    if (os.path.isfile(path) and path.name.startswith(PYTHON_FOLDER)) or any(pickles):
+        raise UserError(
+            f"{path} is the Python version of CIFAR-100, pickles that could run any code: get the binary version, {URL}"
+        )
 
 
 def _find(path: Path) -> Path | None:

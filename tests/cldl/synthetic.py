@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 
+from cldl.commands import leave
 from data import registry
 from data.dataset import Dataset
 
@@ -32,4 +33,4 @@ def command(*arguments: object) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command(*sys.argv[1:]))
+    leave(lambda argv=None: command(*sys.argv[1:]))

@@ -77,3 +77,12 @@ def test_what_cannot_be_evaluated_is_one_line_and_status_2(run, monkeypatch, cap
     assert captured.out == ""
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
+
+
+def test_the_errors_are_shown_where_the_report_cannot_be_written(run, capsys):
+    (run.folder / "report").write_text("no folder")
+    assert main([str(run.folder)]) == 2
+    captured = capsys.readouterr()
+    assert "all together (fused)             10.00" in captured.out
+    assert captured.err.startswith(f"error: cannot write {run.folder / 'report'} (")
+    assert captured.err.count("\n") == 1

@@ -78,16 +78,46 @@ def test_a_file_name_that_is_no_text_is_no_error(run, tmp_path, capsys):
     assert "\\xff.png: 3, decided by" in capsys.readouterr().out
 
 
-def test_an_image_of_28_by_28_is_taken_as_it_is(tmp_path):
-    image = np.random.default_rng(0).integers(0, 120, (SIZE, SIZE), dtype=np.uint8)
-    path = save(image, tmp_path / "noise.png")
-    np.testing.assert_array_equal(read_digit(path)[..., 0], image)
+def on_black():
+    """Noise in the middle of 28 x 28 pixels, as MNIST's digits are."""
+    image = np.zeros((SIZE, SIZE), np.uint8)
+    image[4:24, 4:24] = np.random.default_rng(0).integers(0, 120, (20, 20))
+    return image
+
+
+def test_an_image_of_28_by_28_on_black_is_taken_as_it_is(tmp_path):
+    path = save(on_black(), tmp_path / "noise.png")
+    np.testing.assert_array_equal(read_digit(path)[..., 0], on_black())
 
 
 def test_a_dark_digit_on_a_light_ground_is_inverted(tmp_path):
-    image = np.full((SIZE, SIZE), 250, np.uint8)
-    image[5:20, 10:13] = 3
-    np.testing.assert_array_equal(read_digit(save(image, tmp_path / "dark.png"))[..., 0], 255 - image)
+    path = save(255 - on_black(), tmp_path / "dark.png")
+    np.testing.assert_array_equal(read_digit(path)[..., 0], on_black())
+
+
+@pytest.mark.parametrize(("ground", "ink"), [(110, 20), (110, 240), (127, 20), (128, 230), (250, 3)])
+def test_a_digit_of_28_by_28_on_any_ground_becomes_white_on_black(tmp_path, ground, ink):
+    drawn = seven(ground=ground, ink=ink)[: 6 * SIZE : 6, : 6 * SIZE : 6]
+    image = read_digit(save(drawn, tmp_path / "seven.png"))[..., 0]
+    np.testing.assert_array_equal(image, np.where(drawn == ink, 255, 0))
+
+
+@pytest.mark.parametrize("width", [1, 2, 9])
+@pytest.mark.parametrize(("frame", "ground", "ink"), [(0, 255, 20), (255, 0, 255), (20, 200, 60)])
+def test_a_frame_is_not_a_part_of_the_digit(tmp_path, width, frame, ground, ink):
+    plain = seven(ground=ground, ink=ink)
+    framed = np.pad(plain, width, constant_values=frame)
+    expected = read_digit(save(plain, tmp_path / "plain.png"))
+    np.testing.assert_array_equal(read_digit(save(framed, tmp_path / "framed.png")), expected)
+
+
+def test_a_frame_in_28_by_28_pixels_is_cut_off_too(tmp_path):
+    drawn = np.full((SIZE, SIZE), 255, np.uint8)
+    drawn[7:9, 8:18] = drawn[9:21, 16:18] = 0
+    framed = drawn.copy()
+    framed[[0, 1, -2, -1]] = framed[:, [0, 1, -2, -1]] = 0
+    expected = read_digit(save(drawn[2:-2, 2:-2], tmp_path / "plain.png"))
+    np.testing.assert_array_equal(read_digit(save(framed, tmp_path / "framed.png")), expected)
 
 
 def test_a_larger_digit_is_fitted_and_centred_by_its_mass(tmp_path):
@@ -114,6 +144,7 @@ def variants(folder):
         "colour": save(np.stack([grey, grey, grey], -1), folder / "colour.png"),
         "dark on light": save(255 - grey, folder / "dark.png"),
         "faint on grey": save(seven(ground=180, ink=100), folder / "faint.png"),
+        "dark on middle grey": save(seven(ground=127, ink=20), folder / "middle.png"),
         "black on nothing": save(clear, folder / "clear.png"),
         "white on nothing": save(chalk, folder / "chalk.png"),
         "16 bits": save(grey.astype(np.uint16) * 257, folder / "deep.png"),

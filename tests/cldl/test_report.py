@@ -7,6 +7,7 @@ import pytest
 
 from cldl.recipes import find
 from cldl.report import HEAD, main
+from cldl.train import list_recipes
 from cldl.training.run import Run
 from tests.cldl import tiny
 
@@ -90,6 +91,41 @@ def test_a_run_that_is_not_finished_is_refused_with_the_way_to_finish_it(tmp_pat
     error = capsys.readouterr().err
     assert f"{folder} has 1 of its 2 epochs: finish it with python -m cldl.train --resume --run {folder}" in error
     assert error.count("\n") == 1
+
+
+def test_what_is_not_finished_or_no_run_is_left_out_and_said(tmp_path, capsys):
+    done, half = finished(tmp_path / "done"), finished(tmp_path / "half", done=1)
+    (tmp_path / "note.txt").write_text("no run")
+    assert main([half, done, str(tmp_path / "note.txt")]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.count("CLDL (mnist_nin)") == 1
+    first, second = printed.err.splitlines()
+    assert first.startswith(f"left out: {half} has 1 of its 2 epochs: finish it with")
+    assert second.startswith(f"left out: {tmp_path / 'note.txt'} holds no run")
+
+
+def test_where_every_run_is_left_out_each_is_an_error(tmp_path, capsys):
+    assert main([finished(tmp_path / name, done=1) for name in "ab"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert [line[:7] for line in printed.err.splitlines()] == ["error: "] * 2
+
+
+def test_a_data_set_or_network_that_the_poster_has_not_is_a_row_without_its_number(tmp_path, monkeypatch, capsys):
+    folder = finished(tmp_path / "own")
+    monkeypatch.setattr("cldl.reporting.poster.NAMES", {})
+    assert main([folder]) == 0
+    assert table(capsys)[0][:5] == ["mnist", "CLDL (mnist_nin)", "0.50", "-", "-"]
+    listed = list(list_recipes())
+    assert any(line.startswith("  mnist_nin ") for line in listed[listed.index("mnist") :])
+
+
+def test_a_run_that_was_continued_with_more_epochs_has_a_row_of_its_own(tmp_path, capsys):
+    longer, plain = finished(tmp_path / "longer"), finished(tmp_path / "plain", seed=1)
+    path = tmp_path / "longer" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"changed_epochs": [{"epochs": 1, "after": 1}]}))
+    assert main([longer, plain]) == 0
+    assert [row[6] for row in table(capsys)] == ["1 → 2", "2"]
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path, capsys):

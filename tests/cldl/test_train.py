@@ -61,7 +61,7 @@ def whole(tmp_path_factory):
 
 
 def test_a_run_is_a_folder_with_all_files_that_are_documented(whole):
-    assert {p.name for p in whole.iterdir()} == {"config.json", "metrics.jsonl", "checkpoint.h5", "report"}
+    assert {p.name for p in whole.iterdir()} == {"config.json", "metrics.jsonl", "checkpoint.h5", "report", ".lock"}
     config = json.loads((whole / "config.json").read_text())
     assert config["seed"] == 0
     assert config["format"] == 2
@@ -221,8 +221,11 @@ def test_a_configuration_that_holds_no_recipe_is_refused_by_name(whole, tmp_path
 
 
 def test_a_run_is_not_continued_with_other_values(whole, capsys):
-    assert command("mnist_nin", "--resume", "--run", whole, "--epochs", "4") == 2
-    assert "was started with other values of its recipe: continue it without changes" in capsys.readouterr().err
+    assert command("mnist_nin", "--resume", "--run", whole, "--batch-size", "4") == 2
+    assert (
+        "was started with other values of its recipe: continue it without changes, but for --epochs."
+        in capsys.readouterr().err
+    )
     assert command("mnist_nin", "--resume", "--run", whole, "--epochs", "3") == 0
 
 

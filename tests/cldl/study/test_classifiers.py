@@ -25,7 +25,7 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "cldl.recipes.recipe.Recipe.build_network", lambda recipe: tiny.network(recipe.model.classifiers)
     )
-    monkeypatch.setattr("cldl.train.write_report", lambda folder, *_: folder)
+    monkeypatch.setattr("cldl.reporting.run_report.write_report", lambda folder, *_: folder)
     monkeypatch.setattr(classifiers, "COUNTS", (1, 3))
     folders = ["--out", str(tmp_path / "sweep"), "--cache", str(tmp_path / "cache")]
     return lambda *options: main(["classifiers", *folders, *SHORT, *options])

@@ -332,8 +332,23 @@ def test_records_of_a_wrong_length_are_refused():
 
 @pytest.mark.parametrize("name", ["none", "x" * 300, "nul\0"])
 def test_a_place_where_there_is_nothing_is_named(world, name):
-    with pytest.raises(UserError, match=r"neither cifar-100-binary\.tar\.gz nor a folder with train\.bin"):
+    with pytest.raises(
+        UserError, match=r"^there is no file or folder .+: name cifar-100-binary\.tar\.gz, or the folder"
+    ):
         world.load(world.named / name)
+
+
+def test_a_folder_without_the_files_is_told(world):
+    with pytest.raises(UserError, match=r"neither cifar-100-binary\.tar\.gz nor a folder with train\.bin"):
+        world.load(place(world.named, {}))
+
+
+@pytest.mark.parametrize("named", ["", "cifar-100-python", "cifar-100-python.tar.gz"])
+def test_the_python_version_is_refused_and_the_binary_one_named(world, named):
+    place(world.named / "cifar-100-python", dict.fromkeys(("train", "test", "meta"), b"a pickle"))
+    place(world.named, {"cifar-100-python.tar.gz": b"an archive"})
+    with pytest.raises(UserError, match=r"is the Python version of CIFAR-100, .* get the binary version, http"):
+        world.load(world.named / named)
 
 
 def test_a_cached_file_that_was_altered_is_refused_with_the_remedy(world):

@@ -212,6 +212,23 @@ def test_files_that_the_user_placed_are_taken_first(world, serve, monkeypatch, u
     assert world.said == [f"MNIST: getting it from the files in {world.cache}"]
 
 
+@pytest.mark.parametrize("unpack", [False, True])
+def test_files_under_the_names_that_unpacking_gave_them_are_taken(world, tmp_path, unpack):
+    named = tmp_path / "named"
+    named.mkdir()
+    for name, data in GOOD.items():
+        other = name.replace("-idx", ".idx").removesuffix(".gz" * unpack)
+        (named / other).write_bytes(gzip.decompress(data) if unpack else data)
+    assert_is_mnist(mnist.load(world.cache, data=named))
+
+
+@pytest.mark.parametrize("name", ["none", "x" * 300, "nul\0", "file"])
+def test_a_folder_that_is_not_there_is_named(world, tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"^there is no folder .*: name the one that has train-images-idx3-ubyte\.gz, "):
+        mnist.load(world.cache, data=tmp_path / name)
+
+
 def test_a_folder_that_the_user_names_is_the_only_way_and_takes_the_place_of_what_was_kept(world, tmp_path):
     named = tmp_path / "named"
     named.mkdir()

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from engine.errors import UserError
-from engine.io.files import atomic_write, make_folder, write_json
+from engine.io.files import atomic_write, make_folder, remove_temporary, write_json
 
 
 def test_the_file_appears_whole_and_alone(tmp_path):
@@ -98,3 +98,14 @@ def test_what_json_cannot_hold_leaves_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "config.json", {"seed": 0, "loss": float("nan")})
     assert json.loads((tmp_path / "config.json").read_text()) == {"seed": 0}
+
+
+def test_what_a_killed_write_left_is_removed_and_nothing_else(tmp_path):
+    (tmp_path / "report").mkdir()
+    left = [tmp_path / ".checkpoint.h5.01234abc.tmp", tmp_path / "report" / ".index.html.ffffffff.tmp"]
+    others = [tmp_path / name for name in ("checkpoint.h5", ".mine.tmp", "a.01234abc.tmp", ".a.01234abc.tmp.h5")]
+    for path in [*left, *others]:
+        path.write_text("")
+    remove_temporary(tmp_path)
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in others)

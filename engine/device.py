@@ -31,6 +31,11 @@ def on_gpu(array: Any) -> bool:
     return type(array).__module__.partition(".")[0] == "cupy"
 
 
+def is_array(value: Any) -> bool:
+    """Whether this is an array of NumPy's (and of no class derived from it) or of CuPy's."""
+    return type(value) is np.ndarray or (on_gpu(value) and hasattr(value, "dtype"))
+
+
 def array_module(array: Any) -> ModuleType:
     """NumPy or CuPy."""
     return import_module("cupy") if on_gpu(array) else np

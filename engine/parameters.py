@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from engine.device import array_module
+from engine.device import array_module, contiguous, is_array
+from engine.errors import UserError
 from engine.initialisers import Initialiser
 from engine.memory import LINE, aligned
 from engine.random import Key
@@ -26,7 +27,10 @@ class Parameter:
                   fork for DSN a local policy)
     max_norm   -- after an update no column (the weights that lead to one output) is longer
 
-    Parameters are compared by identity: a pass stores gradients by parameter.
+    Parameters are compared by identity: a pass stores gradients by parameter. `value` can be assigned any array of the
+    parameter's shape; one in another memory order is copied, so that all that read it find the elements in C order.
+
+    Raises:    UserError for a value of another shape.
     """
 
     def __init__(
@@ -46,11 +50,19 @@ class Parameter:
         self.lr_policy = lr_policy
         self.max_norm = max_norm
         self.name = name
+        self.shape = tuple(shape)
         self.value = initialiser(Key(0), shape).astype(np.float32)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.value.shape
+    def value(self) -> np.ndarray:
+        return self._value
+
+    @value.setter
+    def value(self, value: np.ndarray) -> None:
+        if not is_array(value) or value.shape != self.shape:
+            given = f"an array of shape {value.shape}" if is_array(value) else f"a {type(value).__name__}"
+            raise UserError(f"the parameter {self.name!r} was given {given}; an array of shape {self.shape} is needed.")
+        self._value = contiguous(value)
 
     @property
     def dtype(self) -> np.dtype:

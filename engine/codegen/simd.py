@@ -51,6 +51,11 @@ def select_gt(a, b, if_true, if_false):
     return np.where(a > b, if_true, if_false)
 
 
+def select_replaces_maximum(a, b, if_true, if_false):
+    """Lane by lane: `if_true` where a > b, or where a is NaN and b is not, else `if_false`; all vectors."""
+    return np.where((b == b) & ~(a <= b), if_true, if_false)
+
+
 def select_eq(a, b, if_true, if_false):
     """Lane by lane: `if_true` where a = b, else `if_false`; all vectors."""
     return np.where(a == b, if_true, if_false)
@@ -102,11 +107,11 @@ _compile_operator(operator.sub, "fsub")
 _compile_operator(operator.mul, "fmul")
 
 
-def _compile_select(function, comparison):
+def _compile_select(function, condition):
     @intrinsic
     def select(typing, a, b, if_true, if_false):
         def generate(context, builder, signature, arguments):
-            return builder.select(builder.fcmp_ordered(comparison, *arguments[:2]), *arguments[2:])
+            return builder.select(condition(builder, *arguments[:2]), *arguments[2:])
 
         return a(a, a, a, a), generate
 
@@ -115,5 +120,10 @@ def _compile_select(function, comparison):
         return lambda a, b, if_true, if_false: select(a, b, if_true, if_false)
 
 
-_compile_select(select_gt, ">")
-_compile_select(select_eq, "==")
+def _replaces_maximum(builder, a, b):
+    return builder.and_(builder.fcmp_unordered(">", a, b), builder.fcmp_ordered("ord", b, b))
+
+
+_compile_select(select_gt, lambda builder, a, b: builder.fcmp_ordered(">", a, b))
+_compile_select(select_replaces_maximum, _replaces_maximum)
+_compile_select(select_eq, lambda builder, a, b: builder.fcmp_ordered("==", a, b))

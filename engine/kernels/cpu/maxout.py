@@ -1,12 +1,7 @@
 """Maxout: the largest of k neighbouring channels."""
 
 from engine.codegen.jit import jit
-
-
-@jit
-def replaces_maximum(value, maximum):
-    """Whether a maxout takes `value` instead of the maximum so far: the first of equal values is kept, and a NaN wins."""
-    return value > maximum or value != value
+from engine.kernels.cpu.pooling import replaces_maximum
 
 
 @jit

@@ -1,18 +1,20 @@
 """Pooling windows: the maximum or the mean of each window, and the backward passes, vectorised over the channels.
 
-Whole vectors of channels are compared by `select_gt`, which follows `replaces_maximum` lane by lane: a vector has no scalar
-branch, so the rule is written twice, and a test holds one against the other.
+Whole vectors of channels are compared by `select_replaces_maximum`, which follows `replaces_maximum` lane by lane: a vector has
+no scalar branch, so the rule is written twice, and a test holds one against the other.
 """
+
+import numpy as np
 
 from engine.codegen.jit import jit
 from engine.codegen.pointers import load, load_bytes, pointer, store, store_bytes
-from engine.codegen.simd import LANES, select_eq, select_gt, zeros_like
+from engine.codegen.simd import LANES, select_eq, select_replaces_maximum, zeros_like
 
 
 @jit
 def replaces_maximum(value, maximum):
-    """Whether max pooling takes `value` instead of the maximum so far: the first of equal values is kept, a NaN never wins."""
-    return value > maximum
+    """Whether a maximum so far gives way to `value`: the first of equal values is kept, and the first NaN is the largest."""
+    return maximum == maximum and not value <= maximum
 
 
 @jit
@@ -59,8 +61,8 @@ def max_forward(x, y, argmax, kernel, stride, padding):
                     for h in range(first_h, end_h):
                         for w in range(first_w, end_w):
                             value = load(x_at, ((n * H + h) * W + w) * C + c)
-                            taps = select_gt(value, maximum, (h - top) * kernel + (w - left) + zero, taps)
-                            maximum = select_gt(value, maximum, value, maximum)
+                            taps = select_replaces_maximum(value, maximum, (h - top) * kernel + (w - left) + zero, taps)
+                            maximum = select_replaces_maximum(value, maximum, value, maximum)
                     store(y_at, to + c, maximum)
                     store_bytes(argmax_at, to + c, taps)
                 for c in range(whole, C):
@@ -146,16 +148,16 @@ def average_backward(dy, dx, kernel, stride, padding):
 
 @jit
 def mean_forward(x, y):
-    """y (N, C): the mean of x (N, P, C) over the pixels."""
+    """y (N, C): the mean of x (N, P, C) over the pixels, summed in float64."""
     N, P, C = x.shape
+    sums = np.empty(C)
     for n in range(N):
-        for c in range(C):
-            y[n, c] = 0
+        sums.fill(0)
         for p in range(P):
             for c in range(C):
-                y[n, c] += x[n, p, c]
+                sums[c] += x[n, p, c]
         for c in range(C):
-            y[n, c] /= P
+            y[n, c] = sums[c] / P
 
 
 @jit

@@ -4,7 +4,7 @@ from numba import cuda
 
 from engine.device import cuda_version_of
 from engine.kernels.cpu import maxout as cpu
-from engine.kernels.cpu.maxout import replaces_maximum
+from engine.kernels.cpu.pooling import replaces_maximum
 from engine.kernels.cuda.launch import launch_1d
 
 

@@ -1,5 +1,6 @@
 """Pooling windows, a thread per element; the backward passes gather, too; see engine.kernels.cpu.pooling."""
 
+import numpy as np
 from numba import cuda
 
 from engine.device import cuda_version_of
@@ -108,10 +109,10 @@ def _mean_forward(x, y):
     _, P, C = x.shape
     for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
         n, c = e // C, e % C
-        total = y.dtype.type(0)
+        total = np.float64(0)
         for p in range(P):
             total += x[n, p, c]
-        y[n, c] = total / y.dtype.type(P)
+        y[n, c] = total / P
 
 
 @cuda.jit

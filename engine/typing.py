@@ -1,4 +1,4 @@
-"""Names for types that every package uses."""
+"""Names for types that every package uses, and the test for an integer."""
 
 from __future__ import annotations
 
@@ -9,3 +9,8 @@ import numpy as np
 Array = np.ndarray  # of NumPy's; on a GPU the same text works on CuPy's
 CudaArray = Any  # of CuPy's, which is not installed everywhere
 Shape = tuple[int, ...]  # of one sample, without N: an image is (H, W, C), a vector (C,)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether this is an integer; True and 2.0 are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.context import Context
-from engine.device import check_device_and_dtype, contiguous
 from engine.errors import UserError
 from engine.initialisers import Initialiser, constant, he
 from engine.ops.convolution import ALGORITHMS, ConvAlgorithm, FusedLayer, choose
 from engine.ops.fused_linear import Window
 from engine.parameters import Parameter
 from engine.typing import Array, Shape
+from layers.border import check_gradient, check_input, expect_sizes
 from layers.layer import Layer, expect_channels, expect_rank
 from layers.window import check_window, gather_windows, scatter_windows, windows
 
@@ -32,8 +32,8 @@ class Conv2d(Layer):
     Source:    the matrix of windows: Chellapilla, Puri and Simard, 2006; groups: Krizhevsky et al., NIPS 2012.
     Numerics:  large windows over many channels are computed by FFT (see engine.ops.convolution), the others by blocks of P;
                both agree to rounding. `algorithm` forces one of them, where it can be used.
-    Raises:    UserError for a kernel, stride and padding that make no window, for groups that do not divide the channels,
-               and from `output_shape` if a sample is no image of C channels or smaller than a window.
+    Raises:    UserError for sizes that are no whole numbers, a kernel, stride and padding that make no window, groups that do
+               not divide the channels, and if a sample is no image of C channels or smaller than a window.
 
     >>> layer, ctx = Conv2d(1, 1, 2, weight=constant(1)), Context()  # the sum over each 2 x 2 window
     >>> x = np.arange(6, dtype=np.float32).reshape(1, 2, 3, 1)
@@ -60,7 +60,8 @@ class Conv2d(Layer):
         algorithm: str = "auto",
     ) -> None:
         check_window(kernel, stride, padding)
-        if groups < 1 or inputs % groups or outputs % groups:
+        expect_sizes("Conv2d", inputs=inputs, outputs=outputs, groups=groups)
+        if inputs % groups or outputs % groups:
             raise UserError(
                 f"{groups} groups do not divide {inputs} input and {outputs} output channels: choose a common divisor."
             )
@@ -73,10 +74,10 @@ class Conv2d(Layer):
         self.bias = Parameter((outputs,), bias or constant(0), lr_mult=lr_mult, decay_mult=0, name="bias")
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
-        return forward([self], [False], x, ctx)
+        return forward(self, [self], [False], x, ctx)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
-        return backward([self], [False], dy, cache, ctx, need_dx)
+        return backward(self, [self], [False], dy, cache, ctx, need_dx)
 
     def reference(self, x: Array) -> tuple[Array, list[tuple]]:
         """`forward` in plain NumPy: each group is a convolution of its own."""
@@ -135,25 +136,31 @@ class Conv2d(Layer):
         return f"Conv2d({self.inputs} to {self.outputs}, {window}{groups})"
 
 
-def forward(convolutions: Sequence[Conv2d], relus: Sequence[bool], x: Array, ctx: Context) -> tuple[Array, tuple]:
-    """A convolution, then 1x1 convolutions, each with a ReLU behind it or not: y, and the cache for `backward`."""
-    x, shape = contiguous(x), x.shape[1:]
-    algorithm = convolutions[0].conv_algorithm(shape, ctx.transforms)
-    for convolution in convolutions:
-        check_device_and_dtype(x, convolution.weight.value)
-        shape = convolution.output_shape(shape)
-    y = ctx.empty((len(x), *shape), x.dtype)  # (N, Ho, Wo, D)
+def forward(
+    layer: Layer, convolutions: Sequence[Conv2d], relus: Sequence[bool], x: Array, ctx: Context
+) -> tuple[Array, tuple]:
+    """Of a layer that is a convolution, then 1x1 convolutions, each with a ReLU behind it or not: y, and the cache."""
+    x, y_like = check_input(layer, x)
+    algorithm = convolutions[0].conv_algorithm(x.shape[1:], ctx.transforms)
+    y = ctx.empty(y_like.shape, x.dtype)  # (N, Ho, Wo, D)
     ys, saved = algorithm.forward(x, _chain(convolutions, relus), y, ctx)
-    return y, (x, algorithm, ys, saved)
+    return y, (x, algorithm, ys, saved, y_like)
 
 
 def backward(
-    convolutions: Sequence[Conv2d], relus: Sequence[bool], dy: Array, cache: tuple, ctx: Context, need_dx: bool
+    layer: Layer,
+    convolutions: Sequence[Conv2d],
+    relus: Sequence[bool],
+    dy: Array,
+    cache: tuple,
+    ctx: Context,
+    need_dx: bool,
 ) -> Array | None:
     """dx; the gradients of all weights and biases are added to `ctx`."""
-    x, algorithm, ys, saved = cache
+    x, algorithm, ys, saved, y_like = cache
+    dy = check_gradient(layer, dy, y_like)
     dx = ctx.empty(x.shape, dy.dtype) if need_dx else None  # (N, H, W, C)
-    algorithm.backward(x, contiguous(dy), ys, saved, _chain(convolutions, relus), dx, ctx)
+    algorithm.backward(x, dy, ys, saved, _chain(convolutions, relus), dx, ctx)
     return dx
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.context import Context
 from engine.typing import Array, Shape
+from layers.border import check_gradient, check_input
 from layers.layer import Layer
 
 
@@ -24,11 +25,13 @@ class Flatten(Layer):
     ((2, 36), (2, 3, 3, 4))
     """
 
-    def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:
-        return x.reshape(len(x), -1), x.shape
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
+        x, y_like = check_input(self, x)
+        return x.reshape(y_like.shape), (x.shape, y_like)
 
-    def backward(self, dy: Array, cache: Shape, ctx: Context, need_dx: bool = True) -> Array:
-        return dy.reshape(cache)
+    def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
+        shape, y_like = cache
+        return check_gradient(self, dy, y_like).reshape(shape)
 
     def reference(self, x: Array) -> tuple[Array, Shape]:
         """`forward` in plain NumPy, an image at a time."""

@@ -14,6 +14,7 @@ from itertools import pairwise
 from engine.codegen.simd import LANES
 from engine.context import Context
 from engine.ops.fused_linear import PIXEL
+from engine.parameters import Parameter
 from engine.typing import Array
 from layers import conv2d
 from layers.conv2d import Conv2d
@@ -53,11 +54,14 @@ class FusedConv(Sequential):
         self.convolutions = [layer for layer in layers if isinstance(layer, Conv2d)]
         self.relus = [isinstance(b, ReLU) for a, b in pairwise([*layers, None]) if isinstance(a, Conv2d)]
 
+    def parameters(self) -> list[Parameter]:
+        return list(dict.fromkeys(p for c in self.convolutions for p in (c.weight, c.bias)))
+
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
-        return conv2d.forward(self.convolutions, self.relus, x, ctx)
+        return conv2d.forward(self, self.convolutions, self.relus, x, ctx)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
-        return conv2d.backward(self.convolutions, self.relus, dy, cache, ctx, need_dx)
+        return conv2d.backward(self, self.convolutions, self.relus, dy, cache, ctx, need_dx)
 
 
 def fuse(nodes: Sequence[Node], exits: Collection[str]) -> list[Step]:

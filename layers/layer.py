@@ -6,6 +6,9 @@
 `ctx` is the `Context` of the pass (see engine.context): mode, randomness, scratch memory, gradients. `cache` is what
 this layer's backward needs of its forward. A layer changes neither x nor dy nor the cache, and keeps nothing of a pass.
 Gradients of parameters are added to `ctx.gradient(parameter)`.
+
+What comes in is checked once, before any kernel: forward begins with `check_input`, backward with `check_gradient` (see
+layers.border).
 """
 
 from __future__ import annotations

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from engine.context import Context
-from engine.device import check_device_and_dtype, contiguous, dispatch
+from engine.device import dispatch
 from engine.initialisers import Initialiser, constant, he
 from engine.ops import fused_linear
 from engine.ops.fused_linear import PIXEL
 from engine.parameters import Parameter
 from engine.typing import Array, Shape
+from layers.border import check_gradient, check_input, expect_sizes
 from layers.layer import Layer, expect_channels, expect_rank
 
 
@@ -21,7 +22,7 @@ class Linear(Layer):
     Backward:  dy_nd / dW_cd = x_nc, so dW_cd = sum_n x_nc dy_nd, that is dW = x^T dy; likewise db = sum_n dy_n and
                dx = dy W^T.
     Shapes:    x (N, C), W (C, D), b (D,), y (N, D).
-    Raises:    UserError from `output_shape` if a sample is not a vector of C numbers.
+    Raises:    UserError for sizes that are no whole numbers of 1 or more, and if a sample is not a vector of C numbers.
 
     >>> import numpy as np
     >>> layer, ctx = Linear(2, 1, weight=constant(3), bias=constant(1)), Context()
@@ -43,18 +44,20 @@ class Linear(Layer):
         lr_mult: float = 1.0,
         max_norm: float = math.inf,
     ) -> None:
+        expect_sizes("Linear", inputs=inputs, outputs=outputs)
         self.weight = Parameter((inputs, outputs), weight, lr_mult=lr_mult, max_norm=max_norm, name="weight")
         self.bias = Parameter((outputs,), bias or constant(0), lr_mult=lr_mult, decay_mult=0, name="bias")
 
-    def forward(self, x: Array, ctx: Context) -> tuple[Array, Array]:
-        check_device_and_dtype(x, self.weight.value)
-        y = ctx.empty((len(x), self.bias.shape[0]), x.dtype)  # (N, D)
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
+        x, y_like = check_input(self, x)
+        y = ctx.empty(y_like.shape, x.dtype)  # (N, D)
         W, b, relu = (self.weight.value,), (self.bias.value,), (False,)
-        dispatch(fused_linear.forward, _pixels(contiguous(x)), PIXEL, W, b, relu, y, ctx)
-        return y, x
+        dispatch(fused_linear.forward, _pixels(x), PIXEL, W, b, relu, y, ctx)
+        return y, (x, y_like)
 
-    def backward(self, dy: Array, cache: Array, ctx: Context, need_dx: bool = True) -> Array | None:
-        x, dy = contiguous(cache), contiguous(dy)
+    def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
+        x, y_like = cache
+        dy = check_gradient(self, dy, y_like)
         dx = ctx.empty(x.shape, x.dtype) if need_dx else None  # (N, C)
         dx_pixels = None if dx is None else _pixels(dx)
         W, dW, db = (self.weight.value,), (ctx.gradient(self.weight),), (ctx.gradient(self.bias),)
@@ -92,4 +95,4 @@ class Linear(Layer):
 
 def _pixels(x: Array) -> Array:
     """Vectors (N, C) as images of one pixel."""
-    return x.reshape(len(x), 1, 1, -1)
+    return x[:, None, None]

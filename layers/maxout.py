@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from engine.context import Context
-from engine.device import contiguous, dispatch
+from engine.device import dispatch
 from engine.errors import UserError
 from engine.kernels.cpu import maxout
 from engine.typing import Array, Shape
+from layers.border import check_gradient, check_input, expect_sizes
 from layers.layer import Layer
 
 
@@ -21,7 +22,7 @@ class Maxout(Layer):
     Shapes:    x (N, ..., C k), y (N, ..., C).
     Source:    Goodfellow, Warde-Farley, Mirza, Courville and Bengio, "Maxout networks", ICML 2013, section 2.
     Numerics:  j* is kept as a byte; a NaN counts as larger than any number, so y is NaN if one of its pieces is.
-    Raises:    UserError for fewer than 1 or more than 256 pieces, and from `output_shape` if k does not divide the channels.
+    Raises:    UserError for fewer than 1 or more than 256 pieces, and if k does not divide the channels.
 
     >>> x, ctx = np.array([[3.0, 1.0, 2.0, 7.0]]), Context()
     >>> y, cache = Maxout(2).forward(x, ctx)
@@ -30,21 +31,23 @@ class Maxout(Layer):
     """
 
     def __init__(self, pieces: int) -> None:
-        if not 1 <= pieces <= 256:
+        expect_sizes("Maxout", pieces=pieces)
+        if pieces > 256:
             raise UserError(f"Maxout was given {pieces} pieces; choose from 1 to 256.")
         self.pieces = pieces
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
-        shape = (len(x), *self.output_shape(x.shape[1:]))  # (N, ..., C)
-        y, argmax = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
-        dispatch(maxout.forward, self._grouped(contiguous(x)), *(a.reshape(-1, shape[-1]) for a in (y, argmax)))
-        return y, (x.shape, argmax)
+        x, y_like = check_input(self, x)
+        y, argmax = ctx.empty(y_like.shape, x.dtype), ctx.empty(y_like.shape, np.uint8)  # (N, ..., C)
+        dispatch(maxout.forward, self._grouped(x), *(a.reshape(-1, a.shape[-1]) for a in (y, argmax)))
+        return y, (x.shape, argmax, y_like)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
-        shape, argmax = cache
+        shape, argmax, y_like = cache
+        dy = check_gradient(self, dy, y_like)
         dx = ctx.empty(shape, dy.dtype)  # (N, ..., C k)
         rows = (-1, dy.shape[-1])
-        dispatch(maxout.backward, contiguous(dy).reshape(rows), argmax.reshape(rows), self._grouped(dx))
+        dispatch(maxout.backward, dy.reshape(rows), argmax.reshape(rows), self._grouped(dx))
         return dx
 
     def reference(self, x: Array) -> tuple[Array, Array]:
@@ -61,7 +64,7 @@ class Maxout(Layer):
         return dx
 
     def output_shape(self, shape: Shape) -> Shape:
-        if shape[-1] % self.pieces:
+        if not shape or shape[-1] % self.pieces:
             raise UserError(
                 f"{self} was given samples of shape {shape}; its pieces must divide the last axis: check the layer before it."
             )

@@ -23,6 +23,7 @@ from engine.errors import UserError
 from engine.parameters import Parameter, initialise
 from engine.random import Key
 from engine.typing import Array, Shape
+from layers.border import Like, check_array, check_gradient, like
 from layers.fuse import fuse
 from layers.node import INPUT, Node, check_nodes, gather
 
@@ -35,7 +36,8 @@ class Network:
     Numerics:  neighbours that can run as one do (layers.fuse), with the same bits. A gradient that reaches no parameter is not
                computed, unless dx is needed.
     Names:     a parameter is called after its node: conv1.weight.
-    Raises:    UserError for a repeated or unknown name, a node that leads to no exit, exits that differ in K.
+    Raises:    UserError for a repeated or unknown name, a node that leads to no exit, exits that differ in K; for samples of
+               another shape than `input_shape`, gradients unlike the logits, and a cache that is used twice.
 
     >>> from layers import Flatten, Linear, Network, Node, ReLU, chain
     >>> trunk = chain("x", [("flatten", Flatten()), ("linear1", Linear(4, 3)), ("relu1", ReLU())])
@@ -65,19 +67,23 @@ class Network:
 
     def forward(self, x: Array, ctx: Context) -> tuple[list[Array], list]:
         """The logits, M arrays (N, K), and the cache for one `backward`."""
-        h, reads, cache = {INPUT: x}, self._reads.copy(), []
+        h, reads, cache = {INPUT: self._check_input(x)}, self._reads.copy(), []
         del x
         for step in self.steps:
             h[step.name], own = step.layer.forward(_take(h, reads, step.inputs), ctx)
             cache.append(own if ctx.needs_backward else None)
             del own  # it may hold what no later node reads
-        return [h[name] for name in self.exits], cache
+        logits = [h[name] for name in self.exits]
+        if ctx.needs_backward:
+            cache.append([like(z) for z in logits])
+        return logits, cache
 
     def backward(self, dlogits: Sequence[Array], cache: list, ctx: Context, need_dx: bool = True) -> Array | None:
         """dx, where it is needed; the parameters' gradients are added to `ctx`."""
-        if len(cache) != len(self.steps):
+        if len(cache) != len(self.steps) + 1:
             raise UserError("a backward pass has used this cache up: give the one of a new forward pass.")
-        dh = dict(zip(self.exits, dlogits, strict=True))
+        dh = self._check_gradients(dlogits, cache[-1])
+        cache.pop()
         for step in reversed(self.steps):
             dy, own = dh.pop(step.name, None), cache.pop()
             if dy is not None:
@@ -89,9 +95,29 @@ class Network:
             del dy, own
         return dh.get(INPUT)
 
+    def _check_input(self, x: Array) -> Array:
+        """x; raises UserError unless it is an array of samples of `input_shape`."""
+        x = check_array("the network", x)
+        if x.shape[1:] != self.input_shape:
+            raise UserError(
+                f"the network was given samples of shape {x.shape[1:]}; it takes {self.input_shape}: convert them, or build it "
+                "for them."
+            )
+        return x
+
+    def _check_gradients(self, dlogits: Sequence[Array], logits: list[Like]) -> dict[str, Array]:
+        """dz^(m) by the exit's name; raises UserError unless there is one for each exit, like its logits."""
+        if len(dlogits) != len(self.exits):
+            raise UserError(
+                f"the network was given {len(dlogits)} gradients; {len(self.exits)} are needed, one for each of the exits "
+                f"{', '.join(self.exits)}."
+            )
+        given = zip(self.exits, dlogits, logits, strict=True)
+        return {name: check_gradient(f"the exit {name!r}", dz, z) for name, dz, z in given}
+
     def trace(self, x: Array, ctx: Context) -> Iterator[tuple[Node, Any, Array]]:
         """The forward pass node by node: each node, its input (a tuple where there are several) and its output."""
-        h, reads = {INPUT: x}, self._reads.copy()
+        h, reads = {INPUT: self._check_input(x)}, self._reads.copy()
         for node in self.nodes:
             inputs = _take(h, reads, node.inputs)
             h[node.name] = node.layer.forward(inputs, ctx)[0]

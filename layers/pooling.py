@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from engine.context import Context
-from engine.device import contiguous, dispatch
+from engine.device import dispatch
 from engine.errors import UserError
 from engine.kernels.cpu import pooling
 from engine.typing import Array, Shape
+from layers.border import check_gradient, check_input
 from layers.layer import Layer, expect_rank
 from layers.window import check_window, gather_windows, scatter_windows, windows
 
@@ -17,7 +18,7 @@ class _Pool2d(Layer):
     """A window of k x k pixels, s apart, over an image padded by p."""
 
     def __init__(self, kernel: int, stride: int | None = None, padding: int = 0, *, ceil: bool = False) -> None:
-        self.kernel, self.stride, self.padding, self.ceil = kernel, stride or kernel, padding, ceil
+        self.kernel, self.stride, self.padding, self.ceil = kernel, kernel if stride is None else stride, padding, ceil
         check_window(self.kernel, self.stride, padding, pooling=True)
         if kernel > 16:
             raise UserError(f"the pooling kernel is {kernel}; the largest is 16: use GlobalAvgPool for a whole image.")
@@ -46,8 +47,8 @@ class MaxPool2d(_Pool2d):
     Source:    Caffe, pooling_layer.cpp (MAX).
     Numerics:  the largest pixel is kept as a byte, a k + b; dx is summed in a fixed order. NaN counts as larger than any
                number.
-    Raises:    UserError for a kernel, stride and padding that make no window or a kernel above 16, and from `output_shape`
-               if a sample is no image or smaller than a window.
+    Raises:    UserError for a kernel, stride and padding that make no window or a kernel above 16, and if a sample is no image
+               or no window fits it.
 
     >>> x, ctx = np.array([[3.0, 1.0, 2.0, 2.0]]).reshape(1, 2, 2, 1), Context()
     >>> y, cache = MaxPool2d(2).forward(x, ctx)
@@ -56,15 +57,16 @@ class MaxPool2d(_Pool2d):
     """
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
-        shape = (len(x), *self.output_shape(x.shape[1:]))  # (N, Ho, Wo, C)
-        y, argmax = ctx.empty(shape, x.dtype), ctx.empty(shape, np.uint8)
-        dispatch(pooling.max_forward, contiguous(x), y, argmax, *self._window)
-        return y, (x.shape, argmax)
+        x, y_like = check_input(self, x)
+        y, argmax = ctx.empty(y_like.shape, x.dtype), ctx.empty(y_like.shape, np.uint8)  # (N, Ho, Wo, C)
+        dispatch(pooling.max_forward, x, y, argmax, *self._window)
+        return y, (x.shape, argmax, y_like)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
-        shape, argmax = cache
+        shape, argmax, y_like = cache
+        dy = check_gradient(self, dy, y_like)
         dx = ctx.empty(shape, dy.dtype)  # (N, H, W, C)
-        dispatch(pooling.max_backward, contiguous(dy), argmax, dx, *self._window)
+        dispatch(pooling.max_backward, dy, argmax, dx, *self._window)
         return dx
 
     def reference(self, x: Array) -> tuple[Array, tuple]:
@@ -111,14 +113,17 @@ class AvgPool2d(_Pool2d):
     (2.0, [1.0, 1.0, 1.0, 1.0])
     """
 
-    def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:
-        y = ctx.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)  # (N, Ho, Wo, C)
-        dispatch(pooling.average_forward, contiguous(x), y, *self._window)
-        return y, x.shape
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
+        x, y_like = check_input(self, x)
+        y = ctx.empty(y_like.shape, x.dtype)  # (N, Ho, Wo, C)
+        dispatch(pooling.average_forward, x, y, *self._window)
+        return y, (x.shape, y_like)
 
-    def backward(self, dy: Array, cache: Shape, ctx: Context, need_dx: bool = True) -> Array:
-        dx = ctx.empty(cache, dy.dtype)  # (N, H, W, C)
-        dispatch(pooling.average_backward, contiguous(dy), dx, *self._window)
+    def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
+        shape, y_like = cache
+        dy = check_gradient(self, dy, y_like)
+        dx = ctx.empty(shape, dy.dtype)  # (N, H, W, C)
+        dispatch(pooling.average_backward, dy, dx, *self._window)
         return dx
 
     def reference(self, x: Array) -> tuple[Array, tuple]:
@@ -153,15 +158,17 @@ class GlobalAvgPool(Layer):
     (2.0, [1.0, 1.0, 1.0, 1.0])
     """
 
-    def forward(self, x: Array, ctx: Context) -> tuple[Array, Shape]:
+    def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
+        x, y_like = check_input(self, x)
         N, H, W, C = x.shape
-        y = ctx.empty((N, C), x.dtype)
+        y = ctx.empty(y_like.shape, x.dtype)  # (N, C)
         dispatch(pooling.mean_forward, x.reshape(N, H * W, C), y)
-        return y, x.shape
+        return y, (x.shape, y_like)
 
-    def backward(self, dy: Array, cache: Shape, ctx: Context, need_dx: bool = True) -> Array:
-        N, H, W, C = cache
-        dx = ctx.empty(cache, dy.dtype)
+    def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:
+        (N, H, W, C), y_like = cache
+        dy = check_gradient(self, dy, y_like)
+        dx = ctx.empty((N, H, W, C), dy.dtype)
         dispatch(pooling.mean_backward, dy, dx.reshape(N, H * W, C))
         return dx
 

@@ -8,6 +8,7 @@ from engine.context import Context
 from engine.device import dispatch
 from engine.kernels.cpu import elementwise
 from engine.typing import Array
+from layers.border import check_gradient, check_input, like
 from layers.layer import Layer
 
 
@@ -28,12 +29,14 @@ class ReLU(Layer):
     """
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, Array]:
+        x, _ = check_input(self, x)
         y = ctx.empty(x.shape, x.dtype)
         dispatch(elementwise.relu_forward, x.reshape(-1), y.reshape(-1))
         return y, y
 
     def backward(self, dy: Array, cache: Array, ctx: Context, need_dx: bool = True) -> Array:
         y = cache
+        dy = check_gradient(self, dy, like(y))
         dx = ctx.empty(dy.shape, dy.dtype)
         dispatch(elementwise.relu_backward, y.reshape(-1), dy.reshape(-1), dx.reshape(-1))
         return dx

@@ -38,10 +38,9 @@ class Sequential(Layer):
         return x, caches
 
     def backward(self, dy: Array, cache: Any, ctx: Context, need_dx: bool = True) -> Array | None:
-        dh: Array | None = dy
+        dh: Any = dy
         del dy  # a gradient is freed once the one below it exists
         for i in reversed(range(len(self.layers))):
-            assert dh is not None
             dh = self.layers[i].backward(dh, cache[i], ctx, need_dx or i > 0)
         return dh
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.errors import UserError
-from engine.typing import Array, Shape
+from engine.typing import Array, Shape, is_whole
 
 
 def windows(extent: int, kernel: int, stride: int, padding: int, ceil: bool = False) -> int:
@@ -14,10 +14,13 @@ def windows(extent: int, kernel: int, stride: int, padding: int, ceil: bool = Fa
         floor mode: floor((extent + 2 p - k) / s) + 1
         ceil mode:  ceil((extent + 2 p - k) / s) + 1, less a last window that would begin in the right padding
 
+    So in ceil mode a window that is less than a stride longer than the padded image still counts as one. Raises UserError where
+    none does.
+
     Source: Caffe, pooling_layer.cpp (the clipping rule); PyTorch follows the same rule.
     """
     slack = extent + 2 * padding - kernel
-    if slack < 0:
+    if slack < 0 and not (ceil and slack > -stride):
         raise UserError(
             f"a window of {kernel} pixels does not fit an image of {extent} with padding {padding}: "
             "use a smaller kernel or more padding."
@@ -30,6 +33,10 @@ def windows(extent: int, kernel: int, stride: int, padding: int, ceil: bool = Fa
 
 def check_window(kernel: int, stride: int, padding: int, pooling: bool = False) -> None:
     """Raise unless kernel and stride are at least 1, and the padding is from 0 to kernel - 1 (half of it in pooling)."""
+    if not all(is_whole(n) for n in (kernel, stride, padding)):
+        raise UserError(
+            f"kernel {kernel!r}, stride {stride!r}, padding {padding!r} make no window: whole numbers are needed."
+        )
     most = max(kernel // 2 if pooling else kernel - 1, 0)
     if kernel < 1 or stride < 1 or not 0 <= padding <= most:
         raise UserError(

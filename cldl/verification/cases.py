@@ -111,10 +111,10 @@ def _conv2d(choose: Choose) -> Case:
 
 def _pool(kind: type[MaxPool2d] | type[AvgPool2d]) -> Callable[[Choose], Case]:
     def case(choose: Choose) -> Case:
-        kernel = choose(1, 4)
+        kernel, stride, ceil = choose(1, 4), choose(1, 4), bool(choose(0, 1))
         padding = choose(0, kernel // 2)
-        layer = kind(kernel, choose(1, 4), padding, ceil=bool(choose(0, 1)))
-        return Case(layer, _image(choose, max(1, kernel - 2 * padding)), choose(1, 3))
+        least = kernel - 2 * padding - (stride - 1 if ceil else 0)  # pixels that one window takes
+        return Case(kind(kernel, stride, padding, ceil=ceil), _image(choose, max(1, least)), choose(1, 3))
 
     return case
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import layers
 from cldl.verification.cases import LAYERS
 from engine.context import Context
+from engine.errors import UserError
 from engine.gradcheck import check_gradients, grid
 from engine.gradcheck.compare import agree
 from engine.gradcheck.differences import same_to
@@ -56,7 +57,8 @@ def mask(layer, x, cache):
     """What the fast path drew: () for most layers."""
     if not isinstance(layer, Dropout):
         return ()
-    return (np.ones(x.shape, np.uint8) if cache is None else cache,)  # at rate 0 it draws nothing
+    drawn, _ = cache
+    return (np.ones(x.shape, np.uint8) if drawn is None else drawn,)  # at rate 0 it draws nothing
 
 
 @pytest.mark.parametrize("precision", TOLERANCE, ids=lambda precision: precision.__name__)
@@ -149,8 +151,12 @@ def test_a_convolution_worked_by_hand():
 @given(extent=st.integers(1, 20), kernel=st.integers(1, 6), stride=st.integers(1, 7), ceil=st.booleans())
 def test_windows_are_counted_as_they_lie(extent, kernel, stride, ceil):
     for padding in range(kernel // 2 + 1):
-        if extent + 2 * padding >= kernel:
-            assert windows(extent, kernel, stride, padding, ceil) == len(starts(extent, kernel, stride, padding, ceil))
+        expected = len(starts(extent, kernel, stride, padding, ceil))
+        if expected:
+            assert windows(extent, kernel, stride, padding, ceil) == expected
+        else:
+            with pytest.raises(UserError, match="does not fit"):
+                windows(extent, kernel, stride, padding, ceil)
 
 
 def starts(extent, kernel, stride, padding, ceil):
@@ -196,7 +202,7 @@ def test_dropout_drops_at_its_rate_and_keeps_the_mean(rate, seed):
     y, _ = Dropout(rate).forward(x, ctx)
     stays = y != 0
     assert abs(stays.mean() - (1 - rate)) < 6 * np.sqrt(rate * (1 - rate) / 1e4) + 2**-16
-    np.testing.assert_allclose(y[stays], 1 / (1 - rate))
+    np.testing.assert_allclose(y[stays], 1 / (1 - round(rate * 2**16) / 2**16), rtol=1e-14)
     other, _ = Dropout(rate).forward(x, ctx)
     assert rate < 0.01 or not np.array_equal(other, y)
 
@@ -216,11 +222,34 @@ def test_maxout_keeps_a_byte_for_each_group_even_where_it_has_256_pieces():
     assert np.flatnonzero(Maxout(256).backward(np.ones_like(y), cache, ctx)).tolist() == [255]
 
 
+def test_in_ceil_mode_a_window_that_is_less_than_a_stride_too_long_takes_the_whole_image():
+    """As in Caffe and PyTorch: the mean divides by the pixels inside the padded image."""
+    x, ctx = np.array([4.0, 1.0, 2.0, 3.0]).reshape(1, 2, 2, 1), Context()
+    y, cache = MaxPool2d(3, 2, ceil=True).forward(x, ctx)
+    assert y.tolist() == [[[[4.0]]]]
+    assert MaxPool2d(3, 2, ceil=True).backward(y, cache, ctx).ravel().tolist() == [4, 0, 0, 0]
+    y, cache = AvgPool2d(3, 2, ceil=True).forward(x, ctx)
+    assert y.tolist() == [[[[2.5]]]]
+    assert AvgPool2d(3, 2, ceil=True).backward(y, cache, ctx).ravel().tolist() == [0.625] * 4
+    for layer in (MaxPool2d(3, 1, ceil=True), MaxPool2d(3, 2), MaxPool2d(4, 2, ceil=True)):
+        with pytest.raises(UserError, match="does not fit an image of 2"):
+            layer.output_shape((2, 2, 1))
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.1, 0.99999, 1 - 2**-30, 2**-18, 0.5])
+def test_dropout_scales_by_the_rate_that_it_draws(rate):
+    """A multiple of 2^-16: 0.2 is drawn as 13107 / 65536."""
+    drawn = min(round(rate * 65536), 65535) / 65536
+    assert Dropout(rate).scale == 1 / (1 - drawn)
+    assert repr(Dropout(rate)) == f"Dropout({rate})"
+
+
 def test_relu_pooling_and_maxout_do_not_hide_a_nan():
     """NaN stays NaN, so that a diverged run is noticed."""
     x = np.array([np.nan, 1.0, -1.0, 2.0]).reshape(1, 2, 2, 1)
     assert np.isnan(ReLU().forward(x, Context())[0]).sum() == 1
     assert np.isnan(AvgPool2d(2).forward(x, Context())[0]).all()
+    assert np.isnan(MaxPool2d(2).forward(np.array([1, np.nan, 2, 3]).reshape(1, 2, 2, 1), Context())[0]).all()
     for j in range(3):
         pieces = np.array([[1.0, 2.0, 3.0]])
         pieces[0, j] = np.nan
@@ -239,7 +268,7 @@ def test_the_largest_window_of_max_pooling_has_a_byte_for_each_of_its_pixels():
 
 def test_dropout_keeps_a_byte_an_element_and_in_evaluation_or_at_rate_zero_does_nothing():
     x = np.ones((2, 3))
-    assert Dropout(0.5).forward(x, Context(training=True))[1].dtype == np.uint8
+    assert Dropout(0.5).forward(x, Context(training=True))[1][0].dtype == np.uint8
     for layer, ctx in ((Dropout(0.5), Context()), (Dropout(0.0), Context(training=True))):
         y, cache = layer.forward(x, ctx)
         assert y is x

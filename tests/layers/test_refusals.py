@@ -89,7 +89,7 @@ CONV, MAX, IMAGES = Conv2d(3, 4, 1), MaxPool2d(2), "it takes images (H, W, C)"
         ),
         (
             lambda: Conv2d(4, 4, 3, groups=0),
-            "0 groups do not divide 4 input and 4 output channels: choose a common divisor.",
+            "Conv2d was given groups = 0; a whole number of 1 or more is needed.",
         ),
         (
             lambda: Conv2d(1, 1, 3, algorithm="winograd"),
@@ -103,7 +103,7 @@ CONV, MAX, IMAGES = Conv2d(3, 4, 1), MaxPool2d(2), "it takes images (H, W, C)"
         (lambda: MaxPool2d(3, padding=2), makes_no_window(3, 3, 2, 1)),
         (lambda: check_window(3, 1, 3), makes_no_window(3, 1, 3, 2)),
         (lambda: AvgPool2d(17), "the pooling kernel is 17; the largest is 16: use GlobalAvgPool for a whole image."),
-        (lambda: Maxout(0), "Maxout was given 0 pieces; choose from 1 to 256."),
+        (lambda: Maxout(0), "Maxout was given pieces = 0; a whole number of 1 or more is needed."),
         (lambda: Maxout(257), "Maxout was given 257 pieces; choose from 1 to 256."),
         (
             lambda: Maxout(2).output_shape((4, 4, 3)),

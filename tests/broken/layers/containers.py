@@ -38,8 +38,8 @@ class FusedConvWithTheOutputsOfAnotherMap(FusedConv):
     """The second map's weight meets the first map's output, taken one pixel too late."""
 
     def backward(self, dy, cache, ctx, need_dx=True):
-        x, way, (first, *others), kept = cache
-        return super().backward(dy, (x, way, (np.roll(first, 1, axis=0), *others), kept), ctx, need_dx)
+        x, algorithm, (first, *others), *kept = cache
+        return super().backward(dy, (x, algorithm, (np.roll(first, 1, axis=0), *others), *kept), ctx, need_dx)
 
 
 @rejected_by("samples_apart", IMAGE, *FUSED)

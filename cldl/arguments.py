@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from engine.device import on_gpu
 from engine.errors import UserError
-from engine.typing import Array
+from engine.typing import Array, is_whole
 
 
 def default_exponent(classifiers: int) -> float:
@@ -24,25 +25,38 @@ def stack(logits: Sequence[Array], weights: Sequence[float] | Array | None, expo
 
 
 def check_inputs(
-    logits: Sequence[Array], labels: Array, weights: Sequence[float] | Array | None, exponent: float | None
+    logits: Sequence[Array],
+    labels: Array,
+    weights: Sequence[float] | Array | None,
+    exponent: float | None,
+    samples: int | None,
 ) -> tuple[tuple[Array, ...], Array, Array, float]:
     """The logits, the labels as int64, lambda as (M,) and g; raises UserError where they do not fit."""
     checked = check_logits(logits)
     weights, g = check_weights(weights, len(checked)), check_exponent(exponent, len(checked))
+    if samples is not None and not (is_whole(samples) and samples > 0):
+        raise UserError(f"samples is {samples!r}; the number of samples of the whole batch is needed, 1 or more.")
     return checked, check_labels(labels, checked[0]), weights, g
 
 
 def check_logits(logits: Sequence[Array]) -> tuple[Array, ...]:
     """M arrays (N, K) of one dtype; raises UserError where they are not."""
-    arrays = tuple(z if on_gpu(z) else np.asarray(z) for z in logits)
+    try:
+        given = list(logits)
+    except TypeError:
+        raise UserError(
+            f"the logits are a {type(logits).__name__}; a list of M arrays (N, K) is needed, one a classifier."
+        ) from None
+    arrays = tuple(z if on_gpu(z) else _as_array(z, "the logits") for z in given)
     if not arrays or any(z.ndim != 2 or z.shape != arrays[0].shape for z in arrays):
         shapes = ", ".join(str(z.shape) for z in arrays) or "none"
         raise UserError(
             f"the logits have shapes {shapes}; M arrays of one shape (N, K) are needed: check the classifiers."
         )
+    for z in arrays:
+        if z.dtype not in (np.float32, np.float64):
+            raise UserError(f"the logits are {z.dtype}; float32 or float64 is needed: convert them.")
     dtype = np.result_type(*(z.dtype for z in arrays))
-    if dtype not in (np.float32, np.float64):
-        raise UserError(f"the logits are {dtype}; float32 or float64 is needed: convert them.")
     N, K = arrays[0].shape
     if N == 0 or K < 2:
         raise UserError(f"the logits are of {N} samples and {K} classes; at least 1 sample and 2 classes are needed.")
@@ -51,7 +65,7 @@ def check_logits(logits: Sequence[Array]) -> tuple[Array, ...]:
 
 def check_weights(weights: Sequence[float] | Array | None, M: int) -> Array:
     """Lambda as (M,) float64; raises UserError where it is not."""
-    weights = np.ones(M) if weights is None else np.asarray(weights, np.float64)
+    weights = np.ones(M) if weights is None else _as_array(weights, "the weights", np.float64)
     if weights.shape != (M,) or not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise UserError(
             f"the weights are {weights.tolist()}; {M} finite numbers of 0 or more are needed, one a classifier."
@@ -61,15 +75,18 @@ def check_weights(weights: Sequence[float] | Array | None, M: int) -> Array:
 
 def check_exponent(exponent: float | None, M: int) -> float:
     """g; raises UserError where it is out of range."""
-    g = default_exponent(M) if exponent is None else float(exponent)
-    if not (math.isfinite(g) and g >= 0):
-        raise UserError(f"the exponent is {g}; a finite number of 0 or more is needed (1 / (M - 1) is the default).")
+    if exponent is None:
+        return default_exponent(M)
+    is_number = isinstance(exponent, int | float | np.integer | np.floating) and not isinstance(exponent, bool)
+    g = float(exponent) if is_number else exponent
+    if not (is_number and math.isfinite(g) and g >= 0):
+        raise UserError(f"the exponent is {g!r}; a finite number of 0 or more is needed (1 / (M - 1) is the default).")
     return g
 
 
 def check_labels(labels: Array, z: Array) -> Array:
     """The labels as (N,) int64 where z (N, K) is; raises UserError where they do not fit z, or are on another device."""
-    labels = labels if on_gpu(labels) else np.asarray(labels)
+    labels = labels if on_gpu(labels) else _as_array(labels, "the labels")
     N, K = z.shape
     if labels.shape != (N,) or labels.dtype.kind not in "iu":
         raise UserError(
@@ -80,3 +97,11 @@ def check_labels(labels: Array, z: Array) -> Array:
             f"the labels go from {labels.min()} to {labels.max()}; 0 to {K - 1} are the classes: check the data."
         )
     return labels.astype(np.int64, copy=False)
+
+
+def _as_array(values: Any, what: str, dtype: type | None = None) -> Array:
+    """The values as an array; raises UserError where they make none."""
+    try:
+        return np.asarray(values, dtype)
+    except (TypeError, ValueError):
+        raise UserError(f"{what} make no array of numbers: give one, or nested lists of one length.") from None

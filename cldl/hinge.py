@@ -74,7 +74,7 @@ def hinge_loss(
     >>> result.value, result.gradients[0].tolist()
     (1.25, [[-1.0, 0.0, 2.0]])
     """
-    logits, labels, weights, _ = check_inputs(logits, labels, weights, None)
+    logits, labels, weights, _ = check_inputs(logits, labels, weights, None, samples)
     result = allocate_result(logits, weights, samples, empty)
     outputs = result.per_classifier.T, result.companions.T, tuple(result.gradients), 1.0 / result.samples
     dispatch(batch_hinge, logits, labels, tuple(weights.tolist()), *outputs)

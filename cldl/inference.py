@@ -24,20 +24,22 @@ def margins(z: Array) -> Array:
     """d (N, M, K): for each class, its score less the log-sum-exp of all the others; z (N, M, K).
 
     The sum over the others is the sum over all less the class's own term, which loses nothing as long as the class is
-    not the largest; for the largest class the others are summed by themselves.
+    not the largest; for the largest class the others are summed by themselves. As in the loss, d is infinite where all others
+    are at -inf.
     """
     z = z.astype(np.float64)
     top = z.argmax(axis=-1)[..., None]  # (N, M, 1)
     largest = np.take_along_axis(z, top, -1)
-    terms = np.exp(z - largest)  # (N, M, K), 1 for the largest
-    rest = terms.copy()
-    np.put_along_axis(rest, top, 0.0, -1)
-    others = 1.0 + rest.sum(axis=-1, keepdims=True) - rest  # for every class but the largest
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.exp(z - largest)  # (N, M, K), 1 for the largest
+        rest = terms.copy()
+        np.put_along_axis(rest, top, 0.0, -1)
+        others = 1.0 + rest.sum(axis=-1, keepdims=True) - rest  # for every class but the largest
         d = (z - largest) - np.log(others)
         np.put_along_axis(z, top, -np.inf, -1)
         second = z.max(axis=-1, keepdims=True)
-        runners = np.log(np.exp(z - second).sum(axis=-1, keepdims=True)) + (second - largest)
+        sums = np.exp(z - second).sum(axis=-1, keepdims=True)
+        runners = np.where(second == -np.inf, 0.0, np.log(sums)) + (second - largest)
     np.put_along_axis(d, top, -runners, -1)
     return d
 
@@ -46,12 +48,19 @@ def class_losses(logits: Sequence[Array], weights=None, exponent: float | None =
     """L(y) for every class y, (N, K): the CLDL loss of each sample, were y its target."""
     z, weights, g = stack(logits, weights, exponent)
     d = margins(z)  # (N, M, K)
-    C, log_q = np.logaddexp(0, -d), -np.logaddexp(0, d)
+    with np.errstate(invalid="ignore"):  # of a NaN
+        C, log_q = np.logaddexp(0, -d), -np.logaddexp(0, d)
     total = np.zeros((z.shape[0], z.shape[2]))
     for m in range(z.shape[1]):
-        log_T = g * np.delete(log_q, m, axis=1).sum(axis=1)
-        total += weights[m] * C[:, m] * np.exp(log_T)
+        log_T = _times(g, np.delete(log_q, m, axis=1).sum(axis=1))
+        total += _times(_times(weights[m], C[:, m]), np.exp(log_T))
     return total
+
+
+def _times(a: Array | float, b: Array) -> Array:
+    """a b, where 0 times infinity is 0: `cldl.loss.times`, element by element."""
+    with np.errstate(invalid="ignore"):
+        return np.where((a == 0) & np.isinf(b) | np.isinf(a) & (b == 0), 0.0, a * b)
 
 
 def predict(logits: Sequence[Array], weights=None, exponent: float | None = None, rule: str = "argmin") -> Array:
@@ -71,7 +80,8 @@ def predict(logits: Sequence[Array], weights=None, exponent: float | None = None
     losses = class_losses(logits, weights, exponent)
     if rule == "argmax":
         return losses.argmax(axis=1)
-    preference = margins(stack(logits, weights, exponent)[0]).mean(axis=1)  # (N, K)
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        preference = margins(stack(logits, weights, exponent)[0]).mean(axis=1)  # (N, K)
     return _best_classes(losses, preference)
 
 

@@ -29,6 +29,10 @@ T^(m), m != k, in which d(T^(m))/dd_k = -g p_k T^(m). Together
     dL/dz^(k)_j = (r^(k)_j / N) [ lambda_k T^(k) q_k  +  g p_k sum over m != k of lambda_m C^(m) T^(m) ]
 
 The usual form, (P - e_y) times g p / (1 - p), is 0/0 as p -> 1; here nothing is divided by anything that can vanish.
+
+At infinity. Where all wrong classes are at -inf, d = inf: p is 1, C is 0, and r, the softmax over the wrong classes, which does
+not exist there, is taken as 0. In products 0 times infinity is 0: T^(m) = 0 silences a classifier whose C^(m) is infinite, and
+for g = 0 every T^(m) is 1.
 """
 
 from __future__ import annotations
@@ -89,8 +93,10 @@ def largest_wrong(z, target):
 
 @exact
 def margin(z, target):
-    """d = z_target - log sum over j != target of exp z_j, for one sample's logits z (K,)."""
+    """d = z_target - log sum over j != target of exp z_j, for one sample's logits z (K,); inf where these are all -inf."""
     largest = largest_wrong(z, target)
+    if largest == -np.inf:
+        return float(z[target]) - largest
     total = 0.0
     for j in range(len(z)):
         if j != target:
@@ -99,12 +105,18 @@ def margin(z, target):
 
 
 @exact
+def times(a, b):
+    """a b, where 0 times infinity is 0."""
+    return 0.0 if (a == 0 and b == np.inf) or (a == np.inf and b == 0) else a * b
+
+
+@exact
 def companion_weight(d, m, g):
     """T^(m) = prod over t != m of q_t^g, from the margins d (M,)."""
     log_T = 0.0
     for t in range(len(d)):
         if t != m:
-            log_T -= g * softplus(d[t])
+            log_T -= times(g, softplus(d[t]))
     return math.exp(log_T)
 
 
@@ -117,14 +129,21 @@ def margin_gradient(k, d, T, weights, loss, g, through):
     others = 0.0
     for m in range(len(loss)):
         if m != k:
-            others += weights[m] * loss[m]
-    return -(own + g * math.exp(-softplus(-d)) * others)  # g p_k sum of lambda_m C^(m) T^(m)
+            others += times(weights[m], loss[m])
+    return -(own + times(g * math.exp(-softplus(-d)), others))  # g p_k sum of lambda_m C^(m) T^(m)
 
 
 @exact
 def margin_backward(z, target, dd, dz):
-    """dz_j = -r_j dd, all (K,), since dd/dz_j = -r_j; r is the softmax over the wrong classes, and -1 on the target."""
+    """dz_j = -r_j dd, all (K,), since dd/dz_j = -r_j; r is the softmax over the wrong classes, and -1 on the target.
+
+    Where all wrong classes are at -inf, r is taken as 0 on them.
+    """
     largest = largest_wrong(z, target)
+    if largest == -np.inf:
+        dz[:] = 0
+        dz[target] = dd
+        return
     total = 0.0
     for j in range(len(z)):
         if j != target:
@@ -141,7 +160,7 @@ def sample_loss(z, target, weights, g, through, loss, companion, dz, scale, d):
         d[m] = margin(z[m], target)
     for m in range(M):
         companion[m] = companion_weight(d, m, g)
-        loss[m] = softplus(-d[m]) * companion[m]
+        loss[m] = times(softplus(-d[m]), companion[m])
     for k in range(M):
         dd = margin_gradient(k, d[k], companion[k], weights, loss, g, through)
         margin_backward(z[k], target, scale * dd, dz[k])
@@ -185,10 +204,11 @@ def cldl_loss(
 
     The formulas, their derivation and the source are at the top of this module. For M = 1 this is softmax
     cross-entropy. The arithmetic is done in float64 whatever the logits' precision, the gradients have the logits'.
-    Exact to 1e-12 relative for logits up to 1e4 in size. A NaN gives NaN. Arrays of CuPy's are taken too, and the result is
-    then on the GPU; that the labels are in range is not checked there, because reading them would wait for the GPU.
+    Exact to 1e-12 relative for logits up to 1e4 in size. A NaN gives NaN; -inf is the logit of a class that cannot be.
+    Arrays of CuPy's are taken too, and the result is then on the GPU; that the labels are in range is not checked there,
+    because reading them would wait for the GPU.
 
-    Raises UserError if the arrays do not fit each other, or a label, weight or exponent is out of range.
+    Raises UserError if the arrays do not fit each other, or a label, weight, exponent or number of samples is out of range.
 
     >>> p_1, p_2 = np.array([[0.9, 0.1]]), np.array([[0.6, 0.4]])  # one sample, of class 0
     >>> result = cldl_loss([np.log(p_1), np.log(p_2)], np.array([0]))
@@ -197,7 +217,7 @@ def cldl_loss(
     >>> [g.round(4).tolist() for g in result.gradients]
     [[[-0.086, 0.086]], [[-0.0653, 0.0653]]]
     """
-    logits, labels, weights, g = check_inputs(logits, labels, weights, exponent)
+    logits, labels, weights, g = check_inputs(logits, labels, weights, exponent, samples)
     result = allocate_result(logits, weights, samples, empty)
     outputs = result.per_classifier.T, result.companions.T, tuple(result.gradients), 1.0 / result.samples
     dispatch(batch_loss, logits, labels, tuple(weights.tolist()), g, through_companions, *outputs)
@@ -211,7 +231,7 @@ def allocate_result(
     N, M, empty = len(logits[0]), len(logits), empty or array_module(logits[0]).empty
     losses, companions = empty((N, M), np.float64), empty((N, M), np.float64)
     gradients = [empty(z.shape, z.dtype) for z in logits]  # (N, K)
-    return CldlResult(losses.T, gradients, companions.T, weights, samples or N)
+    return CldlResult(losses.T, gradients, companions.T, weights, N if samples is None else samples)
 
 
 def cldl_loss_reference(
@@ -221,7 +241,7 @@ def cldl_loss_reference(
     exponent: float | None = None,
     through_companions: bool = True,
 ) -> CldlResult:
-    """`cldl_loss` in plain NumPy, the equations at the top of this module one a line; nothing is checked.
+    """`cldl_loss` of finite logits in plain NumPy, the equations at the top of this module one a line; nothing is checked.
 
     >>> z, labels = [np.array([[2.0, -1.0, 0.5]]), np.array([[0.0, 1.0, 3.0]])], np.array([0])
     >>> np.allclose(cldl_loss_reference(z, labels).gradients, cldl_loss(z, labels).gradients)

@@ -96,3 +96,39 @@ def test_scores_are_untouched_and_unknown_rules_refused():
         predict([z], rule="first")
     with pytest.raises(UserError, match="weights"):
         predict([z], weights=[1.0, 2.0])
+
+
+@given(seed=seeds, M=st.integers(1, 4), exponent=st.sampled_from([None, 0.0, 0.5, 2.0]), certain=st.integers(0, 4))
+def test_classes_that_cannot_be_leave_the_losses_those_of_cldl_loss(seed, M, exponent, certain):
+    """Some logits at -inf, and one classifier that is certain, or none."""
+    key = Key(seed)
+    z = [grid((2, 4), key.fold(m)) for m in range(M)]
+    for m, row in ((0, 0), (M - 1, 1)):
+        z[m][row, int(key.words(1)[0]) % 4] = -np.inf
+    if certain < M:
+        z[certain][0] = [-np.inf, 3.0, -np.inf, -np.inf]
+    losses = class_losses(z, None, exponent)
+    for y in range(4):
+        expected = cldl_loss(z, np.full(2, y), None, exponent).per_classifier.sum(axis=0)
+        np.testing.assert_allclose(losses[:, y], expected, rtol=1e-12)
+    assert np.array_equal(losses[[0, 1], predict(z, None, exponent)], losses.min(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("logits", "weights", "exponent"),
+    [
+        (None, None, None),
+        ([np.zeros(3)], None, None),
+        ([np.zeros((2, 3), int)], None, None),
+        ([np.zeros((2, 3)), np.zeros((3, 3))], None, None),
+        ([np.zeros((2, 3))], [1.0, 2.0], None),
+        ([np.zeros((2, 3))], "a", None),
+        ([np.zeros((2, 3))], None, "a"),
+    ],
+)
+def test_what_does_not_fit_is_refused_as_the_loss_refuses_it(logits, weights, exponent):
+    with pytest.raises(UserError) as refusal:
+        predict(logits, weights, exponent)
+    with pytest.raises(UserError) as of_loss:
+        cldl_loss(logits, np.zeros(2, int), weights, exponent)
+    assert str(refusal.value) == str(of_loss.value)

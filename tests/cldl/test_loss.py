@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cldl.arguments import check_labels, check_logits, default_exponent
+from cldl.hinge import hinge_loss
 from cldl.loss import allocate_result, cldl_loss, cldl_loss_reference
 from engine.device import on_gpu
 from engine.errors import UserError
@@ -265,6 +266,20 @@ def label_range(low, high):
         (([Z], Y, [-1]), weights([-1.0])),
         (([Z], Y, [np.nan]), weights("[nan]")),
         (([Z], Y, [np.inf]), weights("[inf]")),
+        (([Z], Y, ["a"]), "the weights make no array of numbers: give one, or nested lists of one length."),
+        ((None, Y), "the logits are a NoneType; a list of M arrays (N, K) is needed, one a classifier."),
+        ((3.0, Y), "the logits are a float; a list of M arrays (N, K) is needed, one a classifier."),
+        ((Z, Y), shapes("(3,), (3,)")),
+        (([[[1.0, 2.0], [3.0]]], Y), "the logits make no array of numbers: give one, or nested lists of one length."),
+        (([Z.astype(">f4")], Y), precision(">f4")),
+        (([Z.astype(bool)], Y), precision("bool")),
+        (([Z, Z.astype(complex)], Y), precision("complex128")),
+        (([Z], [[0], [0, 1]]), "the labels make no array of numbers: give one, or nested lists of one length."),
+        (([Z], None), labels("object", "()")),
+        (([Z], np.array([True, False])), labels("bool", "(2,)")),
+        (([Z], Y, None, "1"), exponent("'1'")),
+        (([Z], Y, None, [1.0]), exponent("[1.0]")),
+        (([Z], Y, None, True), exponent("True")),
         (([Z], Y, None, -1), exponent(-1.0)),
         (([Z], Y, None, np.nan), exponent("nan")),
         (([Z], Y, None, np.inf), exponent("inf")),
@@ -278,3 +293,55 @@ def test_what_does_not_fit_is_refused_in_one_sentence_that_says_what_to_do(argum
     with pytest.raises(UserError) as refusal:
         cldl_loss(*arguments)
     assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize("samples", [0, -1, 2.5, np.nan, True, "2"], ids=repr)
+@pytest.mark.parametrize("loss", [cldl_loss, hinge_loss])
+def test_a_number_of_samples_that_is_none_is_refused(loss, samples):
+    with pytest.raises(UserError) as refusal:
+        loss([Z], Y, samples=samples)
+    assert str(refusal.value) == (
+        f"samples is {samples!r}; the number of samples of the whole batch is needed, 1 or more."
+    )
+
+
+def test_a_loss_is_zero_where_all_wrong_classes_cannot_be():
+    """The softmax over them does not exist; their gradient is taken as 0."""
+    certain = np.array([[10.0, -np.inf, -np.inf]])
+    result = cldl_loss([certain] * 2, np.array([0]))
+    assert result.value == 0
+    assert not np.any(result.gradients)
+
+
+@given(seed=seeds, M=st.integers(1, 4), exponent=st.sampled_from([None, 0.0, 0.5, 2.0]), through=st.booleans())
+def test_a_class_that_cannot_be_is_as_if_it_were_not_there(seed, M, exponent, through):
+    key, labels = Key(seed), np.array([0, 2, 1])
+    z = [grid((3, 3), key.fold(m)) for m in range(M)]
+    more = [np.concatenate([s, np.full((3, 1), -np.inf)], axis=1) for s in z]
+    expected, found = (cldl_loss(s, labels, None, exponent, through) for s in (z, more))
+    np.testing.assert_allclose(found.per_classifier, expected.per_classifier, rtol=1e-14)
+    np.testing.assert_allclose(np.array(found.gradients)[:, :, :3], expected.gradients, rtol=1e-13)
+    assert not np.array(found.gradients)[:, :, 3].any()
+
+
+@given(seed=seeds, M=st.integers(2, 4), exponent=st.sampled_from([None, 0.5, 2.0]), at=st.integers(0, 3))
+def test_a_classifier_that_is_certain_and_right_silences_the_others_whatever_they_say(seed, M, exponent, at):
+    at, z = at % M, [grid((1, 3), Key(seed).fold(m)) for m in range(M)]
+    z[at] = np.array([[1.0, -np.inf, -np.inf]])
+    z[at - 1] = np.array([[-np.inf, 2.0, 1.0]])  # a loss of infinity, by itself
+    result = cldl_loss(z, np.array([0]), None, exponent)
+    assert np.delete(result.companions[:, 0], at).tolist() == [0] * (M - 1)
+    assert result.value == 0
+    assert not np.any(result.gradients)
+
+
+@pytest.mark.parametrize("through", [True, False])
+@pytest.mark.parametrize("target", [0, 1])
+def test_without_companions_an_infinite_loss_leaves_the_other_classifiers_gradients(target, through):
+    """exponent 0 is deep supervision: T is 1, whatever q."""
+    z = [np.array([[-np.inf, 5.0]]), np.array([[0.0, 1.0]])]
+    result = cldl_loss(z, np.array([target]), None, 0.0, through)
+    assert (result.companions == 1).all()
+    np.testing.assert_allclose(result.gradients[1], cldl_loss([z[1]], np.array([target])).gradients[0], rtol=1e-14)
+    assert np.isfinite(result.gradients[0]).all()
+    assert np.isinf(result.per_classifier[0, 0]) == (target == 0)

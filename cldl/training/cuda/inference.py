@@ -6,7 +6,7 @@ The loss of a class is the loss of the sample if that class were its target, so 
 from numba import cuda
 
 from cldl.inference import is_better
-from cldl.loss import companion_weight, margin, softplus
+from cldl.loss import companion_weight, margin, softplus, times
 from engine.kernels.cuda.launch import launch_1d
 
 
@@ -32,7 +32,7 @@ def _class_losses(z, weights, g, margins, losses, preference):
             d[m] = margin(z[m][n], y)
             mean += d[m] / M
         for m in range(M):
-            total += weights[m] * softplus(-d[m]) * companion_weight(d, m, g)
+            total += times(times(weights[m], softplus(-d[m])), companion_weight(d, m, g))
         losses[n, y], preference[n, y] = total, mean
 
 

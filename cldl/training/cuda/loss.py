@@ -5,7 +5,7 @@ import math
 from numba import cuda, float64
 
 from cldl import loss
-from cldl.loss import companion_weight, margin, margin_backward, margin_gradient, softplus
+from cldl.loss import companion_weight, margin, margin_backward, margin_gradient, softplus, times
 from engine.device import cuda_version_of
 from engine.kernels.cuda.launch import THREADS, launch_blocks, reduce_sum
 
@@ -46,7 +46,7 @@ def _batch_loss(z, labels, weights, g, through, loss, companion, dz, scale):
     cuda.syncthreads()
     if active:
         companion[n, m] = companion_weight(margins[own * M : (own + 1) * M], m, g)
-        loss[n, m] = softplus(-margins[t]) * companion[n, m]
+        loss[n, m] = times(softplus(-margins[t]), companion[n, m])
     cuda.syncthreads()
     if active:
         dd = margin_gradient(m, margins[t], companion[n, m], weights, loss[n], g, through)

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.device import array_module, dispatch
+from engine.device import array_module, dispatch, on_gpu
+from engine.errors import UserError
 from engine.kernels.cpu import updates
 from engine.parameters import FlatBuffer, Parameter
 from engine.typing import Array
@@ -86,7 +87,15 @@ class Optimiser:
         self._decay_mults = xp.asarray([p.decay_mult for p in self.parameters], np.float64)
 
     def step(self, gradients: FlatBuffer, lr: float) -> None:
-        """Apply one update with the learning rate `lr`."""
+        """Apply one update with the learning rate `lr`.
+
+        gradients -- of exactly these parameters, in their order, precision and device
+
+        Raises UserError for other gradients, and where a parameter was cast or moved since the first step.
+        """
+        if self.weights is None:
+            self.bind()
+        self._check(gradients)
         self.apply(gradients, self.step_hyperparameters(lr))
 
     def step_hyperparameters(self, lr: float) -> np.ndarray:
@@ -117,6 +126,22 @@ class Optimiser:
         for p in self.parameters:
             if p.max_norm < math.inf:
                 dispatch(updates.limit_columns, p.value.reshape(-1, p.shape[-1]), p.max_norm, hyperparameters)
+
+    def _check(self, gradients: FlatBuffer) -> None:
+        """Raise UserError unless the gradients are those of the parameters; take over values that were assigned to these."""
+        weights = self.weights
+        assert weights is not None
+        for p, view in weights.views.items():
+            if p.value is not view:
+                _check_like(p.value, view, f"the value of {p.name!r}", "make the optimiser after the conversion")
+                view[...] = p.value
+                p.value = view
+        if not isinstance(gradients, FlatBuffer) or list(gradients.views) != self.parameters:
+            raise UserError(
+                "the gradients are not those of the optimiser's parameters: give a FlatBuffer of the same parameters in the "
+                "same order."
+            )
+        _check_like(gradients.buffer, weights.buffer, "the gradient", "make its FlatBuffer after the conversion")
 
     def _corrections(self) -> tuple[float, float]:
         return 1.0, 1.0
@@ -177,3 +202,12 @@ class AdamW(Optimiser):
 
     def _update(self, w: Array, *rest: Array) -> None:
         dispatch(updates.adamw, w, *rest, *map(w.dtype.type, (self.beta2, self.epsilon)))
+
+
+def _check_like(given: Array, own: Array, what: str, remedy: str) -> None:
+    """Raise UserError unless the array has the precision and device of the optimiser's own."""
+    if given.dtype != own.dtype or type(given) is not type(own):
+        raise UserError(
+            f"{what} is {given.dtype} on the {'GPU' if on_gpu(given) else 'CPU'}, and the optimiser works in {own.dtype} on the "
+            f"{'GPU' if on_gpu(own) else 'CPU'}: {remedy}."
+        )

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from engine.errors import UserError
 from engine.initialisers import constant, normal
 from engine.optim.optimisers import SGD, AdamW, adamw_reference, bound_reference, sgd_reference
 from engine.optim.schedules import power_inv
@@ -172,3 +173,55 @@ def test_the_momentum_can_be_set_between_steps():
         optimiser.step(gradients, 0.1)
         velocity = momentum * velocity + 1
     np.testing.assert_allclose(optimiser.state["velocity"].buffer, velocity * gradients.buffer)
+
+
+@pytest.mark.parametrize("make", [SGD, AdamW])
+def test_the_gradients_of_other_parameters_are_refused_and_no_step_is_counted(make):
+    parameters, gradients = problem()
+    optimiser, before = make(parameters), [p.value.copy() for p in parameters]
+    for other in (
+        FlatBuffer(parameters[:1]),
+        FlatBuffer(parameters[::-1]),
+        FlatBuffer(problem()[0]),
+        FlatBuffer([]),
+        gradients.buffer,
+        None,
+    ):
+        with pytest.raises(UserError) as refusal:
+            optimiser.step(other, 0.1)
+        assert str(refusal.value) == (
+            "the gradients are not those of the optimiser's parameters: give a FlatBuffer of the same parameters in the "
+            "same order."
+        )
+    assert optimiser.step_count == 0
+    assert all(np.array_equal(p.value, value) for p, value in zip(parameters, before, strict=True))
+    optimiser.step(gradients, 0.1)
+    assert not any(np.array_equal(p.value, value) for p, value in zip(parameters, before, strict=True))
+
+
+@pytest.mark.parametrize("make", [SGD, AdamW])
+def test_a_cast_after_the_first_step_is_refused_and_not_left_without_updates(make):
+    parameters, gradients = problem()
+    optimiser = make(parameters)
+    optimiser.step(gradients, 0.1)
+    cast(parameters, np.float32)
+    with pytest.raises(UserError) as refusal:
+        optimiser.step(gradients, 0.1)
+    assert str(refusal.value) == (
+        "the value of '' is float32 on the CPU, and the optimiser works in float64 on the CPU: make the optimiser after the "
+        "conversion."
+    )
+
+
+def test_a_cast_before_the_first_step_needs_gradients_of_that_precision():
+    parameters, gradients = problem()
+    optimiser = SGD(parameters)
+    cast(parameters, np.float32)
+    with pytest.raises(UserError) as refusal:
+        optimiser.step(gradients, 0.1)
+    assert str(refusal.value) == (
+        "the gradient is float64 on the CPU, and the optimiser works in float32 on the CPU: make its FlatBuffer after the "
+        "conversion."
+    )
+    optimiser.step(FlatBuffer(parameters), 0.1)
+    assert parameters[0].dtype == np.float32

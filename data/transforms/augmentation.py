@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from data.transforms.border import REALS, check_images
 from engine.context import Context
 from engine.device import dispatch
+from engine.errors import UserError
 from engine.kernels.cpu import images as kernels
-from engine.typing import Array
+from engine.typing import Array, is_whole
 
 
 class Augmentation(Protocol):
@@ -41,8 +43,13 @@ class CropFlip:
 
     padding: int = 4
 
+    def __post_init__(self) -> None:
+        if not is_whole(self.padding) or self.padding < 0:
+            raise UserError(f"the padding of the crops is {self.padding!r}; a whole number of 0 or more is needed.")
+
     def __call__(self, x: Array, ctx: Context) -> Array:
-        """From images (n, H, W, C) to crops of the same shape."""
+        """From images (n, H, W, C) to crops of the same shape; raises UserError for what are no such images."""
+        x = check_images("the augmentation", x, REALS)
         if not ctx.training:
             return x
         y = ctx.empty(x.shape, x.dtype)

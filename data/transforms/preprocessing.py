@@ -29,6 +29,7 @@ from threadpoolctl import threadpool_limits
 from data.dataset import Dataset, Split, read_images
 from data.fetch.cache import Arrays, load_or_make
 from data.fetch.download import Say, quiet
+from data.transforms.border import BYTES, check_images, expect_size
 from engine.context import Context
 from engine.device import dispatch
 from engine.errors import UserError
@@ -43,7 +44,10 @@ ROWS = 5000  # images that are fitted at a time
 
 
 class Preprocessing(Protocol):
-    """From uint8 images (n, H, W, C) to float32 (n, H, W, C), in the pass's memory."""
+    """From uint8 images (n, H, W, C) to float32 (n, H, W, C), in the pass's memory.
+
+    Raises:    UserError for what are no such images, or have another size than those that it was fitted on.
+    """
 
     @property
     def sha256(self) -> str | None:
@@ -61,7 +65,10 @@ class Scale:
     sha256: str | None = None
 
     def __call__(self, images: Array, ctx: Context) -> Array:
-        x, rows = ctx.empty(images.shape, np.float32), (-1, self._factor.size)
+        images, channels = check_images("the scaling", images, BYTES), self._factor.size
+        if channels > 1:
+            expect_size("the scaling", images, images.shape[-1], channels, "channels")
+        x, rows = ctx.empty(images.shape, np.float32), (-1, channels)
         factor, shift = ctx.to_device_cached(self._factor), ctx.to_device_cached(self._shift)
         dispatch(kernels.scale, images.reshape(rows), x.reshape(rows), factor, shift)
         return x
@@ -99,7 +106,7 @@ class Contrast:
     sha256: str | None = None
 
     def __call__(self, images: Array, ctx: Context) -> Array:
-        pixels = images.reshape(len(images), -1)  # (n, D)
+        pixels = _rows(check_images("the contrast normalisation", images, BYTES))  # (n, D)
         g = ctx.empty(pixels.shape, np.float32)
         dispatch(kernels.contrast, pixels, g, NORM)
         return g.reshape(images.shape)
@@ -130,7 +137,8 @@ class Whitening:
     sha256: str | None = None
 
     def __call__(self, images: Array, ctx: Context) -> Array:
-        pixels = images.reshape(len(images), -1)  # (n, D)
+        pixels = _rows(check_images("the whitening", images, BYTES))  # (n, D)
+        expect_size("the whitening", images, pixels.shape[1], len(self.mean), "pixels and channels")
         x = ctx.empty(pixels.shape, np.float32)
         g = ctx.empty(pixels.shape, np.float32)
         dispatch(kernels.contrast, pixels, g, NORM)
@@ -209,3 +217,8 @@ def fitted(kind: str, dataset: Dataset, folder: Path | None = None, say: Say = q
 def _read_rows(split: Split, start: int) -> Array:
     """The images from `start`, at most ROWS of them."""
     return read_images(split, range(start, min(start + ROWS, len(split))))
+
+
+def _rows(images: Array) -> Array:
+    """Images (n, H, W, C) as rows (n, D)."""
+    return images.reshape(len(images), math.prod(images.shape[1:]))

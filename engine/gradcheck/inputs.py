@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from engine.context import Context
 from engine.errors import UserError
 from engine.gradcheck.differences import kink_near
 from engine.random import Key
-from engine.typing import Shape
+from engine.typing import Shape, is_whole
 
 Shapes = Shape | Sequence[Shape]  # of one input, or of several
 
@@ -28,12 +28,19 @@ DOMAIN: Domain = (-2.0, 2.0)
 
 def is_shape(shape: Shapes) -> TypeGuard[Shape]:
     """Whether this is one shape, a tuple of numbers, and not several."""
-    return isinstance(shape, tuple) and all(isinstance(n, int | np.integer) for n in shape)
+    return isinstance(shape, tuple) and all(is_whole(n) for n in shape)
 
 
 def every_shape(shape: Shapes) -> list[Shape]:
-    """One shape or several, as a list."""
-    return [shape] if is_shape(shape) else [tuple(part) for part in cast(Sequence[Shape], shape)]
+    """One shape or several, as a list; raises UserError for what is neither."""
+    shapes = [shape] if is_shape(shape) else list(shape) if isinstance(shape, list | tuple) else []
+    shapes = [tuple(part) if isinstance(part, list) else part for part in shapes]
+    if not shapes or not all(is_shape(part) and min(part, default=1) > 0 for part in shapes):
+        raise UserError(
+            f"the input shape is {shape!r}; a tuple of whole numbers of 1 or more, such as (4, 4, 3), is needed, or a list of "
+            "such tuples."
+        )
+    return shapes
 
 
 def grid(shape: tuple[int, ...], key: Key, half_width: float = 2.0) -> np.ndarray:

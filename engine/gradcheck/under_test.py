@@ -15,7 +15,7 @@ from engine.gradcheck.inputs import DOMAIN, Domain, Shapes, clear_input, every_s
 from engine.gradcheck.report import GradientError
 from engine.parameters import cast
 from engine.random import Key
-from engine.typing import Array
+from engine.typing import Array, is_whole
 
 Arrays = tuple[Array, ...]
 EPS32 = float(np.finfo(np.float32).eps)
@@ -51,6 +51,10 @@ class LayerUnderTest:
     ) -> None:
         self.several = not is_shape(input_shape)
         self.input_shapes = every_shape(input_shape)
+        if not is_whole(samples) or samples < 1:
+            raise UserError(f"samples is {samples!r}; a whole number of 1 or more is needed.")
+        if not is_whole(seed):
+            raise UserError(f"the seed is {seed!r}; a whole number is needed.")
         expected = getattr(layer, "n_inputs", len(self.input_shapes))
         if len(self.input_shapes) != expected:
             raise UserError(

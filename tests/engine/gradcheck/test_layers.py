@@ -218,3 +218,24 @@ def test_several_inputs_are_drawn_from_one_grid_clear_of_the_kinks_between_them(
     assert x1.shape == x2.shape == (3, 4)
     assert len(np.unique([x1, x2])) == 24
     assert np.abs(x1 - x2).min() >= 2 * MARGIN
+
+
+@pytest.mark.parametrize(
+    "shape", [4, 2.5, None, "abc", [4, 4, 3], (2.5,), (0, 3), (-1,), (True,), [], [(2,), (0,)]], ids=repr
+)
+def test_what_is_no_shape_is_refused(shape):
+    with pytest.raises(UserError) as refusal:
+        check_layer(ReLU(), shape)
+    assert str(refusal.value) == (
+        f"the input shape is {shape!r}; a tuple of whole numbers of 1 or more, such as (4, 4, 3), is needed, or a list of such "
+        "tuples."
+    )
+
+
+@pytest.mark.parametrize("samples", [0, -1, 2.5, True, None], ids=repr)
+def test_what_is_no_number_of_samples_or_no_seed_is_refused(samples):
+    with pytest.raises(UserError, match=f"samples is {samples!r}; a whole number of 1 or more is needed"):
+        check_layer(ReLU(), (3,), samples=samples)
+    if not isinstance(samples, int) or isinstance(samples, bool):
+        with pytest.raises(UserError, match=f"the seed is {samples!r}; a whole number is needed"):
+            check_layer(ReLU(), (3,), seed=samples)

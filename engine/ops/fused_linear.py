@@ -108,11 +108,12 @@ def backward(
     if fills_vectors(*W, dy) and x.flags.c_contiguous and (dx is None or len(W[0]) % LANES == 0):
         _backward_in_jobs(x, window, W, relu, ys, dy, dx, dW, db, ctx)
         return
+    db_sums = tuple(np.zeros(len(b)) for b in db)  # float64, so that the number of slices does not matter
     for images, rows in _image_slices(x, window, len(dy), len(W[0])):
         P, d = _patch_rows(x[images], window, len(dy) // len(x), ctx.empty), dy[rows]
         for i in reversed(range(len(ys))):
             a = ys[i - 1][rows] if i else P
-            d = _relu_backward(ys[i][rows], d, db[i], ctx.empty) if relu[i] else _bias_backward(d, db[i])
+            d = _relu_backward(ys[i][rows], d, db_sums[i], ctx.empty) if relu[i] else _bias_backward(d, db_sums[i])
             dW[i][...] += np.matmul(a.T, d, out=ctx.empty(W[i].shape, x.dtype))
             if i:
                 d = np.matmul(d, W[i].T, out=ctx.empty(a.shape, x.dtype))
@@ -122,6 +123,8 @@ def backward(
                 patches_backward(dP, dx[images], 0, *window)
             del dP
         del P, a, d  # or they would live on until those of the next images exist
+    for total, part in zip(db, db_sums, strict=True):
+        total += part
 
 
 def _backward_in_jobs(

@@ -55,9 +55,12 @@ def bias_relu_forward(y, b):
 
 @jit
 def bias_backward(dy, db):
-    """db (C,) += the column sums of dy (rows, C), as partial sums of ROWS_PER_SUM rows: shorter chains of roundings."""
+    """db (C,) float64 += the column sums of dy (rows, C), as partial sums of ROWS_PER_SUM rows in dy's precision.
+
+    So chains of roundings are short, whatever the number of rows.
+    """
     rows, C = dy.shape
-    whole, sums = C - C % LANES, np.empty(C, db.dtype)
+    whole, sums = C - C % LANES, np.empty(C, dy.dtype)
     dy_at, sums_at = pointer(dy), pointer(sums)
     for first in range(0, rows, ROWS_PER_SUM):
         sums.fill(0)
@@ -71,12 +74,12 @@ def bias_backward(dy, db):
 
 @jit
 def bias_relu_backward(y, dy, dx, db):
-    """dx = dy [y > 0] and db += its column sums, all (rows, C): `relu_backward` and `bias_backward` in one pass.
+    """dx = dy [y > 0], all (rows, C), and db += its column sums: `relu_backward` and `bias_backward` in one pass.
 
     Memory is read in order, and the partial sums stay in the nearest cache.
     """
     rows, C = dy.shape
-    whole, sums = C - C % LANES, np.empty(C, db.dtype)
+    whole, sums = C - C % LANES, np.empty(C, dy.dtype)
     y_at, dy_at, dx_at, sums_at = pointer(y), pointer(dy), pointer(dx), pointer(sums)
     for first in range(0, rows, ROWS_PER_SUM):
         sums.fill(0)

@@ -38,10 +38,13 @@ def chain_forward(x, kernel, stride, padding, P, depth, W, b, y, clip_min):
 
 @jit
 def chain_backward(x, kernel, stride, padding, P, dy, dx, need_dx, depth, y, WT, dW, db, relu, g):
-    """Add to dW and db, and write dx (for windows, add to it): WT the transposed W, each g scratch for a block's gradients."""
+    """Add to dW and db, and write dx (for windows, add to it): WT the transposed W, each g scratch for a block's gradients.
+
+    db is summed in float64 over the blocks.
+    """
     n, has_windows, neg_inf = len(dy), len(P) > 0, -x.dtype.type(np.inf)
     zero_bias = np.zeros(max([len(w) for w in dW]), x.dtype)
-    zeros = pointer(zero_bias)
+    zeros, db_sums = pointer(zero_bias), np.zeros((depth, max([w.shape[1] for w in dW])))
     for r in range(0, n, BLOCK):
         m = min(BLOCK, n - r)
         if has_windows:
@@ -51,10 +54,10 @@ def chain_backward(x, kernel, stride, padding, P, dy, dx, need_dx, depth, y, WT,
             i = depth - 1 - above
             K, D = dW[i].shape
             if relu[i]:
-                bias_relu_backward(y[i][r : r + m], d, g[i][:m], db[i])
+                bias_relu_backward(y[i][r : r + m], d, g[i][:m], db_sums[i, :D])
                 d = g[i][:m]
             else:
-                bias_backward(d, db[i])
+                bias_backward(d, db_sums[i, :D])
             if i > 0:
                 A, a, dA, da = pointer(y[i - 1]), r * K, pointer(g[i - 1]), 0
             elif has_windows:
@@ -76,4 +79,7 @@ def chain_backward(x, kernel, stride, padding, P, dy, dx, need_dx, depth, y, WT,
                 d = g[i - 1][:m]
             elif has_windows and need_dx:
                 patches_backward(P[:m], dx, r, kernel, stride, padding)
+    for i in range(depth):
+        for c in range(len(db[i])):
+            db[i][c] += db_sums[i, c]
     keep_alive(zero_bias)

@@ -4,7 +4,7 @@ Only the matrix products of this package call them, so they have no counterpart 
 themselves.
 """
 
-from numba import cuda
+from numba import cuda, float64
 
 from engine.kernels.cpu.elementwise import ROWS_PER_SUM, relu, relu_gradient
 from engine.kernels.cuda.launch import THREADS, launch_1d, launch_blocks, reduce_sum
@@ -82,10 +82,10 @@ def _masked_partial_sums(y, dy, dx, partial):
 
 @cuda.jit
 def _finish_sums(partial, db):
-    """A block per column: each thread sums its share of the rows, then the threads' sums are reduced in pairs."""
-    sums = cuda.shared.array(THREADS, db.dtype)
+    """A block per column, in float64: each thread sums its share of the rows, then the threads' sums are reduced in pairs."""
+    sums = cuda.shared.array(THREADS, float64)
     t, c = cuda.threadIdx.x, cuda.blockIdx.x
-    total = db.dtype.type(0)
+    total = 0.0
     for part in range(t, partial.shape[0], THREADS):
         total += partial[part, c]
     sums[t] = total

@@ -51,14 +51,28 @@ def select_gt(a, b, if_true, if_false):
     return np.where(a > b, if_true, if_false)
 
 
-def select_replaces_maximum(a, b, if_true, if_false):
-    """Lane by lane: `if_true` where a > b, or where a is NaN and b is not, else `if_false`; all vectors."""
-    return np.where((b == b) & ~(a <= b), if_true, if_false)
-
-
 def select_eq(a, b, if_true, if_false):
     """Lane by lane: `if_true` where a = b, else `if_false`; all vectors."""
     return np.where(a == b, if_true, if_false)
+
+
+def has_nan(vector):
+    """Whether a lane is NaN."""
+    return bool(np.isnan(vector).any())
+
+
+@intrinsic
+def _has_nan(typing, vector):
+    def generate(context, builder, signature, arguments):
+        mask, bits = builder.fcmp_unordered("uno", *arguments, *arguments), ir.IntType(LANES)
+        return builder.icmp_unsigned("!=", builder.bitcast(mask, bits), ir.Constant(bits, 0))
+
+    return types.boolean(vector), generate
+
+
+@overload(has_nan)
+def _overload_has_nan(vector):
+    return lambda vector: _has_nan(vector)
 
 
 def zeros_like(vector):
@@ -107,11 +121,11 @@ _compile_operator(operator.sub, "fsub")
 _compile_operator(operator.mul, "fmul")
 
 
-def _compile_select(function, condition):
+def _compile_select(function, comparison):
     @intrinsic
     def select(typing, a, b, if_true, if_false):
         def generate(context, builder, signature, arguments):
-            return builder.select(condition(builder, *arguments[:2]), *arguments[2:])
+            return builder.select(builder.fcmp_ordered(comparison, *arguments[:2]), *arguments[2:])
 
         return a(a, a, a, a), generate
 
@@ -120,10 +134,5 @@ def _compile_select(function, condition):
         return lambda a, b, if_true, if_false: select(a, b, if_true, if_false)
 
 
-def _replaces_maximum(builder, a, b):
-    return builder.and_(builder.fcmp_unordered(">", a, b), builder.fcmp_ordered("ord", b, b))
-
-
-_compile_select(select_gt, lambda builder, a, b: builder.fcmp_ordered(">", a, b))
-_compile_select(select_replaces_maximum, _replaces_maximum)
-_compile_select(select_eq, lambda builder, a, b: builder.fcmp_ordered("==", a, b))
+_compile_select(select_gt, ">")
+_compile_select(select_eq, "==")

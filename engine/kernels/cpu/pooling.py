@@ -1,14 +1,14 @@
 """Pooling windows: the maximum or the mean of each window, and the backward passes, vectorised over the channels.
 
-Whole vectors of channels are compared by `select_replaces_maximum`, which follows `replaces_maximum` lane by lane: a vector has
-no scalar branch, so the rule is written twice, and a test holds one against the other.
+Whole vectors of channels are compared by `select_gt`, which follows `replaces_maximum` lane by lane as long as there is no NaN.
+Whether there is one shows in the sum of the pixels; a window whose sum is NaN is done again, channel by channel.
 """
 
 import numpy as np
 
 from engine.codegen.jit import jit
 from engine.codegen.pointers import load, load_bytes, pointer, store, store_bytes
-from engine.codegen.simd import LANES, select_eq, select_replaces_maximum, zeros_like
+from engine.codegen.simd import LANES, has_nan, select_eq, select_gt, zeros_like
 
 
 @jit
@@ -56,22 +56,33 @@ def max_forward(x, y, argmax, kernel, stride, padding):
                 first_tap = (first_h - top) * kernel + first_w - left
                 for c in range(0, whole, LANES):
                     maximum = load(x_at, begin + c)
-                    zero = zeros_like(maximum)
+                    total = zero = zeros_like(maximum)
                     taps = first_tap + zero
                     for h in range(first_h, end_h):
                         for w in range(first_w, end_w):
                             value = load(x_at, ((n * H + h) * W + w) * C + c)
-                            taps = select_replaces_maximum(value, maximum, (h - top) * kernel + (w - left) + zero, taps)
-                            maximum = select_replaces_maximum(value, maximum, value, maximum)
+                            total = total + value
+                            taps = select_gt(value, maximum, (h - top) * kernel + (w - left) + zero, taps)
+                            maximum = select_gt(value, maximum, value, maximum)
                     store(y_at, to + c, maximum)
                     store_bytes(argmax_at, to + c, taps)
-                for c in range(whole, C):
-                    y[n, i, j, c], argmax[n, i, j, c] = x[n, first_h, first_w, c], first_tap
-                    for h in range(first_h, end_h):
-                        for w in range(first_w, end_w):
-                            if replaces_maximum(x[n, h, w, c], y[n, i, j, c]):
-                                y[n, i, j, c] = x[n, h, w, c]
-                                argmax[n, i, j, c] = (h - top) * kernel + (w - left)
+                    if has_nan(total):
+                        max_of_window(x, y, argmax, n, i, j, c, c + LANES, kernel, stride, padding)
+                max_of_window(x, y, argmax, n, i, j, whole, C, kernel, stride, padding)
+
+
+@jit
+def max_of_window(x, y, argmax, n, i, j, first_c, end_c, kernel, stride, padding):
+    """`max_forward` of window (i, j) of image n, for these channels."""
+    top, first_h, end_h = clipped_window(i, x.shape[1], kernel, stride, padding)
+    left, first_w, end_w = clipped_window(j, x.shape[2], kernel, stride, padding)
+    for c in range(first_c, end_c):
+        y[n, i, j, c], argmax[n, i, j, c] = x[n, first_h, first_w, c], (first_h - top) * kernel + first_w - left
+        for h in range(first_h, end_h):
+            for w in range(first_w, end_w):
+                if replaces_maximum(x[n, h, w, c], y[n, i, j, c]):
+                    y[n, i, j, c] = x[n, h, w, c]
+                    argmax[n, i, j, c] = (h - top) * kernel + (w - left)
 
 
 @jit

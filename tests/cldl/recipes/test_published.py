@@ -1,4 +1,4 @@
-"""The published values, typed a second time from their sources: a slip of the pen in a recipe or a model shows here.
+"""The published values, typed a second time from their sources: a typing error in a recipe or a model shows here.
 
 Sources: mavenlin/cuda-convnet, NIN/{mnist,cifar-10,cifar-100}_{def,params}; lisa-lab/pylearn2, scripts/papers/maxout/mnist.yaml
 and cifar10_no_aug.yaml; s9xie/DSN, examples/best_cifar10_9.65.

@@ -222,7 +222,7 @@ def own_trainer(dataset=None, M=2, weights=(1.0, 1.0), schedule=None, **options)
 
 
 def test_a_network_without_a_recipe_learns():
-    t = own_trainer()
+    t = own_trainer(schedule=Constant(epochs=10, batch_size=16, learning_rate=0.001))
     lines = run(t, 10)
     assert lines[-1]["train_loss"] < 0.5 * lines[0]["train_loss"]
     assert lines[-1]["learning_rate"] == 0.001

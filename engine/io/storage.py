@@ -16,12 +16,15 @@ import h5py
 import numpy as np
 
 from engine.errors import UserError
+from engine.io.fields import anything, by_name, fields, scalar, text, whole
 from engine.io.files import atomic_write
+from engine.io.json import parse
 
 Attributes = dict[str, str | int | float]
 
 MAX_BYTES = 16 << 30  # the arrays of a file
-MAX_HEADER = 16 << 20
+MAX_HEADER = 1 << 20
+HEADER = fields({"kind": text, "version": whole(0, 10**6), "attributes": by_name(scalar, anything), "sha256": text})
 REMEDY = "delete it or put an intact copy in its place"
 
 
@@ -31,7 +34,7 @@ def write_arrays(
     """Write arrays and attributes to `path` as one HDF5 file, atomically; a name with "/" is stored in a group.
 
     Raises:    UserError when the file cannot be written; TypeError for an array that is not of booleans, integers or
-               floats of at most 64 bits.
+               floats of at most 64 bits; ValueError for an attribute that is NaN or infinite, which JSON does not have.
     """
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     for name, array in arrays.items():
@@ -39,12 +42,12 @@ def write_arrays(
             raise TypeError(f"array {name!r} has dtype {array.dtype}, expected booleans, integers or floats")
     header = {"kind": kind, "version": version, "attributes": attributes}
     header["sha256"] = _digest(header, arrays)
-    text = json.dumps(header).encode()
+    encoded = json.dumps(header, allow_nan=False).encode()
 
     # In memory, because HDF5 cannot close a file cleanly on a full disk; from v110 on its metadata have checksums
     image = io.BytesIO()
     with h5py.File(image, "w", libver=("v110", "v110")) as file:
-        file.attrs.create("header", np.bytes_(text))
+        file.attrs.create("header", np.bytes_(encoded))
         for name, array in arrays.items():
             file.create_dataset(name, data=array)
     with atomic_write(path) as output:
@@ -126,17 +129,19 @@ def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
 
 
 def _header(file: h5py.File) -> dict[str, Any]:
-    """Return the header; only its type and fields are checked."""
+    """Return the header; its text, fields and their types are checked."""
     if "header" not in file.attrs:
         raise _RefusedError("was not written by this program")
     attribute = file.attrs.get_id("header")
     if attribute.dtype.kind != "S" or attribute.shape != () or attribute.dtype.itemsize > MAX_HEADER:
         raise _RefusedError("has a header that is not a text")
-    text = np.empty((), attribute.dtype)
-    attribute.read(text)
-    header = json.loads(text.tobytes())
-    if set(header) != {"kind", "version", "attributes", "sha256"} or not isinstance(header["attributes"], dict):
-        raise _RefusedError("has a header with other fields")
+    encoded = np.empty((), attribute.dtype)
+    attribute.read(encoded)
+    try:
+        header = parse(encoded.tobytes())
+        HEADER(header, "")
+    except UserError as error:
+        raise _RefusedError(f"has a header that {error}") from None
     return header
 
 

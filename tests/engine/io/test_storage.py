@@ -1,3 +1,4 @@
+import json
 import os
 
 import h5py
@@ -19,7 +20,7 @@ ARRAYS = {
     "step": np.array(7),
     "empty": np.zeros((0, 3), np.uint8),
 }
-ATTRIBUTES = {"epoch": 3, "rate": 0.1, "recipe": "é", "key": 2**64 - 1, "best": float("inf")}
+ATTRIBUTES = {"epoch": 3, "rate": 0.1, "recipe": "é", "key": 2**64 - 1, "best": 1e300}
 
 
 @pytest.fixture
@@ -68,7 +69,9 @@ DTYPES = (
         hnp.arrays(DTYPES, hnp.array_shapes(min_dims=0, min_side=0, max_side=3)),
         max_size=4,
     ),
-    attributes=st.dictionaries(st.text(max_size=5), st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)),
+    attributes=st.dictionaries(
+        st.text(max_size=5), st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+    ),
 )
 def test_any_shape_and_dtype_of_numbers_comes_back(tmp_path_factory, arrays, attributes):
     path = tmp_path_factory.mktemp("any") / "a.h5"
@@ -98,6 +101,13 @@ def test_a_long_text_comes_back(tmp_path):
 def test_only_numbers_are_written(path, array):
     with pytest.raises(TypeError, match="expected booleans, integers or floats"):
         write_arrays(path, {"a": array}, {}, kind="test", version=1)
+    assert same(read(path)[0], ARRAYS)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_attribute_that_json_does_not_have_is_not_written(path, value):
+    with pytest.raises(ValueError, match="JSON"):
+        write_arrays(path, {}, {"loss": value}, kind="test", version=1)
     assert same(read(path)[0], ARRAYS)
 
 
@@ -196,6 +206,11 @@ def changed_attribute(file):
     file.attrs.modify("header", np.bytes_(header.replace(b'"epoch": 3', b'"epoch": 4')))
 
 
+def changed_header(file, **values):
+    header = json.loads(file.attrs["header"])
+    file.attrs.create("header", np.bytes_(json.dumps(header | values).encode()))
+
+
 ODD = {
     "has an external link 'odd'": lambda file: file.update(odd=h5py.ExternalLink("other.h5", "/a")),
     "has an external link 'conv/odd'": lambda file: file["conv"].update(odd=h5py.ExternalLink("other.h5", "/a")),
@@ -216,8 +231,13 @@ ODD = {
     "has an object 'type' that is no array": lambda file: file.update(type=np.dtype("f8")),
     "was not written by this program": lambda file: file.attrs.clear(),
     "has a header that is not a text": lambda file: file.attrs.create("header", h5py.Empty("f8")),
-    "has a header with other fields": lambda file: file.attrs.create("header", np.bytes_(b"{}")),
-    "is damaged": lambda file: file.attrs.create("header", np.bytes_(b"{")),
+    "has a header that has no attributes": lambda file: file.attrs.create("header", np.bytes_(b"{}")),
+    "has a header that is not JSON (character 2)": lambda file: file.attrs.create("header", np.bytes_(b"{")),
+    "has a header that is nested": lambda file: file.attrs.create("header", np.bytes_(b"[" * 50_000)),
+    "has a header that has version '1', expected": lambda file: changed_header(file, version="1"),
+    "has a header that has attributes.a [1], expected": lambda file: changed_header(file, attributes={"a": [1]}),
+    "has a header that has 'future', which this version": lambda file: changed_header(file, future=1),
+    "has a header that has the number NaN": lambda file: changed_header(file, attributes={"epoch": float("nan")}),
 }
 
 

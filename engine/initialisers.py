@@ -1,9 +1,10 @@
-"""Initial weights: functions of a key and a shape."""
+"""Initial weights: functions of a key and a shape, which can be copied and pickled with the parameters that keep them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -14,17 +15,17 @@ Initialiser = Callable[[Key, tuple[int, ...]], np.ndarray]
 
 def constant(value: float) -> Initialiser:
     """Every element is `value`."""
-    return lambda key, shape: np.full(shape, value)
+    return partial(_constant, value)
 
 
 def normal(std: float) -> Initialiser:
     """N(0, std^2), as cuda-convnet's `initW` draws it."""
-    return lambda key, shape: std * key.normal(shape)
+    return partial(_normal, std)
 
 
 def uniform(bound: float) -> Initialiser:
     """U(-bound, bound), as pylearn2's `irange` draws it."""
-    return lambda key, shape: bound * (2 * key.uniform(shape) - 1)
+    return partial(_uniform, bound)
 
 
 def xavier(key: Key, shape: tuple[int, ...]) -> np.ndarray:
@@ -35,3 +36,15 @@ def xavier(key: Key, shape: tuple[int, ...]) -> np.ndarray:
 def he(key: Key, shape: tuple[int, ...]) -> np.ndarray:
     """N(0, 2 / fan_in) (He, Zhang, Ren and Sun, ICCV 2015, eq. 10); the last axis is the outputs'."""
     return np.sqrt(2.0 / np.prod(shape[:-1])) * key.normal(shape)
+
+
+def _constant(value: float, key: Key, shape: tuple[int, ...]) -> np.ndarray:
+    return np.full(shape, value)
+
+
+def _normal(std: float, key: Key, shape: tuple[int, ...]) -> np.ndarray:
+    return std * key.normal(shape)
+
+
+def _uniform(bound: float, key: Key, shape: tuple[int, ...]) -> np.ndarray:
+    return bound * (2 * key.uniform(shape) - 1)

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar, cast, get_type_hints
 
 from cldl.recipes.leaves import conform
 from engine.errors import UserError
+from engine.io.fields import shown
 
 T = TypeVar("T")
 KINDS: dict[str, dict[str, type[Spec]]] = {}  # section: kind: the spec of that name
@@ -65,13 +66,13 @@ class Spec:
             if source:
                 sources[name] = source
             object.__setattr__(self, name, conform(value, hint, f"{self.section}.{name}"))
-        object.__setattr__(self, "_sources", MappingProxyType(sources))
+        object.__setattr__(self, "_sources", sources)
         self.check()
 
     @property
     def sources(self) -> Mapping[str, str]:
         """Where the values come from, by field."""
-        return self.__dict__["_sources"]
+        return MappingProxyType(self.__dict__["_sources"])
 
     @property
     def values(self) -> dict[str, Any]:
@@ -97,7 +98,7 @@ class Spec:
         """Raise UserError unless this field is one of the choices."""
         value = getattr(self, name)
         if value not in choices:
-            raise UserError(f"{self.section}.{name} is {value!r}; choose one of {', '.join(choices)}.")
+            raise UserError(f"{self.section}.{name} is {shown(value)}; choose one of {', '.join(choices)}.")
 
 
 def leaf_types(spec: type[Spec]) -> dict[str, Any]:
@@ -116,5 +117,5 @@ def defaults(spec: type[Spec]) -> dict[str, Any]:
 def find_kind(section: str, kind: str) -> type[Spec]:
     """The spec of this kind; raises UserError with the kinds that there are."""
     if kind not in KINDS[section]:
-        raise UserError(f"{section} is {kind!r}; choose one of {', '.join(KINDS[section])}.")
+        raise UserError(f"{section} is {shown(kind)}; choose one of {', '.join(KINDS[section])}.")
     return KINDS[section][kind]

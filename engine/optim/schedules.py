@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 from engine.parameters import Policy
 
@@ -112,4 +113,8 @@ class Cosine(Schedule):
 
 def power_inv(gamma: float, power: float) -> Policy:
     """(1 + gamma t)^-power after t updates: a decay for single parameters (Caffe's policy "inv", DSN's "power_inv")."""
-    return lambda updates: (1 + gamma * updates) ** -power
+    return partial(_power_inv, gamma, power)
+
+
+def _power_inv(gamma: float, power: float, updates: int) -> float:
+    return (1 + gamma * updates) ** -power

@@ -14,6 +14,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -23,14 +24,16 @@ from engine.context import Context, Jobs, WeightTransformCache
 from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
 
+MAX_THREADS = 1024
 CHUNK = 64  # images; of 16, 32 and 64 the fastest for the networks of the recipes
 Work = Callable[[Context, int, int], None]
 T = TypeVar("T")
 
 
 def available_threads() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The processors that this process may use, MAX_THREADS at most."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count, MAX_THREADS)
 
 
 class CpuBackend:
@@ -84,6 +87,10 @@ class CpuBackend:
             for helper in helpers:
                 if not helper.cancel():  # it is running, or has run
                     helper.result()
+
+    def __reduce__(self) -> tuple:
+        """A copy, or what is pickled: a new pool and new memory for (copies of) the same parameters."""
+        return partial(CpuBackend, threads=self.threads, chunk=self.chunk), (list(self.gradients.views),)
 
     @property
     def device_name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from weakref import WeakSet
 
 import cupy
@@ -59,6 +60,10 @@ class CudaBackend:
         """Launch what is inside on this backend's stream, with matrix products of its precision."""
         with self.stream, use_products(self._products):
             yield
+
+    def __reduce__(self) -> tuple:
+        """A copy, or what is pickled: a new stream and new memory for (copies of) the same parameters."""
+        return partial(CudaBackend, precision=self.precision, chunk=self.chunk), (list(self.gradients.views),)
 
     @property
     def device_name(self) -> str:

@@ -128,8 +128,10 @@ def _parsed(load: Callable[[], Files]) -> tuple[Arrays, Attributes]:
         arrays[f"{part}_images"], arrays[f"{part}_labels"] = parse(f"{part}.bin", files[f"{part}.bin"])
     words = files["fine_label_names.txt"].decode("utf-8", "replace").split()  # one a class
     names = [word.replace("_", " ") for word in words]
-    if len(set(names)) != FINE or len(names) != FINE:
-        raise UserError(f"fine_label_names.txt has {len(set(names))} different names, expected {FINE}")
+    if len(set(names)) != FINE or len(names) != FINE or not all(name.isprintable() for name in names):
+        raise UserError(
+            f"fine_label_names.txt has {len(set(names))} different names, expected {FINE} of printable letters"
+        )
     return arrays, {"classes": "\n".join(names)}
 
 
@@ -202,5 +204,6 @@ def _check(arrays: Arrays, attributes: Attributes) -> None:
     for part, count in COUNTS.items():
         expected[f"{part}_images"] = ((count, SIDE, SIDE, CHANNELS), "|u1")
         expected[f"{part}_labels"] = ((count,), "|u1")
-    if form != expected or len(str(attributes.get("classes", "")).split("\n")) != FINE:
+    names = str(attributes.get("classes", "")).split("\n")
+    if form != expected or len(names) != FINE or not all(name.isprintable() for name in names):
         raise UserError("does not hold CIFAR-100's images, labels and names")

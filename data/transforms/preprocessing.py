@@ -18,7 +18,7 @@ and threads share the work.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -36,10 +36,11 @@ from engine.errors import UserError
 from engine.io.storage import Attributes, fingerprint
 from engine.kernels.cpu import images as kernels
 from engine.ops import fused_linear as affine
-from engine.typing import Array
+from engine.typing import Array, Shape
 
 NORM = 55.0  # of an image after contrast normalisation
 BIAS = 0.1  # is added to the covariance's eigenvalues
+Form = dict[str, tuple[Shape, np.dtype]]
 ROWS = 5000  # images that are fitted at a time
 
 
@@ -84,6 +85,11 @@ class Scale:
     @cached_property
     def _shift(self) -> Array:
         return np.atleast_1d(np.float32(self.mean / self.std))
+
+    @staticmethod
+    def form(image: Shape) -> Form:
+        """The shapes and dtypes of what `fit` returns for images (H, W, C)."""
+        return dict.fromkeys(("mean", "std"), ((image[-1],), np.dtype(np.float64)))
 
     @classmethod
     def fit(cls, split: Split) -> Arrays:
@@ -162,6 +168,12 @@ class Whitening:
         P = V @ np.diag((values + BIAS) ** -0.5) @ V.T
         return {"mean": mean, "matrix": P}
 
+    @staticmethod
+    def form(image: Shape) -> Form:
+        """The shapes and dtypes of what `fit` returns for images (H, W, C)."""
+        D, dtype = math.prod(image), np.dtype(np.float32)
+        return {"mean": ((D,), dtype), "matrix": ((D, D), dtype)}
+
     @classmethod
     def fit(cls, split: Split) -> Arrays:
         """The mean (D,) and P (D, D), float32."""
@@ -203,8 +215,12 @@ def fitted(kind: str, dataset: Dataset, folder: Path | None = None, say: Say = q
         return cls.fit(dataset.train), attributes
 
     def check(arrays, found):
-        if found != attributes or set(arrays) != {f.name for f in fields(cls)} - {"sha256"}:
+        if found != attributes:
             raise UserError(f"was not fitted on these images of {dataset.name}")
+        form = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+        numbers = all(np.isfinite(array).all() for array in arrays.values()) and np.all(arrays.get("std", 1) > 0)
+        if form != cls.form(dataset.train.shape) or not numbers:
+            raise UserError(f"does not hold {kind} of images {tuple(dataset.train.shape)}")
 
     if folder is None:
         arrays = cls.fit(dataset.train)

@@ -315,6 +315,10 @@ def test_whatever_is_written_over_the_headers_only_the_files_come_out(changes):
         ({"test.bin": records("test", coarse=20)}, "the coarse label 20 in record 0, expected 0 to 19"),
         ({"fine_label_names.txt": b"a\n" * 100}, "fine_label_names.txt has 1 different names, expected 100"),
         ({"fine_label_names.txt": b"\xff" * 100}, "fine_label_names.txt has 1 different names, expected 100"),
+        (
+            {"fine_label_names.txt": FILES["fine_label_names.txt"].replace(b"class_7", b"\x1b[2J", 1)},
+            "fine_label_names.txt has 100 different names, expected 100 of printable letters",
+        ),
         ({"test.bin": None}, "test.bin is not there"),
     ],
 )

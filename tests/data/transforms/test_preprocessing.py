@@ -210,7 +210,9 @@ def test_what_was_fitted_is_kept_under_what_it_was_fitted_on(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("damage", ["altered", "of other images", "other arrays"])
+@pytest.mark.parametrize(
+    "damage", ["altered", "of other images", "other arrays", "other shapes", "other types", "not numbers"]
+)
 def test_a_kept_fit_that_is_not_what_it_should_be_is_refused_with_the_remedy(tmp_path, kind, damage):
     fitted(kind, dataset(), tmp_path)
     path = next(tmp_path.iterdir())
@@ -218,7 +220,24 @@ def test_a_kept_fit_that_is_not_what_it_should_be_is_refused_with_the_remedy(tmp
         path.write_bytes(path.read_bytes()[:-1])
     else:
         arrays, attributes = read_arrays(path, kind=kind, version=1)
-        arrays, attributes = (arrays, {"fitted_on": "?"}) if damage == "of other images" else ({}, attributes)
+        change = {
+            "of other images": lambda a: a,
+            "other arrays": lambda a: None,
+            "other shapes": lambda a: a[:-1],
+            "other types": lambda a: a.astype(np.int64),
+            "not numbers": lambda a: np.full_like(a, np.nan),
+        }[damage]
+        attributes = {"fitted_on": "?"} if damage == "of other images" else attributes
+        arrays = {name: change(array) for name, array in arrays.items() if change(array) is not None}
         write_arrays(path, arrays, attributes, kind=kind, version=1)
     with pytest.raises(UserError, match=r"\.h5.*: delete it and start again, it is then fitted anew"):
         fitted(kind, dataset(), tmp_path)
+
+
+def test_a_kept_standard_deviation_of_0_is_refused(tmp_path):
+    fitted("standard", dataset(), tmp_path)
+    path = next(tmp_path.iterdir())
+    arrays, attributes = read_arrays(path, kind="standard", version=1)
+    write_arrays(path, arrays | {"std": 0 * arrays["std"]}, attributes, kind="standard", version=1)
+    with pytest.raises(UserError, match="does not hold standard of images"):
+        fitted("standard", dataset(), tmp_path)

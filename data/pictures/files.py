@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -11,19 +12,24 @@ from PIL import Image, ImageOps
 
 from engine.errors import UserError
 
+MAX_BYTES = 1 << 28
+
 
 def open_picture(path: Path) -> Image.Image:
     """The picture in a PNG or JPEG file, upright and decoded.
 
-    Raises:    UserError for a file that cannot be read as a picture, or has too many pixels.
+    Raises:    UserError for a file that cannot be read as a picture, or has too many pixels or bytes.
     """
     if not os.path.isfile(path):  # unlike Path.is_file it never raises
         what = "is a folder" if os.path.isdir(path) else "is not there"
         raise UserError(f"{path} {what}: give the path of a PNG or JPEG file.")
+    if os.path.getsize(path) > MAX_BYTES:
+        raise UserError(f"{path} has more than {MAX_BYTES:,} bytes: give a smaller picture.")
     try:
+        file = io.BytesIO(path.read_bytes())  # Pillow asks for as much as a chunk claims; a file would set it all aside
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as picture:
+            with Image.open(file, formats=("PNG", "JPEG")) as picture:
                 return ImageOps.exif_transpose(picture)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         limit = f"{Image.MAX_IMAGE_PIXELS:,}"

@@ -1,7 +1,11 @@
+import tracemalloc
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from data.pictures import files
 from data.pictures.files import read_picture
 from engine.errors import UserError
 
@@ -47,6 +51,24 @@ def test_every_kind_of_file_gives_a_colour_image(tmp_path):
         np.testing.assert_array_equal(read_picture(path, 8, 6), np.full((8, 6, 3), value))
     image = read_picture(save(halves(16, 16), tmp_path / "turned.jpg", exif=turned, quality=95), 16, 16)
     assert image[0, 0, 2] > 150
+
+
+def test_a_chunk_takes_no_more_memory_than_the_file_has(tmp_path):
+    path = save(halves(8, 6), tmp_path / "a.png")
+    data = path.read_bytes()
+    at = data.index(b"IDAT") - 4
+    path.write_bytes(data[:at] + (0x7FFFFFFF).to_bytes(4, "big") + data[at + 4 :])
+    tracemalloc.start()
+    with suppress(UserError):
+        read_picture(path, 8, 6)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MAX_BYTES", 50)
+    with pytest.raises(UserError, match=r"a\.png has more than 50 bytes: give a smaller picture\.$"):
+        read_picture(save(halves(8, 6), tmp_path / "a.png"), 8, 6)
 
 
 def test_what_is_no_picture_is_refused(tmp_path):

@@ -23,7 +23,7 @@ from benchmarks.row import WORK, Engine, Row
 from cldl.commands import guarded, parser, whole
 from cldl.reporting.display import Display
 from cldl.reporting.explain import explain, step_flops
-from cldl.training.run import processor
+from cldl.training.machine import processor
 from engine.errors import UserError
 from engine.runtime.cpu import available_threads
 

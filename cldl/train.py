@@ -18,6 +18,7 @@ from cldl.reporting import poster
 from cldl.reporting.display import Display
 from cldl.reporting.explain import explain
 from cldl.signals import STATUS, Interruption
+from cldl.training.machine import changes
 from cldl.training.run import Run, check_free, make_new_folder, newest_folder
 from cldl.training.run_data import identity, load_data
 from cldl.training.trainer import DivergedError, Trainer
@@ -26,7 +27,7 @@ from engine.device import choose
 from engine.errors import UserError
 from engine.io.files import make_folder, remove_temporary
 from engine.io.lock import exclusive
-from engine.runtime.cpu import available_threads
+from engine.runtime.cpu import MAX_THREADS, available_threads
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -40,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument("--resume", action="store_true", help="continue the run in --run, or the newest one of the recipe")
     p.add_argument("--seed", type=whole(0), default=0, help="every random number of the run follows from it")
     add_device_arguments(p)
-    p.add_argument("--threads", type=whole(1, 1024), help="worker threads (otherwise one a processor)")
+    p.add_argument("--threads", type=whole(1, MAX_THREADS), help="worker threads (otherwise one a processor)")
     p.add_argument("--limit-train", type=whole(1), metavar="N", help="train on the first N images only")
     p.add_argument("--limit-test", type=whole(1), metavar="N", help="test on the first N images only")
     add_data_arguments(p)
@@ -150,6 +151,10 @@ def resume(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple
     )
     if run.has_checkpoint:
         trainer.restore(*run.load())
+    if changed := changes(config):
+        display.say(
+            f"warning: the run began with {changed}: its last bits may differ from those of a run that was never stopped"
+        )
     lines = run.metrics(trainer.epoch)[: trainer.epoch]
     if epochs != run.recipe.schedule.epochs:
         change_epochs(run, trainer, display)

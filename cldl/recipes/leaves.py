@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Any, NamedTuple, get_args
 
 from engine.errors import UserError
+from engine.io.fields import shown
 
 
 class _Type(NamedTuple):
@@ -79,8 +80,8 @@ def conform(value: Any, hint: Any, name: str) -> Any:
         return None
     try:
         return TYPES[kind].convert(value)
-    except ValueError:
-        raise UserError(f"{name} is {value!r}; give {_words(hint)}.") from None
+    except (ValueError, OverflowError):  # a float holds no number of 400 digits
+        raise UserError(f"{name} is {shown(value)}; give {_words(hint)}.") from None
 
 
 def parse(text: str, hint: Any, name: str) -> Any:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from cldl.objective import Objective
 from cldl.recipes.spec import Spec
 from engine.errors import UserError
+from engine.io.fields import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class LossSpec(Spec):
 
     def check(self) -> None:
         if not all(0 <= weight < math.inf for weight in self.lambdas):
-            raise UserError(f"loss.weights is {self.lambdas}; give numbers of 0 or more, one a classifier.")
+            raise UserError(f"loss.weights is {shown(self.lambdas)}; give numbers of 0 or more, one a classifier.")
 
     @property
     def lambdas(self) -> tuple[float, ...]:

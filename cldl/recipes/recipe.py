@@ -26,6 +26,7 @@ from data.fetch.download import Say, quiet
 from data.transforms.augmentation import CropFlip
 from data.transforms.preprocessing import Preprocessing
 from engine.errors import UserError
+from engine.io.fields import shown
 from engine.optim.optimisers import Optimiser
 from layers.network import Network
 
@@ -62,10 +63,14 @@ class Recipe:
                 f"the loss {self.loss.kind} is of one classifier, but the model has {M}: choose another loss."
             )
         if len(weights) != M:
-            raise UserError(f"loss.weights is {weights}; give {M} number{'' if M == 1 else 's'}, one a classifier.")
+            raise UserError(
+                f"loss.weights is {shown(weights)}; give {M} number{'' if M == 1 else 's'}, one a classifier."
+            )
         ramp, momentum = self.schedule.momentum_ramp, getattr(self.optimiser, "momentum", None)
         if ramp is not None and momentum is None:
-            raise UserError(f"schedule.momentum_ramp is {ramp}; only the optimiser sgd has a momentum that can change.")
+            raise UserError(
+                f"schedule.momentum_ramp is {shown(ramp)}; only the optimiser sgd has a momentum that can change."
+            )
         if ramp is not None and momentum != ramp[0]:
             raise UserError(
                 f"schedule.momentum_ramp begins at {ramp[0]:g} but optimiser.momentum is {momentum:g}: give both the same."

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from cldl.recipes.spec import Spec
 from engine.errors import UserError
+from engine.io.fields import shown
 from engine.optim import schedules
 
 
@@ -26,8 +27,8 @@ class ScheduleSpec(Spec, schedules.Schedule):
             len(ramp) == 3 and all(0 <= momentum <= 0.9999 for momentum in ramp[:2]) and 1e-6 <= ramp[2] <= 100_000
         ):
             raise UserError(
-                f"schedule.momentum_ramp is {ramp}; give the first momentum, the last one (both from 0 to 0.9999) and after "
-                "how many epochs it is reached, or none."
+                f"schedule.momentum_ramp is {shown(ramp)}; give the first momentum, the last one (both from 0 to 0.9999) and "
+                "after how many epochs it is reached, or none."
             )
 
 
@@ -48,7 +49,7 @@ class StepSpec(ScheduleSpec, schedules.Step):
         super().check()
         self.check_range(0, 1, "gamma")
         if not all(0 <= milestone <= 100_000 for milestone in self.milestones):
-            raise UserError(f"schedule.milestones is {self.milestones}; give epochs from 0 to 100000.")
+            raise UserError(f"schedule.milestones is {shown(self.milestones)}; give epochs from 0 to 100000.")
 
 
 @dataclass(frozen=True, kw_only=True)

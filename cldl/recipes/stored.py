@@ -13,6 +13,7 @@ from typing import Any
 from cldl.recipes.recipe import SECTIONS, Recipe
 from cldl.recipes.spec import Spec, cited, find_kind, leaf_types
 from engine.errors import UserError
+from engine.io.fields import Check, anything, by_name, fields, text
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:
@@ -23,12 +24,8 @@ def to_json(recipe: Recipe) -> dict[str, Any]:
 
 def from_json(stored: Any, sources: Any) -> Recipe:
     """The recipe that `to_json` and `Recipe.sources` were made of; raises UserError where they are no recipe's."""
-    _check_names("the recipe", stored, {"name", "summary", *SECTIONS})
-    if not (isinstance(sources, dict) and all(isinstance(text, str) for pair in sources.items() for text in pair)):
-        raise UserError("the recipe's sources are not texts by name: restore them.")
-    for name in ("name", "summary"):
-        if not isinstance(stored[name], str):
-            raise UserError(f"the recipe's {name} is {stored[name]!r}; give a text.")
+    _check(fields({"name": text, "summary": text, **dict.fromkeys(SECTIONS, anything)}), stored, "")
+    _check(by_name(text), sources, "sources")
     specs: dict[str, Any] = {s: cited(_spec(s, stored[s], sources), sources.get(s, "")) for s in SECTIONS}
     return Recipe(name=stored["name"], summary=stored["summary"], **specs)
 
@@ -36,14 +33,13 @@ def from_json(stored: Any, sources: Any) -> Recipe:
 def _spec(section: str, stored: Any, sources: Mapping[str, str]) -> Spec:
     kind = stored.get("type") if isinstance(stored, dict) else None
     spec = find_kind(section, str(kind))
-    _check_names(f"the recipe's {section}", stored, {"type", *leaf_types(spec)})
+    _check(fields(dict.fromkeys(("type", *leaf_types(spec)), anything)), stored, section)
     return spec(**{name: cited(stored[name], sources.get(f"{section}.{name}", "")) for name in leaf_types(spec)})
 
 
-def _check_names(what: str, stored: Any, names: set[str]) -> None:
-    """Raise UserError unless it is an object with exactly these names."""
-    found = set(stored) if isinstance(stored, dict) else set()
-    if missing := sorted(names - found):
-        raise UserError(f"{what} has no {' and no '.join(missing)}: restore it.")
-    if unknown := sorted(found - names):
-        raise UserError(f"{what} has an unknown {' and '.join(unknown)}: take it out.")
+def _check(check: Check, value: Any, name: str) -> None:
+    """Raise UserError, a whole sentence, where the check does not take the value."""
+    try:
+        check(value, name)
+    except UserError as error:
+        raise UserError(f"the recipe {error}: restore it, or use the version that wrote it.") from None

@@ -11,28 +11,30 @@ from __future__ import annotations
 
 import itertools
 import json
-import platform
 import time
 from contextlib import suppress
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cldl.recipes.recipe import Recipe
 from cldl.recipes.stored import from_json, to_json
+from cldl.training.formats import CHECKPOINT, CONFIG, MAX_CONFIG, MAX_METRICS, metrics_line
+from cldl.training.machine import processor, versions
 from cldl.training.run_data import load_data
 from cldl.training.trained import TrainedModel, load_weights
 from data.transforms.preprocessing import Preprocessing
 from engine.device import choose
 from engine.errors import UserError
+from engine.io.fields import shown
 from engine.io.files import atomic_write, explained, make_folder, write_json
+from engine.io.json import parse, parse_lines, read_bytes, refusing
 from engine.io.storage import VersionError, read_arrays, write_arrays
 from engine.runtime.backend import make_backend
 
 FORMAT = 2  # of config.json and of checkpoint.h5
 WRITTEN_BY = {1: "cldl 0.1"}  # earlier formats
 ROOT = Path("runs")
-PACKAGES = ("cldl", "numpy", "numba", "llvmlite", "h5py")
+REMEDY = "restore it from a copy, use the version that wrote it, or start anew."
 
 
 class Run:
@@ -50,7 +52,7 @@ class Run:
             "recipe": to_json(recipe),
             "sources": recipe.sources,
             **choices,
-            "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+            "versions": versions(),
             "machine": processor(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
@@ -62,14 +64,14 @@ class Run:
         """The run in a folder; raises UserError if there is none, or one of another version."""
         path = folder / "config.json"
         try:
-            config = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (FileNotFoundError, NotADirectoryError):
+            with refusing(path, REMEDY):
+                config = parse(read_bytes(path, MAX_CONFIG))
+        except FileNotFoundError:
             raise UserError(f"{folder} holds no run (no config.json): name the folder that --run was given.") from None
-        except (OSError, ValueError, TypeError):
-            raise UserError(
-                f"{path} cannot be read as a run's configuration: restore it from a copy or start anew."
-            ) from None
-        _check_format(path, config.get("format"))
+        if isinstance(config, dict):
+            _check_format(path, config.get("format"))
+        with refusing(path, REMEDY):
+            CONFIG(config, "")
         run = cls(folder, config)
         run.recipe  # noqa: B018 -- a recipe that cannot be read is refused here, and not halfway through a command
         return run
@@ -84,14 +86,12 @@ class Run:
 
     def metrics(self, epochs: int = 0) -> list[dict]:
         """The lines of metrics.jsonl, of the finished epochs; raises UserError if those of the first `epochs` are missing."""
-        path = self.folder / "metrics.jsonl"
-        try:
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
-            lines = [json.loads(line) for line in text.splitlines()]
-        except ValueError:
-            raise UserError(f"{path} has a line that is not JSON: restore it from a copy.") from None
+        path, check = self.folder / "metrics.jsonl", metrics_line(self.recipe.model.n_classifiers)
+        lines: list[dict] = []
+        with refusing(path, "restore it from a copy."), suppress(FileNotFoundError):
+            lines = list(parse_lines(read_bytes(path, MAX_METRICS), check))
         for epoch, line in enumerate(lines, 1):
-            if not isinstance(line, dict) or line.get("epoch") != epoch:
+            if line["epoch"] != epoch:
                 raise UserError(f"{path} has no epoch {epoch} in line {epoch}: restore it from a copy.")
         if len(lines) < epochs:
             raise UserError(
@@ -114,10 +114,13 @@ class Run:
         remedy = "start the run anew with --run and another folder"
         path = self.folder / "checkpoint.h5"
         try:
-            return read_arrays(path, kind="checkpoint", version=FORMAT, remedy=remedy)
+            arrays, numbers = read_arrays(path, kind="checkpoint", version=FORMAT, remedy=remedy)
         except VersionError as error:
             _check_format(path, error.found)
             raise
+        with refusing(path, remedy):
+            CHECKPOINT(numbers, "")
+        return arrays, numbers
 
     def model(
         self,
@@ -144,7 +147,11 @@ class Run:
             _, preprocessing = load_data(self.recipe, self.config, cache=cache, data=data)
         backend = make_backend(choose(device), network.parameters(), threads=threads, precision=precision)
         objective = self.recipe.build_objective().at(int(numbers["epoch"]))
-        class_names = tuple(self.config.get("classes") or map(str, range(network.classes)))
+        class_names = tuple(self.config.get("classes", map(str, range(network.classes))))
+        if len(class_names) != network.classes:
+            raise UserError(
+                f"{self.folder / 'config.json'} has {len(class_names)} classes, expected {network.classes}: {REMEDY}"
+            )
         return TrainedModel(network, objective, preprocessing, backend, class_names)
 
     def change_epochs(self, epochs: int, done: int) -> None:
@@ -168,14 +175,16 @@ class Run:
 
 def _check_format(path: Path, found: object) -> None:
     """Raise UserError where a file is of another format, with the version that reads it."""
-    if isinstance(found, int) and found in WRITTEN_BY:
+    if type(found) is int and found in WRITTEN_BY:
         version = WRITTEN_BY[found]
         raise UserError(
             f"{path} was written by {version}, and this version reads format {FORMAT} only: use {version} to continue the "
             f"run (pip install '{version.replace(' ', '==')}.*'), or start it anew."
         )
-    if found != FORMAT:
-        raise UserError(f"{path} has format {found}; this version reads {FORMAT}: use the version that wrote it.")
+    if type(found) is not int or found != FORMAT:
+        raise UserError(
+            f"{path} has format {shown(found)}; this version reads {FORMAT}: use the version that wrote it."
+        )
 
 
 def check_free(folder: Path) -> None:
@@ -201,19 +210,3 @@ def newest_folder(recipe: str) -> Path:
     if not found:
         raise UserError(f"there is no run of {recipe} in {ROOT}/ to continue: name its folder with --run.")
     return found[-1]
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -168,6 +168,11 @@ class Trainer:
     def end_epoch(self) -> tuple[dict, Evaluation]:
         """Evaluate on the test images and begin the next epoch; the line of metrics.jsonl, and the evaluation."""
         evaluation = self.evaluate()
+        if not math.isfinite(evaluation.loss.value):
+            raise DivergedError(
+                f"the loss of the test images became {evaluation.loss.value} in epoch {self.epoch + 1}: lower the learning "
+                "rate or lengthen the warm-up."
+            )
         dead = dead_units(self.network, self.dataset.test, self.preprocessing, self.backend)
         self.epoch += 1
         line = {
@@ -203,13 +208,16 @@ class Trainer:
     def restore(self, arrays: dict[str, Array], numbers: dict[str, int | float | str]) -> None:
         """Return to a state; raises UserError if it is another network's."""
         own = self._arrays()
-        if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in arrays.items()}:
+        epoch, step, steps = int(numbers["epoch"]), int(numbers["step"]), self.steps_per_epoch
+        if {k: (v.shape, v.dtype) for k, v in own.items()} != {k: (v.shape, v.dtype) for k, v in arrays.items()}:
             raise UserError(
                 "the checkpoint is of another network or optimiser than the run's config.json says: restore both."
             )
+        if step > steps:
+            raise UserError(f"the checkpoint is after step {step} of an epoch of {steps} steps: restore the run's own.")
         for name, array in own.items():
             copy_from_host(array, arrays[name])
-        self.epoch, self.step = int(numbers["epoch"]), int(numbers["step"])
+        self.epoch, self.step = epoch, step
         self.optimiser.step_count = int(numbers["updates"])
         self.metrics.samples, self.metrics.loss = int(numbers["samples"]), float(numbers["loss"])
         self.metrics.seconds = float(numbers["seconds"])

@@ -19,9 +19,8 @@ def machine(monkeypatch):
 
 def finished(folder, name="mnist_nin", error=0.5, seed=0, done=2, limit=None, **values):
     """A run of two epochs that ends with this error; its folder as text."""
-    run = Run.create(
-        folder, find(name).changed(epochs=2, **values), seed=seed, threads=2, limit_train=limit, limit_test=None
-    )
+    settings = tiny.SETTINGS | {"seed": seed, "threads": 2, "limit_train": limit}
+    run = Run.create(folder, find(name).changed(epochs=2, **values), **settings)
     lines = tiny.metrics(2, run.recipe.model.n_classifiers)
     lines[-1]["test_error"]["fused"] = error
     run.record(lines[:done])

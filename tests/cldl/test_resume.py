@@ -127,4 +127,4 @@ def test_a_line_that_is_no_object_is_refused(tmp_path, capsys):
     train("--run", "run")
     (tmp_path / "run" / "metrics.jsonl").write_text("[1]\n")
     assert command("--resume", "--run", "run") == 2
-    assert "metrics.jsonl has no epoch 1 in line 1" in capsys.readouterr().err
+    assert "metrics.jsonl is [1], expected an object of names and values in line 1" in capsys.readouterr().err

@@ -216,8 +216,26 @@ def test_a_configuration_that_holds_no_recipe_is_refused_by_name(whole, tmp_path
     config = json.loads((whole / "config.json").read_text())
     del config["recipe"]["model"]["dropout"]
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"config\.json: the recipe's model has no dropout: restore it\."):
+    with pytest.raises(
+        UserError, match=r"config\.json: the recipe has no model\.dropout: restore it, or use the version"
+    ):
         Run.open(tmp_path)
+
+
+def test_a_run_that_began_elsewhere_goes_on_and_says_that_bits_may_differ(whole, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    assert command("--resume", "--run", folder) == 0
+    assert "may differ" not in capsys.readouterr().out
+    config = json.loads((folder / "config.json").read_text())
+    elsewhere = config["versions"] | {"numpy": "1.0", "blas": "mkl 2024"}
+    (folder / "config.json").write_text(json.dumps(config | {"versions": elsewhere, "machine": "an abacus"}))
+    assert command("--resume", "--run", folder) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "may differ" in line]
+    assert line.startswith("warning: the run began with numpy 1.0 (now ")
+    assert "blas mkl 2024 (now " in line
+    assert "processor an abacus (now " in line
+    same_end(folder, whole)
 
 
 def test_a_run_is_not_continued_with_other_values(whole, capsys):

@@ -16,6 +16,15 @@ from layers.sequential import Sequential
 from tests.networks import stack
 
 RECIPE = MNIST_NIN.changed(classifiers=2, weights=(1.0, 1.0), epochs=2)
+SETTINGS = {
+    "seed": 0,
+    "threads": 1,
+    "device": "cpu",
+    "precision": "float32",
+    "limit_train": None,
+    "limit_test": None,
+}
+POSITION = {"epoch": 2, "step": 0, "updates": 4, "samples": 0, "loss": 0.0, "seconds": 0.0}
 
 
 def network(M: int = 2) -> Network:
@@ -39,9 +48,9 @@ def bright(k: int) -> np.ndarray:
 def run(folder, monkeypatch) -> Run:
     """A finished run of this network."""
     monkeypatch.setattr("cldl.recipes.recipe.Recipe.build_network", lambda recipe: network())
-    made = Run.create(folder, RECIPE, seed=0, threads=1, limit_train=None, limit_test=None)
+    made = Run.create(folder, RECIPE, **SETTINGS)
     made.record(metrics(2, M=2))
-    made.save({f"weights/{p.name}": p.value for p in network().parameters()}, {"epoch": 2, "step": 0})
+    made.save({f"weights/{p.name}": p.value for p in network().parameters()}, POSITION)
     return made
 
 

@@ -267,14 +267,20 @@ def test_a_new_family_needs_its_own_file_alone(monkeypatch):
 
 DAMAGE = {
     "no section": (lambda r: r.pop("loss"), "has no loss"),
-    "no value": (lambda r: r["model"].pop("dropout"), "the recipe's model has no dropout"),
-    "an unknown value": (lambda r: r["model"].update(width=3), "the recipe's model has an unknown width"),
+    "no value": (
+        lambda r: r["model"].pop("dropout"),
+        "the recipe has no model.dropout: restore it, or use the version that wrote it.",
+    ),
+    "an unknown value": (
+        lambda r: r["model"].update(width=3),
+        "the recipe has 'model.width', which this version does not know: restore it, or use",
+    ),
     "an unknown kind": (lambda r: r["model"].update(type="alexnet"), "model is 'alexnet'; choose one of nin"),
     "no kind": (lambda r: r["model"].pop("type"), "model is 'None'; choose one of nin"),
     "a section that is no object": (lambda r: r.update(data=[]), "data is 'None'; choose one of images"),
     "another type": (lambda r: r["schedule"].update(epochs="many"), "schedule.epochs is 'many'; give a whole number"),
     "out of range": (lambda r: r["model"].update(dropout=2), "model.dropout is 2.0; choose"),
-    "a name that is no text": (lambda r: r.update(name=3), "the recipe's name is 3; give a text"),
+    "a name that is no text": (lambda r: r.update(name=3), "the recipe has name 3, expected one line of text"),
 }
 
 

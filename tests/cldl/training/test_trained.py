@@ -1,5 +1,8 @@
 """A run opened from Python: labels and probabilities of NumPy images."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -7,9 +10,12 @@ from cldl.inference import softmax
 from cldl.objective import Objective
 from cldl.training.run import Run
 from cldl.training.trained import TrainedModel
-from data.dataset import ArraySplit
+from cldl.training.trainer import Trainer
+from data.dataset import ArraySplit, Dataset
 from data.transforms.preprocessing import Scale
 from engine.errors import UserError
+from engine.optim.optimisers import SGD
+from engine.optim.schedules import Constant
 from engine.random import Key
 from engine.runtime.backend import make_backend
 from tests.cldl import tiny
@@ -89,9 +95,51 @@ def test_images_of_another_form_are_refused(images, sentence):
         model(Objective((1.0,))).predict(images)
 
 
+COPIES = {"copied": copy.deepcopy, "pickled": lambda thing: pickle.loads(pickle.dumps(thing))}
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_copy_of_a_run_and_of_its_model_predicts_the_same_and_shares_nothing(run, way):
+    opened = Run.open(run.folder)
+    other = COPIES[way](opened)
+    assert (other.folder, other.config, other.recipe) == (opened.folder, opened.config, opened.recipe)
+    assert other.recipe.sources == opened.recipe.sources
+    loaded = opened.model(threads=2, device="cpu")
+    again = COPIES[way](loaded)
+    images = noise(30)
+    before = again.logits(images)
+    for a, b in zip(loaded.logits(images), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (again.class_names, again.backend.threads) == (loaded.class_names, 2)
+    for parameter in loaded.network.parameters():
+        parameter.value[...] = 0
+    for a, b in zip(again.logits(images), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_copy_of_a_trainers_model_stays_as_it_is_when_training_goes_on(way):
+    images, labels = noise(20), np.arange(20) % 10
+    data = Dataset.from_arrays("noise", images, labels, images, labels)
+    network, schedule = tiny.network(), Constant(learning_rate=0.1, epochs=1, batch_size=10)
+    optimiser = SGD(network.parameters(), momentum=0.9)
+    trainer = Trainer(network, Objective((1.0, 1.0)), optimiser, data, schedule, threads=1)
+    kept = COPIES[way](trainer.model())
+    before = kept.logits(images)
+    list(trainer.steps())
+    assert not np.array_equal(trainer.model().logits(images)[0], before[0])
+    np.testing.assert_array_equal(kept.logits(images)[0], before[0])
+
+
 def test_a_run_without_a_checkpoint_has_no_model(run):
     (run.folder / "checkpoint.h5").unlink()
     with pytest.raises(UserError, match=r"checkpoint\.h5 is not there"):
+        run.model()
+
+
+def test_a_run_with_names_for_other_than_its_classes_is_refused(run):
+    run.config["classes"] = ["only one"]
+    with pytest.raises(UserError, match=r"config\.json has 1 classes, expected 10: restore it"):
         run.model()
 
 

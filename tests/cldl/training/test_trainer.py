@@ -131,6 +131,24 @@ def test_a_state_of_another_network_is_refused():
         other.restore(arrays, numbers)
 
 
+def test_a_state_of_other_types_or_from_beyond_the_end_of_an_epoch_is_refused():
+    arrays, numbers = trainer().state()
+    name = next(iter(arrays))
+    with pytest.raises(UserError, match="another network"):
+        trainer().restore(arrays | {name: arrays[name].astype(np.float64)}, numbers)
+    with pytest.raises(UserError, match=r"is after step 100 of an epoch of \d steps: restore the run's own\.$"):
+        trainer().restore(arrays, numbers | {"step": 100})
+
+
+def test_a_loss_of_the_test_images_that_is_not_finite_stops_the_run_before_the_epoch_ends():
+    t = trainer()
+    list(t.steps())
+    t.network.parameters()[0].value[0, 0, 0, 0] = np.nan
+    with pytest.raises(DivergedError, match="the loss of the test images became nan in epoch 1: lower"):
+        t.end_epoch()
+    assert t.epoch == 0
+
+
 def test_images_of_another_size_are_refused():
     d = digits()
     small = Dataset.from_arrays(

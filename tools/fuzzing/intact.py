@@ -1,0 +1,126 @@
+"""Small intact files of data sets and pictures, the same every time."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from PIL import Image
+
+from data.dataset import Dataset
+from data.sources import cifar100, mnist
+from data.transforms.preprocessing import fitted
+
+TRAIN, NAMES = "train.bin", "fine_label_names.txt"
+
+
+def noise(*shape: int) -> np.ndarray:
+    """Bytes at random."""
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def dataset(*image: int) -> Dataset:
+    """Twenty images of noise in ten classes, to train and to test on."""
+    return Dataset.from_arrays("noise", *2 * (noise(20, *image), np.arange(20) % 10))
+
+
+COLOURS = dataset(4, 4, 3)
+
+
+def idx(folder: Path, pack: Callable[[bytes], bytes] = bytes, suffix: str = "") -> list[bytes]:
+    """Four small IDX files, which count as MNIST's originals from here on; the first one's bytes."""
+    shapes = {"train_images": (6, 4, 4), "train_labels": (6,), "test_images": (3, 4, 4), "test_labels": (3,)}
+    packed = []
+    for key, shape in shapes.items():
+        file = replace(mnist.FILES[key], shape=shape)
+        data = file.header + (np.arange(np.prod(shape)) % 10).astype(np.uint8).tobytes()
+        mnist.FILES[key] = replace(file, sha256=hashlib.sha256(data).hexdigest())
+        packed.append(pack(data))
+        (folder / f"{file.name}{suffix}").write_bytes(packed[-1])
+    return packed[:1]
+
+
+def both_formats(path: Path) -> list[bytes]:
+    """An HDF5 file as it is, and in HDF5's first format, which has no checksums, so that damage gets further."""
+    image = io.BytesIO()
+    with h5py.File(path) as new, h5py.File(image, "w", libver="earliest") as old:
+        old.attrs.create("header", new.attrs["header"])
+        for name in new:
+            new.copy(name, old)
+    return [path.read_bytes(), image.getvalue()]
+
+
+def mnist_cache(folder: Path) -> list[bytes]:
+    """What is cached of them."""
+    idx(folder)
+    mnist.load(folder, data=folder)
+    return both_formats(folder / "mnist.h5")
+
+
+def cifar(folder: Path, name: str = TRAIN) -> list[bytes]:
+    """The files of CIFAR-100, with ten records; one file's bytes."""
+    cifar100.COUNTS.update(train=6, test=4)
+    names = "".join(f"class_{k}\n" for k in range(100)).encode()
+    files = {NAMES: names, "coarse_label_names.txt": b"coarse\n" * 20}
+    for part, count in cifar100.COUNTS.items():
+        records = noise(count, cifar100.RECORD)
+        records[:, :2] %= 20
+        files[f"{part}.bin"] = records.tobytes()
+    for file, data in files.items():
+        (folder / file).write_bytes(data)
+    return [files[name]]
+
+
+def cifar_archive(folder: Path) -> list[bytes]:
+    """The same as an archive."""
+    cifar(folder)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path in sorted(folder.iterdir()):
+            member = tarfile.TarInfo(f"{cifar100.FOLDER}/{path.name}")
+            member.size = path.stat().st_size
+            archive.addfile(member, io.BytesIO(path.read_bytes()))
+    return [gzip.compress(buffer.getvalue(), 1, mtime=0)]
+
+
+def cifar_cache(folder: Path) -> list[bytes]:
+    """What is cached of it."""
+    cifar(folder)
+    cifar100.load(folder, data=folder)
+    return both_formats(folder / "cifar100.h5")
+
+
+def fit(folder: Path) -> list[bytes]:
+    """The whitening of a few colour images."""
+    fitted("gcn_zca", COLOURS, folder)
+    (path,) = folder.glob("fit-*.h5")
+    return both_formats(path)
+
+
+def pictures(folder: Path) -> list[bytes]:
+    """PNG in all modes and JPEG, some of them to be turned."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    grey = np.kron(noise(6, 5) // 128 * 255, np.ones((4, 4), np.uint8))
+    picture, deep = Image.fromarray(grey), Image.fromarray(grey.astype(np.uint16) * 257)
+    kinds: list[tuple[Image.Image, dict[str, Any]]] = [
+        (deep, {"format": "PNG"}),
+        (picture, {"format": "PNG", "exif": turned}),
+    ]
+    kinds += [(picture.convert(mode), {"format": "PNG"}) for mode in ("1", "LA", "RGB", "RGBA")]
+    kinds += [(picture.convert(mode), {"format": "PNG", "transparency": 0}) for mode in ("L", "P")]
+    kinds += [(picture.convert(mode), {"format": "JPEG", "exif": turned}) for mode in ("L", "RGB", "CMYK")]
+    files = []
+    for picture, options in kinds:
+        buffer = io.BytesIO()
+        picture.save(buffer, **options)
+        files.append(buffer.getvalue())
+    return files

@@ -1,0 +1,135 @@
+"""The kinds of files that the project reads: how intact ones are made, what reads them, and how their structure is damaged."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from cldl import report
+from cldl.recipes import find
+from cldl.recipes.recipe import Recipe
+from cldl.training.run import Run
+from cldl.training.trainer import Trainer
+from data.pictures.digits import read_digit
+from data.pictures.files import read_picture
+from data.sources import cifar100, mnist
+from data.transforms.preprocessing import fitted
+from engine.context import Context
+from engine.io.files import write_json
+from layers import Flatten, Linear, Network, Node
+from tools.fuzzing import intact
+from tools.fuzzing.damage import Restructure, arrays, chunks, inside_gzip, json_lines, json_tree
+
+DIGITS = intact.dataset(28, 28, 1)
+RECIPE = find("mnist_nin").changed(classifiers=2, weights=(1.0, 1.0), epochs=2, batch_size=10)
+SETTINGS = {
+    "seed": 0,
+    "threads": 1,
+    "device": "cpu",
+    "precision": "float32",
+    "limit_train": None,
+    "limit_test": 5,
+    "training_sha256": "0" * 64,
+    "preprocessing_sha256": None,
+    "classes": list("0123456789"),
+}
+build_network = Recipe.build_network  # the recipe's own
+
+
+class Kind(NamedTuple):
+    """One kind of file: its name in a folder, what fills the folder and gives intact versions of the file, and its reader."""
+
+    file: str
+    make: Callable[[Path], list[bytes]]
+    read: Callable[[Path], object]
+    restructure: Restructure | None = None
+
+
+def small_network(recipe: Recipe) -> Network:
+    """Two small classifiers, in the place of the recipe's own network."""
+    heads = [Node(name, Linear(784, 10), ("flat",)) for name in ("low", "top")]
+    return Network([Node("flat", Flatten()), *heads], ["low", "top"], (28, 28, 1))
+
+
+def make_trainer() -> Trainer:
+    """Of such a network, on noise."""
+    Recipe.build_network = small_network
+    return Trainer.from_recipe(RECIPE, DIGITS, threads=1)
+
+
+def make_run(file: str, folder: Path) -> list[bytes]:
+    """A finished run, of which one file will be damaged; its times are the same every time."""
+    trainer, lines = make_trainer(), []
+    run = Run.create(folder, RECIPE, **SETTINGS)
+    write_json(folder / "config.json", run.config | {"started": "2026-01-01T00:00:00+0000"})
+    for _ in range(RECIPE.schedule.epochs):
+        list(trainer.steps())
+        lines.append(trainer.end_epoch()[0] | {"seconds": 1.5, "images_per_second": 20.0})
+    run.record(lines)
+    run.save(*trainer.state())
+    return intact.both_formats(folder / file) if file.endswith(".h5") else [(folder / file).read_bytes()]
+
+
+def read_config(folder: Path) -> None:
+    """All that is made of a recipe but its data, and the report of runs."""
+    recipe = Run.open(folder).recipe
+    recipe.build_optimiser(build_network(recipe)), recipe.build_objective().at(1)
+    recipe.schedule.learning_rate_at(0.5), recipe.schedule.momentum_at(0.5)
+    read_metrics(folder)
+
+
+def read_metrics(folder: Path) -> None:
+    """The report of runs."""
+    cells = [row.cells() for row in report.rows([report.finished(folder)])]
+    report.markdown(cells), report.html(cells), report.comma_separated(cells)
+
+
+def read_checkpoint(folder: Path) -> None:
+    """A prediction, and a training that goes on."""
+    run, trainer = Run.open(folder), make_trainer()
+    run.model(threads=1, device="cpu").predict_proba(DIGITS.test.images[:1])
+    trainer.restore(*run.load())
+    trainer.model().predict(DIGITS.test.images[:1])
+
+
+def read_mnist(folder: Path) -> None:
+    """From a folder of IDX files to the cache, and from there."""
+    mnist.load(folder, data=folder)
+
+
+def read_cifar(folder: Path, name: str = "") -> None:
+    """From an archive, or a folder of its files, to the cache, and from there."""
+    cifar100.load(folder, data=folder / name)
+
+
+def read_fit(folder: Path) -> None:
+    """A fit, and images that it preprocesses."""
+    fitted("gcn_zca", intact.COLOURS, folder)(intact.COLOURS.test.images, Context())
+
+
+def read_pictures(folder: Path) -> None:
+    """A picture in colours, and a digit."""
+    read_picture(folder / "picture.png", 32, 32)
+    read_digit(folder / "picture.png")
+
+
+RUN = {name: partial(make_run, name) for name in ("config.json", "metrics.jsonl", "checkpoint.h5")}
+FIT, IDX = f"fit-gcn_zca-{intact.COLOURS.train.fingerprint[:16]}.h5", mnist.FILES["train_images"].name
+PACK = partial(gzip.compress, mtime=0)
+KINDS = {
+    "config": Kind("config.json", RUN["config.json"], read_config, json_tree),
+    "metrics": Kind("metrics.jsonl", RUN["metrics.jsonl"], read_metrics, json_lines),
+    "checkpoint": Kind("checkpoint.h5", RUN["checkpoint.h5"], read_checkpoint, arrays),
+    "mnist-cache": Kind("mnist.h5", intact.mnist_cache, mnist.load, arrays),
+    "cifar-cache": Kind("cifar100.h5", intact.cifar_cache, cifar100.load, arrays),
+    "fit": Kind(FIT, intact.fit, read_fit, arrays),
+    "idx": Kind(IDX, intact.idx, read_mnist),
+    "idx-gzip": Kind(f"{IDX}.gz", partial(intact.idx, pack=PACK, suffix=".gz"), read_mnist, inside_gzip),
+    "cifar": Kind(intact.TRAIN, intact.cifar, read_cifar),
+    "cifar-names": Kind(intact.NAMES, partial(intact.cifar, name=intact.NAMES), read_cifar),
+    "cifar-tar": Kind(cifar100.ARCHIVE, intact.cifar_archive, partial(read_cifar, name=cifar100.ARCHIVE), inside_gzip),
+    "picture": Kind("picture.png", intact.pictures, read_pictures, chunks),
+}

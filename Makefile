@@ -6,7 +6,7 @@ SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help mnist test test-seeds test-gpu test-oldest lint hooks coverage mutate bench docs clean
+.PHONY: help mnist test test-seeds test-guards test-gpu test-oldest lint hooks coverage mutate bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -24,6 +24,9 @@ test-seeds: $(VENV)/installed-for-tests  ## the property tests under 20 other se
 	  HYPOTHESIS_PROFILE=dev $(BIN)/python -m pytest -q --hypothesis-seed=$$seed \
 	    $$(grep -rl --include='test_*.py' '@given' tests) || failed=1; \
 	done; exit $$failed
+
+test-guards: $(VENV)/installed-for-tests  ## 100 drawn cases of each layer beside pages that may not be touched
+	$(BIN)/python -m tests.layers.guarded 100
 
 test-gpu: $(VENV)/installed-for-tests  ## the tests that need an NVIDIA GPU, in this environment; says how many it skips
 	$(BIN)/python -m pytest -q -m gpu tests/cuda

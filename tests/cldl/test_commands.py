@@ -62,7 +62,7 @@ def test_ctrl_c_while_kernels_compile_ends_at_once_with_one_line_and_the_run_can
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_signal_is_one_line_and_status_130(kind, capsys):
+def test_a_signal_is_one_line_and_status_130(kind, capsys, signals_of_a_terminal):
     @guarded
     def main(argv=None):
         os.kill(os.getpid(), kind)
@@ -114,7 +114,7 @@ def test_a_command_runs_in_any_thread(small, tmp_path):
     assert statuses == [0]
 
 
-def test_a_signal_ends_a_training_after_its_step(small, tmp_path, monkeypatch, capsys):
+def test_a_signal_ends_a_training_after_its_step(small, tmp_path, monkeypatch, capsys, signals_of_a_terminal):
     class Closing(train.Display):
         def step(self, trainer):
             super().step(trainer)

@@ -101,7 +101,7 @@ def test_a_certificate_that_is_not_trusted_is_told(tmp_path, monkeypatch):
         server.server_close()
 
 
-def test_ctrl_c_ends_a_download_at_once(serve):
+def test_ctrl_c_ends_a_download_at_once(serve, signals_of_a_terminal):
     address = serve({"a": b"silent"})
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     start = time.monotonic()

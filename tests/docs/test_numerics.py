@@ -29,6 +29,10 @@ from layers import (
 )
 from layers.fuse import FusedConv
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:invalid value encountered:RuntimeWarning"
+)  # by NumPy, of what is tested
+
 PAGE = (Path(__file__).parents[2] / "docs" / "numerics.md").read_text()
 TABLE = [
     [cell.strip() for cell in line.strip("|").split(" | ")] for line in PAGE.splitlines() if line.startswith("| `")

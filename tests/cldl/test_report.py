@@ -51,6 +51,13 @@ def test_each_method_stands_beside_its_own_cell_of_the_poster(tmp_path, capsys):
         assert row == [data, f"{method} ({name})", "0.50", theirs, difference, "0", "2", machine, "2 min 2 s"]
 
 
+def test_the_error_is_that_of_the_last_epoch_though_an_earlier_one_were_better(tmp_path, capsys):
+    folder = finished(tmp_path / "run", error=20.0)
+    assert Run.open(tmp_path / "run").metrics()[0]["test_error"]["fused"] < 20
+    assert main([folder]) == 0
+    assert table(capsys)[0][2] == "20.00"
+
+
 def test_runs_that_differ_in_their_seeds_alone_share_a_row(tmp_path, capsys):
     seeds = [finished(tmp_path / str(seed), error=0.4 + 0.1 * seed, seed=seed) for seed in range(3)]
     other = finished(tmp_path / "other", learning_rate=0.01)

@@ -57,6 +57,21 @@ def test_training_lowers_the_loss():
     assert lines[-1]["train_loss"] < 0.5 * lines[0]["train_loss"]
 
 
+def test_every_step_of_a_run_has_a_learning_rate_and_a_key_of_its_own():
+    t = trainer(schedule="cosine", warmup=0.5)
+    step, seen = t.train_step, []
+
+    def noted(batch, key, learning_rate, objective, next_batch):
+        seen.append((key.word, learning_rate))
+        return step(batch, key, learning_rate, objective, next_batch)
+
+    t.train_step = noted
+    run(t)
+    steps = t.steps_per_epoch
+    assert [rate for _, rate in seen] == [t.schedule.learning_rate_at(u / steps) for u in range(2 * steps)]
+    assert len({key for key, _ in seen}) == len({rate for _, rate in seen}) == 2 * steps
+
+
 def test_training_on_after_the_schedules_end_is_refused():
     t = trainer(epochs=1)
     run(t, 1)

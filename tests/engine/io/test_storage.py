@@ -253,6 +253,23 @@ def test_whatever_is_not_a_plain_array_is_refused_with_its_own_sentence(path, se
     assert text.endswith("delete it or put an intact copy in its place")
 
 
+def test_arrays_that_share_their_bytes_claim_more_than_the_file_holds(path):
+    """Files of HDF5's first format have no checksums: where an array lies can be written over."""
+    size = 1 << 20
+    with h5py.File(path, "r") as file, h5py.File(path.with_name("shared"), "w", libver="earliest") as shared:
+        shared.attrs.create("header", file.attrs["header"])
+        first = shared.create_dataset("first", data=np.ones(size, np.uint8))
+        shared.create_dataset("second", (size,), "u1")  # not written, so it lies nowhere yet
+        own = first.id.get_offset().to_bytes(8, "little")
+    image, nowhere = path.with_name("shared").read_bytes(), b"\xff" * 8 + size.to_bytes(8, "little")
+    assert image.count(nowhere) == 1
+    path.write_bytes(image.replace(nowhere, own + size.to_bytes(8, "little")))
+    with h5py.File(path, "r") as file:
+        assert (file["second"][...] == 1).all()
+    with pytest.raises(UserError, match=f"claims {2 * size} bytes of arrays, more than it can hold"):
+        read(path)
+
+
 @pytest.mark.parametrize(
     "alter",
     [changed_value, renamed, reshaped, changed_attribute, lambda f: f.update(more=1.0), lambda f: f.pop("mask")],

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from numba import config
 
 COUNTED = "cases ran beside pages without access: no fault"
 ARRAY = """
@@ -22,6 +23,7 @@ def python(*arguments):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
+@pytest.mark.skipif(config.DISABLE_JIT, reason="plain Python checks every index by itself")
 def test_no_layer_reads_or_writes_outside_its_arrays():
     done = python("-m", "tests.layers.guarded", "2")
     last = (done.stdout.splitlines() or [""])[-1]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numba import config
 
 from cldl.hinge import hinge_loss
 from cldl.loss import cldl_loss
@@ -10,6 +11,7 @@ from engine.context import Context
 from layers import Conv2d, GlobalAvgPool, Linear, ReLU
 from layers.fuse import FusedConv
 
+pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="a million elements take minutes in plain Python")
 MILLION = 10**6
 VALUES = np.array([0.1, 0.3, 0.7, -0.123], np.float32)
 

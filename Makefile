@@ -45,8 +45,7 @@ hooks: $(VENV)/installed-for-tests  ## check style and types before each commit,
 	$(BIN)/pre-commit install
 
 coverage: $(VENV)/installed-for-tests  ## lines of the layers, the loss and the gradient checker that tests run
-	NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q --cov=layers --cov=cldl.loss --cov=cldl.arguments \
-	  --cov=engine.gradcheck --cov-report=term-missing --cov-fail-under=98 \
+	NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q --cov --cov-report=term-missing --cov-fail-under=98 \
 	  tests/layers tests/cldl/test_loss.py tests/engine/gradcheck
 
 mutate: $(VENV)/installed-for-tests  ## put bugs into layers and loss, one at a time: tests must notice (ARGS='layers.relu.*')

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.device import on_gpu
 from engine.errors import UserError
-from engine.typing import Array, is_whole
+from engine.typing import Array, is_real, is_whole
 
 
 def default_exponent(classifiers: int) -> float:
@@ -77,11 +77,10 @@ def check_exponent(exponent: float | None, M: int) -> float:
     """g; raises UserError where it is out of range."""
     if exponent is None:
         return default_exponent(M)
-    is_number = isinstance(exponent, int | float | np.integer | np.floating) and not isinstance(exponent, bool)
-    g = float(exponent) if is_number else exponent
-    if not (is_number and math.isfinite(g) and g >= 0):
+    if not (is_real(exponent) and 0 <= exponent < math.inf):
+        g = float(exponent) if is_real(exponent) else exponent
         raise UserError(f"the exponent is {g!r}; a finite number of 0 or more is needed (1 / (M - 1) is the default).")
-    return g
+    return float(exponent)
 
 
 def check_labels(labels: Array, z: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Names for types that every package uses, and the test for an integer."""
+"""Names for types that every package uses, and the tests for an integer and for a real number."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ Shape = tuple[int, ...]  # of one sample, without N: an image is (H, W, C), a ve
 def is_whole(value: Any) -> bool:
     """Whether this is an integer; True and 2.0 are none."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_real(value: Any) -> bool:
+    """Whether this is an integer or a float; True is none."""
+    return is_whole(value) or isinstance(value, float | np.floating)

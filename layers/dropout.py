@@ -10,12 +10,11 @@ from engine.context import Context
 from engine.device import dispatch
 from engine.errors import UserError
 from engine.kernels.cpu import elementwise
-from engine.typing import Array
+from engine.typing import Array, is_real
 from layers.border import check_gradient, check_input
 from layers.layer import Layer
 
 DRAWN = 2**16  # numbers that a draw can give
-REAL = int | float | np.integer | np.floating
 
 
 class Dropout(Layer):
@@ -38,9 +37,9 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate: float = 0.5, scale: float | None = None) -> None:
-        if isinstance(rate, bool) or not isinstance(rate, REAL) or not 0 <= rate < 1:
+        if not (is_real(rate) and 0 <= rate < 1):
             raise UserError(f"the dropout rate is {rate}; it must be at least 0 and less than 1.")
-        if scale is not None and not (isinstance(scale, REAL) and 0 < scale < math.inf):
+        if scale is not None and not (is_real(scale) and 0 < scale < math.inf):
             raise UserError(f"the dropout's scale is {scale}; it must be a finite number above 0.")
         self.rate = rate
         self._threshold = min(round(rate * DRAWN), DRAWN - 1)  # r, in units of 2^-16

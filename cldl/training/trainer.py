@@ -130,12 +130,12 @@ class Trainer:
         precision: str = "float32",
     ) -> Trainer:
         """The trainer of a recipe's parts, its weights drawn from the seed; a preprocessing that is fitted may be given."""
-        network = recipe.build_network()
+        network, objective = recipe.build_network(), recipe.build_objective()
         network.initialise(Key(seed).fold(WEIGHTS))
-        _check_fit(network, recipe.build_objective(), dataset)  # before anything is fitted
+        _check_fit(network, objective, dataset)  # before anything is fitted
         return cls(
             network,
-            recipe.build_objective(),
+            objective,
             recipe.build_optimiser(network),
             dataset,
             recipe.schedule,

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.device import on_gpu
 from engine.errors import UserError
-from engine.typing import Array, is_real, is_whole
+from engine.typing import REALS, Array, is_real, is_whole
 
 
 def default_exponent(classifiers: int) -> float:
@@ -54,7 +54,7 @@ def check_logits(logits: Sequence[Array]) -> tuple[Array, ...]:
             f"the logits have shapes {shapes}; M arrays of one shape (N, K) are needed: check the classifiers."
         )
     for z in arrays:
-        if z.dtype not in (np.float32, np.float64):
+        if z.dtype not in REALS:
             raise UserError(f"the logits are {z.dtype}; float32 or float64 is needed: convert them.")
     dtype = np.result_type(*(z.dtype for z in arrays))
     N, K = arrays[0].shape

@@ -8,6 +8,7 @@ import numpy as np
 
 Array = np.ndarray  # of NumPy's; on a GPU the same text works on CuPy's
 CudaArray = Any  # of CuPy's, which is not installed everywhere
+REALS = np.dtype(np.float32), np.dtype(np.float64)  # what layers and losses compute in
 Shape = tuple[int, ...]  # of one sample, without N: an image is (H, W, C), a vector (C,)
 
 

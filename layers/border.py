@@ -17,10 +17,8 @@ import numpy as np
 
 from engine.device import check_device_and_dtype, contiguous, is_array
 from engine.errors import UserError
-from engine.typing import Array, is_whole
+from engine.typing import REALS, Array, is_whole
 from layers.layer import Layer
-
-PRECISIONS = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class Like(NamedTuple):
@@ -75,7 +73,7 @@ def check_array(layer: Layer | str, x: Any) -> Any:
     """
     if not is_array(x):
         raise UserError(f"{layer} was given {_describe(x)}; an array is needed: convert it with numpy.asarray.")
-    if x.dtype not in PRECISIONS:
+    if x.dtype not in REALS:
         raise UserError(f"{layer} was given {x.dtype}; float32 or float64 is needed: convert the input with x.astype.")
     if 0 in x.shape[1:] or not x.ndim:
         raise UserError(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from data.transforms.border import REALS, check_images
+from data.transforms.border import check_images
 from engine.context import Context
 from engine.device import dispatch
 from engine.errors import UserError
 from engine.kernels.cpu import images as kernels
-from engine.typing import Array, is_whole
+from engine.typing import REALS, Array, is_whole
 
 
 class Augmentation(Protocol):

@@ -10,15 +10,14 @@ from engine.device import contiguous, is_array
 from engine.errors import UserError
 from engine.typing import Array
 
-BYTES = (np.uint8,)
-REALS = (np.float32, np.float64)
+BYTES = (np.dtype(np.uint8),)
 
 
-def check_images(transform: str, images: Any, dtypes: tuple[type, ...]) -> Array:
+def check_images(transform: str, images: Any, dtypes: tuple[np.dtype, ...]) -> Array:
     """The images (n, H, W, C) in C order; raises UserError unless they are images of one of these dtypes."""
     if not is_array(images) or images.ndim != 4 or images.dtype not in dtypes:
         found = f"{images.dtype} of shape {images.shape}" if is_array(images) else f"a {type(images).__name__}"
-        wanted = " or ".join(dtype.__name__ for dtype in dtypes)
+        wanted = " or ".join(dtype.name for dtype in dtypes)
         raise UserError(f"{transform} was given {found}; images (n, H, W, C) of {wanted} are needed: convert them.")
     return contiguous(images)
 

@@ -32,7 +32,7 @@ from layers import (
     chain,
 )
 from layers.border import check_input
-from tests.layers.borders import NAMES, forward_and_backward, same
+from tests.layers.borders import NAMES, Sum, forward_and_backward, same
 from tests.strategies import layer_cases
 
 ROOT = Path(__file__).parents[2]
@@ -287,3 +287,39 @@ def test_a_node_may_read_what_is_in_any_order():
     nodes = [Node("flatten", Flatten()), Node("top", Linear(32, 3), ("flatten",))]
     (z,), _ = Network(nodes, ["top"], (4, 4, 2)).forward(np.asfortranarray(ONES), Context())
     assert z.shape == (2, 3)
+
+
+X = np.ones((2, 3), np.float32)
+APART = "all inputs must have one N, one precision and one device."
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (X, "was given a ndarray; a tuple of 2 arrays is needed, one for each input."),
+        ([X, X], "was given a list; a tuple of 2 arrays is needed, one for each input."),
+        ((X,), "was given a tuple of 1; a tuple of 2 arrays is needed, one for each input."),
+        ((X, X, X), "was given a tuple of 3; a tuple of 2 arrays is needed, one for each input."),
+        ((X, None), "was given a NoneType; an array is needed: convert it with numpy.asarray."),
+        (
+            (X, X[:1]),
+            f"was given float32 of shape (2, 3), float32 of shape (1, 3); {APART}",
+        ),
+        (
+            (X, X.astype(float)),
+            f"was given float32 of shape (2, 3), float64 of shape (2, 3); {APART}",
+        ),
+    ],
+)
+def test_inputs_that_do_not_fit_each_other_are_refused_in_one_sentence(given, sentence):
+    with pytest.raises(UserError) as refused:
+        Sum().forward(given, Context())
+    assert str(refused.value) == f"Sum() {sentence}"
+
+
+def test_several_inputs_are_added_in_whatever_memory_order_they_lie():
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    y, y_like = Sum().forward((x, x.copy(order="F")), Context())
+    assert np.array_equal(y, 2 * x)
+    assert y_like == (x.shape, x.dtype, np.ndarray)
+    assert Sum().forward((x[:0], x[:0]), Context())[0].shape == (0, 3)

@@ -48,7 +48,7 @@ coverage: $(VENV)/installed-for-tests  ## lines of the layers, the loss and the 
 	NUMBA_DISABLE_JIT=1 HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q --cov --cov-report=term-missing --cov-fail-under=98 \
 	  tests/layers tests/cldl/test_loss.py tests/engine/gradcheck
 
-mutate: $(VENV)/installed-for-tests  ## put bugs into layers and loss, one at a time: tests must notice (ARGS='layers.relu.*')
+mutate: $(VENV)/installed-for-tests  ## put bugs into the code, one at a time: tests must notice (ARGS='engine', ARGS='layers layers.relu.*')
 	$(PIP) --editable '.[mutation]'
 	$(BIN)/python tools/mutate.py $(ARGS)
 

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from cldl import commands
-from cldl.study import classifiers, walk
 
 DEFAULT = "gradient"
 
@@ -44,9 +43,13 @@ def main(argv: list[str] | None = None) -> int:
     whole = parser()
     options, others = whole.parse_known_args(argv)
     if options.study == "classifiers":
+        from cldl.study import classifiers  # here, as matplotlib makes folders when it is imported
+
         return classifiers.classifiers(options.out, others)
     if others:
         whole.error(f"unrecognized arguments: {' '.join(others)}")
+    from cldl.study import walk
+
     walk.gradient(options.out)
     return 0
 

@@ -53,7 +53,7 @@ class CpuBackend:
     def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None:
         """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`; the first exception is raised again."""
         refreshes = self._weight_cache.refresh(self._pool)
-        chunk = min(self.chunk, -(-samples // self.threads))  # a small batch is work for all threads too
+        chunk = min(self.chunk, max(1, -(-samples // self.threads)))  # a small batch is work for all threads too
         chunks = [(start, min(start + chunk, samples)) for start in range(0, samples, chunk)]
         shared, key = deque(chunks), key or Key(0)
         queues = [deque(chunks[thread :: self.threads]) if training else shared for thread in range(self.threads)]

@@ -31,6 +31,15 @@ def interrupted(arguments, kind=signal.SIGINT, **environment):
     return process.returncode, first + out, err
 
 
+COMMANDS = ("train", "evaluate", "predict", "report", "gradcheck", "study.__main__")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_imports_no_matplotlib_which_makes_folders_before_it_draws(name):
+    code = f"import sys, cldl.{name}; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
 def test_ctrl_c_while_a_command_is_imported_ends_it_at_once_with_one_line(tmp_path):
     (tmp_path / "rich.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(30)")
     ended = interrupted(["-m", "cldl.train", "--list"], PYTHONPATH=str(tmp_path))

@@ -8,7 +8,7 @@ from cldl.hinge import hinge_loss
 from cldl.loss import cldl_loss
 from engine.codegen.simd import LANES
 from engine.context import Context
-from layers import Conv2d, GlobalAvgPool, Linear, ReLU
+from layers import AvgPool2d, Conv2d, GlobalAvgPool, Linear, ReLU
 from layers.fuse import FusedConv
 
 pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="a million elements take minutes in plain Python")
@@ -25,6 +25,34 @@ def test_the_mean_of_a_large_image_is_that_of_its_equal_pixels(C):
     pixels = np.resize(VALUES, C)
     y, _ = GlobalAvgPool().forward(np.broadcast_to(pixels, (1, 1024, 1024, C)), Context())
     assert_right(y[0], pixels)
+
+
+def test_the_mean_of_the_largest_window_is_that_of_its_equal_pixels():
+    y, _ = AvgPool2d(16).forward(np.broadcast_to(VALUES, (1, 64, 64, 4)), Context())
+    assert_right(y, np.broadcast_to(VALUES, y.shape))
+
+
+def test_a_pixel_of_many_windows_gathers_all_of_their_gradients():
+    layer, ctx = AvgPool2d(16, 1), Context()
+    y, cache = layer.forward(np.zeros((1, 31, 31, 4), np.float32), ctx)
+    dx = layer.backward(np.broadcast_to(VALUES, y.shape), cache, ctx)
+    assert_right(dx[0, 15, 15], VALUES)  # 256 windows of 256 pixels
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(Linear(16, LANES), (MILLION, 16)), (Conv2d(1, LANES, 1), (1, 1000, 1000, 1))],
+    ids=str,
+)
+def test_the_gradient_of_a_weight_is_a_product_in_float32_of_a_million_rows(layer, shape):
+    ctx = Context()
+    y, cache = layer.forward(np.full(shape, 0.7, np.float32), ctx)
+    dy = np.resize(VALUES, y.shape[-1])
+    layer.backward(np.broadcast_to(dy, y.shape), cache, ctx, need_dx=False)
+    dW = ctx.gradients()[layer.parameters()[0]].astype(np.float64).reshape(-1, len(dy))
+    np.testing.assert_allclose(
+        dW, np.broadcast_to(MILLION * np.float64(VALUES.dtype.type(0.7)) * dy, dW.shape), rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize(

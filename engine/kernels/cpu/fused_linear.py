@@ -9,6 +9,9 @@ from engine.kernels.cpu.elementwise import bias_backward, bias_relu_backward
 from engine.kernels.cpu.patches import patches_backward, patches_forward
 
 BLOCK = 96  # rows
+BLOCKS_OF_A_SUM = (
+    64  # whose products are added up by themselves: one chain of roundings over all blocks would be too long
+)
 PADDED_LENGTH = 3  # of the tuples, or a multiple: a kernel is compiled for the length of a tuple
 
 
@@ -40,16 +43,18 @@ def chain_forward(x, kernel, stride, padding, P, depth, W, b, y, clip_min):
 def chain_backward(x, kernel, stride, padding, P, dy, dx, need_dx, depth, y, WT, dW, db, relu, g):
     """Add to dW and db, and write dx (for windows, add to it): WT the transposed W, each g scratch for a block's gradients.
 
-    db is summed in float64 over the blocks.
+    db is summed in float64 over the blocks; dW in float32, 64 blocks at a time where there are more.
     """
     n, has_windows, neg_inf = len(dy), len(P) > 0, -x.dtype.type(np.inf)
     zero_bias = np.zeros(max([len(w) for w in dW]), x.dtype)
     zeros, db_sums = pointer(zero_bias), np.zeros((depth, max([w.shape[1] for w in dW])))
+    is_long = n > BLOCKS_OF_A_SUM * BLOCK
+    dW_sums = np.zeros(sum([dW[i].size for i in range(depth)]) if is_long else 0, x.dtype)
     for r in range(0, n, BLOCK):
         m = min(BLOCK, n - r)
         if has_windows:
             patches_forward(x, P[:m], r, kernel, stride, padding)
-        d = dy[r : r + m]
+        d, first = dy[r : r + m], 0
         for above in range(depth):
             i = depth - 1 - above
             K, D = dW[i].shape
@@ -65,9 +70,9 @@ def chain_backward(x, kernel, stride, padding, P, dy, dx, need_dx, depth, y, WT,
             else:
                 A, a, dA, da = pointer(x), r * K, pointer(dx), r * K
             ahead, width = (pointer(dy), dy.shape[1]) if i > 0 or has_windows else (pointer(x), K)  # of the next block
-            sums = pointer(dW[i])
+            sums = pointer(dW_sums) if is_long else pointer(dW[i])
             gemm(  # dW += A^T d
-                A, a, ONE, K, pointer(d), ZERO, D, sums, ZERO, D, sums, ZERO, D,
+                A, a, ONE, K, pointer(d), ZERO, D, sums, first, D, sums, first, D,
                 K, D, m, neg_inf, pointer(y[i]), (r + BLOCK) * D, m * D,
             )  # fmt: skip
             if i > 0 or need_dx:
@@ -79,7 +84,17 @@ def chain_backward(x, kernel, stride, padding, P, dy, dx, need_dx, depth, y, WT,
                 d = g[i - 1][:m]
             elif has_windows and need_dx:
                 patches_backward(P[:m], dx, r, kernel, stride, padding)
+            if is_long:
+                first += K * D
+        if is_long and (r // BLOCK % BLOCKS_OF_A_SUM == BLOCKS_OF_A_SUM - 1 or r + m == n):
+            first = 0
+            for above in range(depth):
+                w = dW[depth - 1 - above]
+                w += dW_sums[first : first + w.size].reshape(w.shape)
+                first += w.size
+            dW_sums.fill(0)
     for i in range(depth):
         for c in range(len(db[i])):
             db[i][c] += db_sums[i, c]
     keep_alive(zero_bias)
+    keep_alive(dW_sums)

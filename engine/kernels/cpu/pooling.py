@@ -119,42 +119,44 @@ def max_backward(dy, argmax, dx, kernel, stride, padding):
 
 @jit
 def average_forward(x, y, kernel, stride, padding):
-    """x (N, H, W, C) -> y (N, Ho, Wo, C): the mean over each window, padding counted as zeros."""
+    """x (N, H, W, C) -> y (N, Ho, Wo, C): the mean over each window, padding counted as zeros; summed in float64."""
     N, H, W, C = x.shape
     _, Ho, Wo, _ = y.shape
+    sums = np.empty(C)
     for n in range(N):
         for i in range(Ho):
             _, first_h, end_h = clipped_window(i, H, kernel, stride, padding)
             for j in range(Wo):
                 _, first_w, end_w = clipped_window(j, W, kernel, stride, padding)
-                for c in range(C):
-                    y[n, i, j, c] = 0
+                sums.fill(0)
                 for h in range(first_h, end_h):
                     for w in range(first_w, end_w):
                         for c in range(C):
-                            y[n, i, j, c] += x[n, h, w, c]
+                            sums[c] += x[n, h, w, c]
                 area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
                 for c in range(C):
-                    y[n, i, j, c] /= area
+                    y[n, i, j, c] = sums[c] / area
 
 
 @jit
 def average_backward(dy, dx, kernel, stride, padding):
-    """dx (N, H, W, C): a pixel gathers dy / area from each window that holds it."""
+    """dx (N, H, W, C): a pixel gathers dy / area from each window that holds it; summed in float64."""
     N, H, W, C = dx.shape
     _, Ho, Wo, _ = dy.shape
+    sums = np.empty(C)
     for n in range(N):
         for h in range(H):
             first_i, end_i = covering_windows(h, Ho, kernel, stride, padding)
             for w in range(W):
                 first_j, end_j = covering_windows(w, Wo, kernel, stride, padding)
-                for c in range(C):
-                    dx[n, h, w, c] = 0
+                sums.fill(0)
                 for i in range(first_i, end_i):
                     for j in range(first_j, end_j):
                         area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
                         for c in range(C):
-                            dx[n, h, w, c] += dy[n, i, j, c] / area
+                            sums[c] += dy[n, i, j, c] / area
+                for c in range(C):
+                    dx[n, h, w, c] = sums[c]
 
 
 @jit

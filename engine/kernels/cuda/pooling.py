@@ -80,12 +80,12 @@ def _average_forward(x, y, kernel, stride, padding):
         n, i, j, c = unravel(e, Ho, Wo, C)
         _, first_h, end_h = clipped_window(i, H, kernel, stride, padding)
         _, first_w, end_w = clipped_window(j, W, kernel, stride, padding)
-        total = y.dtype.type(0)
+        total = np.float64(0)
         for h in range(first_h, end_h):
             for w in range(first_w, end_w):
                 total += x[n, h, w, c]
         area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
-        y[n, i, j, c] = total / y.dtype.type(area)
+        y[n, i, j, c] = total / area
 
 
 @cuda.jit
@@ -94,13 +94,13 @@ def _average_backward(dy, dx, kernel, stride, padding):
     _, Ho, Wo, _ = dy.shape
     for e in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
         n, h, w, c = unravel(e, H, W, C)
-        total = dx.dtype.type(0)
+        total = np.float64(0)
         first_i, end_i = covering_windows(h, Ho, kernel, stride, padding)
         first_j, end_j = covering_windows(w, Wo, kernel, stride, padding)
         for i in range(first_i, end_i):
             for j in range(first_j, end_j):
                 area = window_size(i, H, kernel, stride, padding) * window_size(j, W, kernel, stride, padding)
-                total += dy[n, i, j, c] / dy.dtype.type(area)
+                total += dy[n, i, j, c] / np.float64(area)
         dx[n, h, w, c] = total
 
 

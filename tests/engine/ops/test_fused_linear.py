@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba import config
 
 from engine.codegen.simd import LANES
 from engine.context import Context, run_sequentially
+from engine.kernels.cpu.fused_linear import BLOCKS_OF_A_SUM
 from engine.kernels.cpu.patches import patches_adjoint_reference, patches_reference
 from engine.ops import fused_linear
 from engine.ops.fused_linear import BLOCK, PIXEL, Window
@@ -87,6 +89,20 @@ def test_any_number_of_rows_goes_block_by_block(rows, needs_backward):
     fused_linear.forward(x, PIXEL, W, b, (True, False), y, ctx)
     expected = np.maximum(x.reshape(rows, LANES) @ W[0] + 1, 0) @ W[1]
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="ten thousand rows take minutes in plain Python")
+@pytest.mark.parametrize("blocks", [BLOCKS_OF_A_SUM, BLOCKS_OF_A_SUM + 1, 2 * BLOCKS_OF_A_SUM])
+def test_the_gradients_of_many_blocks_are_those_of_one_product(blocks):
+    rows, widths, relu = blocks * BLOCK - 1, (LANES, 2 * LANES), (True, False)
+    x, dy, ctx = normal(1, rows, 1, 1, LANES), normal(6, rows, widths[-1]), Context()
+    W, b = drawn_chain(LANES, widths)
+    ys = fused_linear.forward(x, PIXEL, W, b, relu, np.empty_like(dy), ctx)
+    dW, db = (tuple(np.ones_like(array) for array in arrays) for arrays in (W, b))
+    fused_linear.backward(x, PIXEL, W, relu, ys, dy, np.empty_like(x), dW, db, ctx)
+    _, _, expected_dW, expected_db = reference(x, PIXEL, W, b, relu, ys, dy)
+    for actual, expected in zip((*dW, *db), (*expected_dW, *expected_db), strict=True):
+        np.testing.assert_allclose(actual, expected + 1, rtol=0, atol=1e-9)
 
 
 def in_any_order(jobs):

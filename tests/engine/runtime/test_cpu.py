@@ -213,7 +213,7 @@ def test_as_many_threads_as_processors_by_default():
 
 
 @pytest.mark.parametrize(
-    ("samples", "threads", "chunks"), [(7, 2, [(0, 4), (4, 7)]), (7, 1, [(0, 5), (5, 7)]), (1, 3, [(0, 1)])]
+    ("samples", "threads", "chunks"), [(7, 2, [(0, 4), (4, 7)]), (7, 1, [(0, 5), (5, 7)]), (1, 3, [(0, 1)]), (0, 2, [])]
 )
 def test_a_batch_smaller_than_a_chunk_is_shared_by_all_threads(samples, threads, chunks):
     done = []

@@ -11,7 +11,7 @@ from cldl.commands import add_data_arguments, add_device_arguments, guarded, lea
 from cldl.reporting import poster
 from cldl.reporting.display import Display
 from cldl.training.run import Run
-from cldl.training.run_data import load_data
+from cldl.training.run_data import limited, load_data
 
 
 @guarded
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         dataset, preprocessing = load_data(
             run.recipe, run.config, cache=options.cache, data=options.data, say=display.say
         )
-        dataset = dataset.limited(test=run.config.get("limit_test"))
+        dataset = limited(dataset, run.config)
         model = run.model(preprocessing, device=options.device, precision=options.precision)
         display.say(f"testing {run.folder} on {len(dataset.test):,} images of {dataset.name}")
         evaluation = model.evaluate(dataset.test)

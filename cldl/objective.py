@@ -36,7 +36,13 @@ class Objective:
     through_companions -- of "cldl": whether the gradient passes through the T^(m) too
     companion_epochs   -- of deep supervision: after so many epochs only the top classifier is trained; None: all are, to the end
 
-    Raises:    UserError for an unknown loss.
+    Two options of "cldl" go beyond the poster's formula. Both keep a classifier learning where its companions are right:
+
+    unweighted_share -- s, the share of each C^(m) that T^(m) leaves alone: the sum of lambda_m C^(m) (s + (1 - s) T^(m)) is
+                        minimised, from the poster's loss at s = 0 to deep supervision at s = 1
+    exponent_epochs  -- over so many epochs the exponent rises evenly from 0, deep supervision, to g; None: it is g throughout
+
+    Raises:    UserError for an unknown loss, or a share that is not from 0 to 1.
 
     >>> objective = Objective(weights=(1.0, 1.0))
     >>> logits, labels = [np.zeros((1, 2)), np.array([[2.0, 0.0]])], np.array([0])
@@ -49,10 +55,14 @@ class Objective:
     through_companions: bool = True
     loss: str = "cldl"
     companion_epochs: float | None = None
+    unweighted_share: float = 0.0
+    exponent_epochs: float | None = None
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise UserError(f"the loss {self.loss!r} is unknown: choose one of {', '.join(LOSSES)}.")
+        if not 0 <= self.unweighted_share <= 1:
+            raise UserError(f"the unweighted share is {self.unweighted_share!r}; give a number from 0 to 1.")
 
     @property
     def is_ensemble(self) -> bool:
@@ -67,7 +77,10 @@ class Objective:
         return default_exponent(len(self.weights)) if self.exponent is None else self.exponent
 
     def at(self, epoch: float) -> Objective:
-        """The objective after `epoch` epochs: once the companions are left out, their weights are 0."""
+        """The objective after `epoch` epochs: its exponent is the present one, and companions that are left out weigh 0."""
+        if self.exponent_epochs is not None:
+            risen = min(1.0, epoch / self.exponent_epochs)
+            return replace(self, exponent=self.g * risen, exponent_epochs=None).at(epoch)
         if self.companion_epochs is None or epoch < self.companion_epochs:
             return self
         return replace(self, weights=(*(0.0 for _ in self.weights[:-1]), self.weights[-1]), companion_epochs=None)
@@ -78,7 +91,19 @@ class Objective:
         """The loss of M arrays (N, K) and its gradient; `samples` and `empty` as in `cldl_loss`."""
         if self.loss == "hinge":
             return hinge_loss(logits, labels, self.weights, samples=samples, empty=empty)
-        return cldl_loss(logits, labels, self.weights, self.g, self.through_companions, samples=samples, empty=empty)
+        result = cldl_loss(logits, labels, self.weights, self.g, self.through_companions, samples=samples, empty=empty)
+        if self.unweighted_share:
+            unweighted = cldl_loss(logits, labels, self.weights, 0.0, samples=samples, empty=empty)
+            pairs = zip(
+                (result.per_classifier, *result.gradients),
+                (unweighted.per_classifier, *unweighted.gradients),
+                strict=True,
+            )
+            for weighted, other in pairs:
+                weighted *= 1 - self.unweighted_share
+                other *= self.unweighted_share
+                weighted += other
+        return result
 
     def predictions(self, logits: Sequence[Array]) -> Array:
         """The labels (N,)."""

@@ -109,8 +109,8 @@ def rows(runs: Sequence[Run]) -> list[Row]:
     """The runs, those that differ in their seeds alone in one row; in the order in which they were named."""
     found: dict[tuple, list[Run]] = {}
     for run in runs:
-        conditions = ("limit_train", "limit_test", "machine", "threads")
-        key = (run.recipe, repr(run.config.get("changed_epochs")), *(run.config[name] for name in conditions))
+        conditions = ("limit_train", "limit_test", "held_out", "machine", "threads")
+        key = (run.recipe, repr(run.config.get("changed_epochs")), *(run.config.get(name) for name in conditions))
         found.setdefault(key, []).append(run)
     return [Row(tuple(group)) for group in found.values()]
 

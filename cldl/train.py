@@ -20,7 +20,7 @@ from cldl.reporting.explain import explain
 from cldl.signals import STATUS, Interruption
 from cldl.training.machine import changes
 from cldl.training.run import Run, check_free, make_new_folder, newest_folder
-from cldl.training.run_data import identity, load_data
+from cldl.training.run_data import identity, limited, load_data
 from cldl.training.trainer import DivergedError, Trainer
 from data.dataset import Dataset
 from engine.device import choose
@@ -44,6 +44,9 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument("--threads", type=whole(1, MAX_THREADS), help="worker threads (otherwise one a processor)")
     p.add_argument("--limit-train", type=whole(1), metavar="N", help="train on the first N images only")
     p.add_argument("--limit-test", type=whole(1), metavar="N", help="test on the first N images only")
+    p.add_argument(
+        "--held-out", type=whole(1), metavar="N", help="test on the last N training images, which are not trained on"
+    )
     add_data_arguments(p)
     return p
 
@@ -101,7 +104,8 @@ def begin(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[
     if args.run:
         check_free(args.run)
     full, preprocessing = load_data(recipe, cache=args.cache, data=args.data, say=display.say)
-    dataset = full.limited(args.limit_train, args.limit_test)
+    limits = {"limit_train": args.limit_train, "limit_test": args.limit_test, "held_out": args.held_out}
+    dataset = limited(full, limits)
     settings: dict[str, Any] = {
         "seed": args.seed,
         "threads": args.threads or available_threads(),
@@ -109,7 +113,6 @@ def begin(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[
         "precision": args.precision,
     }
     trainer = Trainer.from_recipe(recipe, dataset, preprocessing, **settings)
-    limits = {"limit_train": args.limit_train, "limit_test": args.limit_test}
     folder = make_folder(args.run) if args.run else make_new_folder(recipe.name)
     held.enter_context(exclusive(folder))
     run = Run.create(folder, recipe, **settings, **limits, **identity(full, preprocessing))
@@ -139,7 +142,7 @@ def resume(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple
             f"{run.folder} was started with other values of its recipe: continue it without changes, but for --epochs."
         )
     dataset, preprocessing = load_data(recipe, config, cache=args.cache, data=args.data, say=display.say)
-    dataset = dataset.limited(config["limit_train"], config["limit_test"])
+    dataset = limited(dataset, config)
     trainer = Trainer.from_recipe(
         recipe,
         dataset,

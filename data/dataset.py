@@ -102,19 +102,20 @@ class ArraySplit:
 
 
 @dataclass(frozen=True, eq=False)
-class FirstOf:
-    """The first `count` samples of a split, or all where it has fewer."""
+class Part:
+    """The samples of a split from `start` to `stop`, fewer where it has fewer."""
 
     split: Split
-    count: int
+    start: int
+    stop: int
 
     def __len__(self) -> int:
-        return min(self.count, len(self.split))
+        return len(self.labels)
 
     @property
     def labels(self) -> Array:
         """(N,)."""
-        return self.split.labels[: self.count]
+        return self.split.labels[self.start : self.stop]
 
     @property
     def shape(self) -> Shape:
@@ -123,7 +124,7 @@ class FirstOf:
 
     def read(self, indices: Array, out: Array) -> None:
         """Read from the whole split."""
-        self.split.read(indices, out)
+        self.split.read(np.asarray(indices) + self.start, out)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -179,16 +180,26 @@ class Dataset:
             class_names = [str(k) for k in range(1 + max(train.labels.max(), test.labels.max()))]
         return cls(name, train, test, tuple(class_names))
 
-    def limited(self, train: int | None = None, test: int | None = None) -> Dataset:
+    def limited(self, train: int | None = None, test: int | None = None, held_out: int | None = None) -> Dataset:
         """The data set with only the first `train` and the first `test` samples; None keeps all.
 
-        Raises:    UserError for a limit below 1.
+        held_out -- the last so many training samples take the place of the test samples: who chooses by them has not looked at
+                    a test image
+
+        Raises:    UserError for a limit below 1, and where too many are held out.
         """
-        for part, limit in (("train", train), ("test", test)):
+        given, name = self.train, self.name
+        tested, rest = self.test, len(given)
+        for part, limit in (("train", train), ("test", test), ("held-out", held_out)):
             if limit is not None and limit < 1:
                 raise UserError(f"a limit of {limit} {part} samples leaves none: give 1 or more")
-        first = self.train if train is None else FirstOf(self.train, train)
-        return replace(self, train=first, test=self.test if test is None else FirstOf(self.test, test))
+        if held_out is not None:
+            rest -= held_out
+            if rest < 1:
+                raise UserError(f"{held_out} of {len(given)} training samples held out leave none: give fewer")
+            tested, name = Part(given, rest, len(given)), f"{name}, {held_out:,} training images held out"
+        trained = given if train is None and held_out is None else Part(given, 0, min(rest, train or rest))
+        return replace(self, name=name, train=trained, test=tested if test is None else Part(tested, 0, test))
 
     def _check_labels(self, part: str, split: Split) -> None:
         N, labels, K = len(split), split.labels, len(self.class_names)

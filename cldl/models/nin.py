@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from cldl.models.heads import NamedLayers, attach_heads, check_initialisation, check_task
 from engine.errors import UserError
@@ -17,7 +18,7 @@ from layers.network import Network
 from layers.pooling import GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
 
-LOWER = {"map": Flatten, "mean": GlobalAvgPool}  # what a lower classifier sees
+LOWER = ("map", "mean", "conv")  # what a lower classifier sees, see `lower_head`
 TAPS = ("pool2", "pool1", "conv3_relu", "conv2_relu")  # of the second, third, fourth and fifth classifier
 Triple = tuple[float, float, float]
 
@@ -31,6 +32,11 @@ class NinDefinition:
     outputs: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int]]
     kernels: tuple[int, int, int]  # of each block's first convolution
     std: tuple[Triple, Triple, Triple] = FIVE  # of the published weights
+
+    def scaled(self, width: float) -> NinDefinition:
+        """The definition with `width` times as many outputs."""
+        outputs: Any = tuple(tuple(max(1, round(width * D)) for D in block) for block in self.outputs)
+        return replace(self, outputs=outputs)
 
 
 # The authors' cuda-convnet definitions: mavenlin/cuda-convnet, NIN/mnist_def and NIN/cifar-100_def.
@@ -52,6 +58,7 @@ def nin(
     relu_on_logits: bool = True,
     lower: str = "map",
     lower_lr_mult: float = 1.0,
+    width: float = 1.0,
 ) -> Network:
     """Network in Network for images (H, W, C) of K classes, with 1 to 5 classifiers.
 
@@ -64,8 +71,10 @@ def nin(
     CLDL's paper leaves the place and the form of the lower classifiers open. Inferred: at the end of a block, behind its
     pooling and before the dropout, one linear layer on the whole map, as the authors of DSN put theirs, with a smaller
     learning rate (`lower_lr_mult`), as they do too. `lower="mean"` puts it on the map's mean instead, as NIN does at the top;
-    there the bottom classifier starves (docs/results.md). The weights begin at 0: before it has seen an image, a lower
-    classifier prefers no class.
+    there the bottom classifier starves (docs/results.md). `lower="conv"` has two 1x1 convolutions, the first with a ReLU, before
+    the mean. The last weights begin at 0: before it has seen an image, a lower classifier prefers no class.
+
+    `width` multiplies the number of outputs of every convolution but the last; 1 is the published network.
 
     With one classifier only the top one is left (NIN itself); the second is attached to block 2 and the third to block 1. The
     poster's second figure goes on to five; inferred: the fourth is attached to the first convolution of block 3, behind its
@@ -76,17 +85,35 @@ def nin(
     if lower not in LOWER:
         raise UserError(f"the lower classifiers' form {lower!r} is unknown; choose one of {', '.join(LOWER)}.")
     layers = nin_trunk(
-        definition, image, classes, initialisation=initialisation, dropout=dropout, top_lr_mult=top_lr_mult
+        definition.scaled(width),
+        image,
+        classes,
+        initialisation=initialisation,
+        dropout=dropout,
+        top_lr_mult=top_lr_mult,
     )
     if not relu_on_logits:
         layers.pop()
 
     def head(shape: Shape) -> NamedLayers:
-        seen = LOWER[lower]()
-        (features,) = seen.output_shape(shape)
-        return [(lower, seen), ("linear", Linear(features, classes, weight=constant(0), lr_mult=lower_lr_mult))]
+        return lower_head(lower, shape, classes, lower_lr_mult)
 
     return attach_heads(layers, TAPS[: classifiers - 1], head, [("mean", GlobalAvgPool())], image)
+
+
+def lower_head(form: str, shape: Shape, classes: int, lr_mult: float) -> NamedLayers:
+    """A lower classifier behind a map (H, W, C): a linear layer on the whole "map", or on its "mean", or two convolutions."""
+    C = shape[-1]
+    if form == "conv":
+        return [
+            ("conv", Conv2d(C, C, 1, lr_mult=lr_mult)),
+            ("relu", ReLU()),
+            ("linear", Conv2d(C, classes, 1, weight=constant(0), lr_mult=lr_mult)),
+            ("mean", GlobalAvgPool()),
+        ]
+    seen = Flatten() if form == "map" else GlobalAvgPool()
+    (features,) = seen.output_shape(shape)
+    return [(form, seen), ("linear", Linear(features, classes, weight=constant(0), lr_mult=lr_mult))]
 
 
 def nin_trunk(

@@ -56,22 +56,38 @@ class CldlLossSpec(WeightedLossSpec):
 
     exponent           -- g; None: 1 / (M - 1)
     through_companions -- whether the gradient goes through the T^(m), too
+    unweighted_share   -- not the poster's: the share of each C^(m) that T^(m) leaves alone (see `cldl.objective`)
+    exponent_epochs    -- not the poster's: over so many epochs the exponent rises from 0 to g; None: it is g throughout
     """
 
     kind: ClassVar[str] = "cldl"
     exponent: float | None = None
     through_companions: bool = True
+    unweighted_share: float = 0.0
+    exponent_epochs: float | None = None
 
     def check(self) -> None:
         super().check()
         self.check_range(0, 1e9, "exponent")
+        self.check_range(0, 1, "unweighted_share")
+        self.check_range(1e-6, 100_000, "exponent_epochs")
 
     def build(self) -> Objective:
-        return Objective(self.weights, exponent=self.exponent, through_companions=self.through_companions)
+        return Objective(
+            self.weights,
+            exponent=self.exponent,
+            through_companions=self.through_companions,
+            unweighted_share=self.unweighted_share,
+            exponent_epochs=self.exponent_epochs,
+        )
 
     def describe(self) -> str:
         constant = "" if self.through_companions else ", T held constant in the gradient"
-        return f"CLDL, M = {len(self.weights)}, {_weights(self.weights)}, g = {self.build().g:g}{constant}"
+        share = f", {self.unweighted_share:.0%} of each loss unweighted" if self.unweighted_share else ""
+        rising = "" if self.exponent_epochs is None else f" after {self.exponent_epochs:g} epochs"
+        return (
+            f"CLDL, M = {len(self.weights)}, {_weights(self.weights)}, g = {self.build().g:g}{rising}{constant}{share}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cldl import commands
+from cldl.study.variants import TABLES
 
 DEFAULT = "gradient"
 
@@ -31,6 +32,18 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--out", type=Path, default=Path("runs/classifiers"), metavar="DIR", help="where the runs and the figure go"
     )
+    training = studies.add_parser(
+        "training",
+        help="CLDL, deep supervision and softmax side by side over several seeds; goes on where it was stopped",
+        epilog="All other options are those of cldl.train, and go to every run: --threads, --data and so on.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    training.add_argument("table", choices=TABLES, metavar="TABLE", help=f"what is compared: {', '.join(TABLES)}")
+    training.add_argument("--out", type=Path, metavar="DIR", help="where the runs go (otherwise runs/training/TABLE)")
+    training.add_argument("--results", type=Path, metavar="FILE", help="the results (otherwise results.jsonl in --out)")
+    training.add_argument("--seeds", type=commands.whole(0), nargs="+", default=[0], metavar="SEED", help="of the runs")
+    training.add_argument("--only", nargs="+", default=[], metavar="NAME", help="train only these variants")
     return main
 
 
@@ -46,6 +59,11 @@ def main(argv: list[str] | None = None) -> int:
         from cldl.study import classifiers  # here, as matplotlib makes folders when it is imported
 
         return classifiers.classifiers(options.out, others)
+    if options.study == "training":
+        from cldl.study import training
+
+        out = options.out or Path("runs/training") / options.table
+        return training.compare(options.table, out, options.results, options.seeds, options.only, others)
     if others:
         whole.error(f"unrecognized arguments: {' '.join(others)}")
     from cldl.study import walk

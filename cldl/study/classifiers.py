@@ -23,7 +23,12 @@ SERIES = {  # recipe: what it is called, its colour (Okabe and Ito, 2008), its m
     "cifar100_nin": ("without augmentation", "#0072B2", "o"),
     "cifar100_nin_augmented": ("with augmentation", "#D55E00", "s"),
 }
-SAME = ("seed", "limit_train", "limit_test")  # what must be as in the run's configuration, beside its recipe
+SAME = (
+    "seed",
+    "limit_train",
+    "limit_test",
+    "held_out",
+)  # what must be as in the run's configuration, beside its recipe
 Points = dict[str, dict[int, float]]  # recipe: M: the test error in %
 
 
@@ -58,7 +63,7 @@ def _finished(folder: Path, arguments: Sequence[str]) -> bool:
         return False
     args, run = train.parse(arguments), Run.open(folder)
     recipe = train.choose_recipe(args)
-    if run.recipe != recipe or any(run.config[name] != getattr(args, name) for name in SAME):
+    if run.recipe != recipe or any(run.config.get(name) != getattr(args, name) for name in SAME):
         raise UserError(f"{folder} holds a run with other settings: give the same options, or another --out.")
     return len(run.metrics()) == recipe.schedule.epochs
 

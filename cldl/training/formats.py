@@ -30,6 +30,7 @@ CONFIG = fields(
         "started": text,
     },
     {
+        "held_out": optional(whole(1, MAX_COUNT)),
         "training_sha256": text,
         "preprocessing_sha256": optional(text),
         "classes": list_of(text),

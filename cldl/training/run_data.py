@@ -46,6 +46,11 @@ def load_data(
     return dataset, preprocessing
 
 
+def limited(dataset: Dataset, config: Mapping[str, Any]) -> Dataset:
+    """The part of a data set on which the run of this configuration trains, and is tested."""
+    return dataset.limited(config["limit_train"], config["limit_test"], config.get("held_out"))
+
+
 def identity(dataset: Dataset, preprocessing: Preprocessing) -> dict[str, Any]:
     """What a run's config.json says of what it is trained on."""
     return {

@@ -8,7 +8,7 @@ from cldl.inference import class_losses, deciding_exits, predict
 from cldl.loss import cldl_loss
 from cldl.objective import Objective
 from engine.errors import UserError
-from engine.gradcheck import grid
+from engine.gradcheck import check_gradients, grid
 from engine.random import Key
 
 WEIGHTS = (0.5, 1.0, 2.0)
@@ -62,6 +62,40 @@ def test_the_companions_are_left_out_once_their_epochs_are_over(loss):
     assert objective.at(0) == objective.at(1.4) == objective
     assert objective.at(1.5) == objective.at(7) == Objective((0.0, 0.0, 2.0), loss=loss)
     assert Objective(WEIGHTS, loss=loss).at(1e9) == Objective(WEIGHTS, loss=loss)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_an_unweighted_share_mixes_cldl_with_deep_supervision(share):
+    result = Objective(WEIGHTS, unweighted_share=share)(LOGITS, LABELS)
+    cldl, supervised = Objective(WEIGHTS)(LOGITS, LABELS), Objective(WEIGHTS, loss="softmax")(LOGITS, LABELS)
+    assert result.value == pytest.approx(share * supervised.value + (1 - share) * cldl.value, rel=1e-12)
+    for found, own, other in zip(result.gradients, cldl.gradients, supervised.gradients, strict=True):
+        np.testing.assert_allclose(found, share * other + (1 - share) * own, rtol=1e-12, atol=1e-15)
+    assert np.array_equal(result.companions, cldl.companions)
+
+
+def test_the_gradient_of_a_loss_with_an_unweighted_share_is_that_of_differences():
+    objective = Objective(WEIGHTS, unweighted_share=0.3)
+
+    def forward(*z):
+        result = objective(z, LABELS)
+        return np.array([result.value]), result.gradients
+
+    report = check_gradients(forward, lambda dy, gradients: [dy[0] * g for g in gradients], [z.copy() for z in LOGITS])
+    report.raise_if_failed()
+
+
+def test_a_rising_exponent_begins_as_deep_supervision_and_ends_as_cldl():
+    objective = Objective(WEIGHTS, exponent_epochs=4.0)
+    assert [objective.at(epoch).g for epoch in (0, 1, 2, 4, 9)] == [0.0, 0.125, 0.25, 0.5, 0.5]
+    assert objective.at(0)(LOGITS, LABELS).value == Objective(WEIGHTS, loss="softmax")(LOGITS, LABELS).value
+    assert objective.at(4) == Objective(WEIGHTS, exponent=0.5)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(UserError, match=f"the unweighted share is {share}; give a number from 0 to 1"):
+        Objective(WEIGHTS, unweighted_share=share)
 
 
 def test_probabilities_fall_with_the_loss_of_each_class():

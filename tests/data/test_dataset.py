@@ -5,7 +5,7 @@ import platformdirs
 import pytest
 
 from data import registry
-from data.dataset import ArraySplit, Dataset, FirstOf, read_images, sha256
+from data.dataset import ArraySplit, Dataset, Part, read_images, sha256
 from engine.errors import UserError
 from engine.io.files import cache_folder
 
@@ -70,9 +70,27 @@ def test_no_limit_and_a_limit_above_the_number_keep_all():
     assert len(whole.limited().train) == len(whole.limited(train=99).train) == 4
 
 
-@pytest.mark.parametrize("limits", [{"train": 0}, {"test": -1}])
+def test_training_samples_that_are_held_out_are_tested_on_and_not_trained_on():
+    whole = Dataset.from_arrays(**GOOD | {"train_images": IMAGES})
+    part = whole.limited(held_out=1)
+    assert (len(part.train), len(part.test), part.name) == (3, 1, f"{whole.name}, 1 training images held out")
+    np.testing.assert_array_equal(read_images(part.train), IMAGES[:3])
+    np.testing.assert_array_equal(read_images(part.test), IMAGES[3:])
+    np.testing.assert_array_equal(part.test.labels, whole.train.labels[3:])
+    fewer = whole.limited(train=2, test=1, held_out=2)
+    np.testing.assert_array_equal(read_images(fewer.train), IMAGES[:2])
+    np.testing.assert_array_equal(read_images(fewer.test), IMAGES[2:3])
+    assert len(whole.limited(train=4, held_out=2).train) == 2
+
+
+def test_not_all_training_samples_can_be_held_out():
+    with pytest.raises(UserError, match="4 of 4 training samples held out leave none: give fewer"):
+        Dataset.from_arrays(**GOOD).limited(held_out=4)
+
+
+@pytest.mark.parametrize("limits", [{"train": 0}, {"test": -1}, {"held_out": 0}])
 def test_a_limit_below_one_is_refused(limits):
-    with pytest.raises(UserError, match=r"a limit of (0 train|-1 test) samples leaves none: give 1 or more"):
+    with pytest.raises(UserError, match=r"a limit of (0 train|-1 test|0 held-out) samples leaves none: give 1 or more"):
         Dataset.from_arrays(**GOOD).limited(**limits)
 
 
@@ -130,7 +148,7 @@ def test_the_fingerprint_differs_where_images_labels_or_shape_do():
         ArraySplit(images, whole.labels),
         ArraySplit(whole.images, np.array([0, 1, 1, 1])),
         ArraySplit(whole.images.reshape(4, 3, 1, 2), whole.labels),
-        FirstOf(whole, 3),
+        Part(whole, 0, 3),
     ]
     assert same.fingerprint == whole.fingerprint
     assert len({split.fingerprint for split in others} | {whole.fingerprint}) == 5

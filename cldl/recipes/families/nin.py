@@ -36,8 +36,9 @@ class NinSpec(ModelSpec):
     classifiers    -- M, from the top downwards
     relu_on_logits -- whether a ReLU follows the top classifier's 1x1 convolution
     top_lr_mult    -- multiplies the learning rate of the top classifier's 1x1 convolution
-    lower_head     -- what the lower classifiers see: the whole "map", or its "mean"
+    lower_head     -- what the lower classifiers see: the whole "map", its "mean", or its pixels through two convolutions, "conv"
     lower_lr_mult  -- multiplies the learning rate of the lower classifiers
+    width          -- multiplies the number of outputs of every convolution but the last
     """
 
     kind: ClassVar[str] = "nin"
@@ -46,6 +47,7 @@ class NinSpec(ModelSpec):
     top_lr_mult: float
     lower_head: str
     lower_lr_mult: float
+    width: float = 1.0
 
     @property
     def n_classifiers(self) -> int:
@@ -62,6 +64,7 @@ class NinSpec(ModelSpec):
             raise UserError(f"model.classifiers is {self.classifiers}; nin has places for 1 to 5: choose so many.")
         self.check_choice(LOWER, "lower_head")
         self.check_range(0, 1000, "top_lr_mult", "lower_lr_mult")
+        self.check_range(0.01, 10, "width")
 
     def make(self, image: Shape, classes: int) -> Network:
         return nin(
@@ -75,6 +78,7 @@ class NinSpec(ModelSpec):
             relu_on_logits=self.relu_on_logits,
             lower=self.lower_head,
             lower_lr_mult=self.lower_lr_mult,
+            width=self.width,
         )
 
 
@@ -101,6 +105,7 @@ MNIST_NIN = Recipe(
                 0.0005, "chosen here, see docs/results.md; s9xie/DSN multiplies its companions' rate by 0.001 to 0.002"
             ),
             bias_lr_mult=cited(1.0, ONE_RATE),
+            width=cited(1.0, NIN),
         ),
         POSTER,
     ),
@@ -109,6 +114,8 @@ MNIST_NIN = Recipe(
             weights=cited((1.0, 1.0, 1.0), INFERRED),
             exponent=cited(None, POSTER + ": the text's geometric mean, 1 / (M - 1); the print says M - 1"),
             through_companions=cited(True, POSTER + ": the loss is minimised, T^(m) is part of it"),
+            unweighted_share=cited(0.0, POSTER + " has none"),
+            exponent_epochs=cited(None, POSTER + ": one exponent throughout"),
         ),
         POSTER,
     ),

@@ -193,6 +193,17 @@ def test_lower_classifiers_on_the_mean_are_linear_in_48_numbers():
     assert shapes == [(48, 10), (10,), (48, 10), (10,)]
 
 
+def test_lower_classifiers_of_convolutions_see_every_pixel_and_average():
+    network = nin(NIN_MNIST, *MNIST, 3, lower="conv")
+    shapes = [p.shape for p in network.parameters() if p.name.startswith("head_pool1")]
+    assert shapes == [(1, 1, 48, 48), (48,), (1, 1, 48, 10), (10,)]
+
+
+def test_half_the_width_has_half_the_outputs_but_as_many_classes():
+    outputs = [p.shape[0] for p in nin(NIN_MNIST, *MNIST, 1, width=0.5).parameters() if p.name.endswith("bias")]
+    assert outputs == [48, 32, 24, 64, 48, 24, 64, 48, 10]
+
+
 def test_lower_classifiers_begin_undecided():
     ctx = Context()
     logits, _ = nin(NIN_MNIST, *MNIST, 3).forward(grid((2, 28, 28, 1), Key(4), 1.0).astype(np.float32), ctx)

@@ -272,8 +272,8 @@ DAMAGE = {
         "the recipe has no model.dropout: restore it, or use the version that wrote it.",
     ),
     "an unknown value": (
-        lambda r: r["model"].update(width=3),
-        "the recipe has 'model.width', which this version does not know: restore it, or use",
+        lambda r: r["model"].update(depth=3),
+        "the recipe has 'model.depth', which this version does not know: restore it, or use",
     ),
     "an unknown kind": (lambda r: r["model"].update(type="alexnet"), "model is 'alexnet'; choose one of nin"),
     "no kind": (lambda r: r["model"].pop("type"), "model is 'None'; choose one of nin"),

@@ -1,0 +1,69 @@
+"""The tables of the training study: what is compared, each variant as options of `cldl.train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SOFTMAX = "--classifiers 1"
+DSN = "--exponent 0"
+LEARNING = "--lower-lr-mult 1"  # of the lower classifiers: as fast as the rest
+MEAN, CONV = f"--lower-head mean {LEARNING}", f"--lower-head conv {LEARNING}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Variants of one recipe under one regime, at equal cost: the same images, passes and seeds.
+
+    recipe   -- the recipe that all of them change
+    common   -- the options of the regime, which all of them share
+    variants -- the options of each variant by its name; the first one is what the others are compared with
+    """
+
+    recipe: str
+    common: str
+    variants: dict[str, str]
+
+
+CLDL = {
+    "CLDL, heads on the mean": MEAN,
+    "CLDL, heads of convolutions": CONV,
+    "CLDL, heads on the map, slow": "",  # the recipes' own
+    "exponent 0.25": f"{CONV} --exponent 0.25",
+    "exponent 0.1": f"{CONV} --exponent 0.1",
+    "exponent rising to 1/2": f"{CONV} --exponent-epochs 4",
+    "a tenth unweighted": f"{CONV} --unweighted-share 0.1",
+    "three tenths unweighted": f"{CONV} --unweighted-share 0.3",
+    "half unweighted": f"{CONV} --unweighted-share 0.5",
+    "T held constant": f"{CONV} --through-companions no",
+    "lambda 0.3, 0.3, 1": f"{CONV} --weights 0.3,0.3,1",
+}
+METHODS = {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", "CLDL": CONV}
+HALF = "--width 0.5 --held-out 10000"
+SGD = "--optimiser sgd --momentum 0.9 --weight-decay 0.0005"
+
+TABLES = {
+    "mnist": Table(
+        "mnist_nin", f"{HALF} --epochs 6", {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", **CLDL}
+    ),
+    "mnist_full": Table("mnist_nin", "--held-out 10000", METHODS),
+    "cifar100": Table(
+        "cifar100_nin",
+        f"{HALF} --epochs 8 --batch-size 64 --learning-rate 0.001",
+        {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", **CLDL},
+    ),
+    "cifar100_sgd": Table(
+        "cifar100_nin", f"{HALF} --epochs 16 --batch-size 64 --learning-rate 0.02 --warmup 1 {SGD}", METHODS
+    ),
+    "cifar100_few": Table(
+        "cifar100_nin", f"{HALF} --epochs 40 --batch-size 64 --learning-rate 0.001 --limit-train 10000", METHODS
+    ),
+    "cifar100_dropout": Table(
+        "cifar100_nin", f"{HALF} --epochs 16 --batch-size 64 --learning-rate 0.001 --warmup 1 --dropout 0.5", METHODS
+    ),
+    "cifar100_augmented": Table(
+        "cifar100_nin_augmented", f"{HALF} --epochs 16 --batch-size 64 --learning-rate 0.001", METHODS
+    ),
+    "cifar100_full": Table(
+        "cifar100_nin", "--held-out 10000 --epochs 16 --batch-size 64 --learning-rate 0.001", METHODS
+    ),
+}

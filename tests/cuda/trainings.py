@@ -19,7 +19,7 @@ TRAININGS = {
     "SGD": BASE.changed(**SGD, learning_rate=0.05, penalty="norm"),
     "augmented and whitened": BASE.changed(**SGD, nesterov=True, augment=True, preprocessing="gcn_zca"),
     "hinge, bounded norms": BASE.changed(**SGD, loss="hinge", companion_epochs=1, epochs=2, learning_rate=0.01),
-    "each channel scaled": BASE.changed(preprocessing="standard", through_companions=False),
+    "each channel scaled": BASE.changed(preprocessing="standard", through_companions=False, unweighted_share=0.25),
 }
 
 

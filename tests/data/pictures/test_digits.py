@@ -48,6 +48,37 @@ def test_a_digit_of_28_by_28_on_any_ground_becomes_white_on_black(tmp_path, grou
     np.testing.assert_array_equal(image, np.where(drawn == ink, 255, 0))
 
 
+@pytest.mark.parametrize("ink", [0, 60, 127, 128, 200, 255])
+def test_what_is_transparent_is_white_below_a_dark_digit_and_black_below_a_light_one(tmp_path, ink):
+    """A stroke is as bright as it is opaque and stands out from that ground."""
+    drawn = np.zeros((SIZE, SIZE, 4), np.uint8)
+    drawn[..., :3], drawn[..., 3] = ink, on_black()
+    expected = on_black() / 255 * max(ink, 255 - ink)
+    image = read_digit(save(drawn, tmp_path / "drawn.png"))[..., 0]
+    np.testing.assert_allclose(image, expected, rtol=0, atol=0.51)
+
+
+@pytest.mark.parametrize(("digit", "speck"), [(240, 60), (10, 160)])
+def test_the_digit_is_what_stands_out_most_where_there_is_darker_and_lighter(tmp_path, digit, speck):
+    ground = 110
+    drawn = seven(ground=ground, ink=digit)[: 6 * SIZE : 6, : 6 * SIZE : 6]
+    with_speck = drawn.copy()
+    with_speck[-3:-1, 2:4] = speck
+    expected = read_digit(save(drawn, tmp_path / "plain.png"))
+    np.testing.assert_array_equal(read_digit(save(with_speck, tmp_path / "speck.png")), expected)
+
+
+def test_a_digit_stands_out_by_24_of_255_or_is_none(tmp_path):
+    image = read_digit(save(seven(ground=100, ink=124), tmp_path / "faint.png"))
+    np.testing.assert_array_equal(image, read_digit(save(seven(), tmp_path / "plain.png")))
+    path = save(seven(ground=100, ink=123), tmp_path / "fainter.png")
+    with pytest.raises(UserError) as refused:
+        read_digit(path)
+    assert str(refused.value) == (
+        f"{path} shows no digit: nothing stands out from its edge; give a picture of one digit."
+    )
+
+
 @pytest.mark.parametrize("width", [1, 2, 9])
 @pytest.mark.parametrize(("frame", "ground", "ink"), [(0, 255, 20), (255, 0, 255), (20, 200, 60)])
 def test_a_frame_is_not_a_part_of_the_digit(tmp_path, width, frame, ground, ink):
@@ -66,6 +97,61 @@ def test_a_frame_in_28_by_28_pixels_is_cut_off_too(tmp_path):
     np.testing.assert_array_equal(read_digit(save(framed, tmp_path / "framed.png")), expected)
 
 
+def zero(margin, ground, ink, frame=0, brightness=0):
+    """A box of one pixel's stroke in 28 x 28 pixels, `margin` from the ground's edge; around the ground may be a frame."""
+    drawn = np.full((SIZE, SIZE), brightness, np.uint8)
+    drawn[frame : SIZE - frame, frame : SIZE - frame] = ground
+    outer, inner = frame + margin, frame + margin + 1
+    drawn[outer : SIZE - outer, outer : SIZE - outer] = ink
+    drawn[inner : SIZE - inner, inner : SIZE - inner] = ground
+    return drawn
+
+
+def test_one_pixel_of_ground_around_a_digit_is_enough(tmp_path):
+    drawn = zero(margin=1, ground=0, ink=255)
+    np.testing.assert_array_equal(read_digit(save(drawn, tmp_path / "zero.png"))[..., 0], drawn)
+
+
+def test_a_frame_may_be_an_eighth_of_the_picture_wide(tmp_path):
+    drawn = zero(margin=2, ground=255, ink=0, frame=3)
+    expected = read_digit(save(drawn[3:-3, 3:-3], tmp_path / "plain.png"))
+    np.testing.assert_array_equal(read_digit(save(drawn, tmp_path / "framed.png")), expected)
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        zero(margin=2, ground=255, ink=0, frame=4),
+        zero(margin=2, ground=64, ink=200, frame=3),
+        np.where(np.arange(SIZE) % 4, zero(margin=2, ground=255, ink=0, frame=3), 100),
+    ],
+    ids=["wider than an eighth", "little contrast", "of several colours"],
+)
+def test_what_looks_less_like_a_frame_is_a_part_of_the_picture(tmp_path, drawn):
+    image = read_digit(save(drawn.astype(np.uint8), tmp_path / "framed.png"))
+    np.testing.assert_array_equal(image[..., 0], drawn)
+
+
+def test_in_a_picture_smaller_than_mnists_no_frame_is_looked_for(tmp_path):
+    drawn = zero(margin=2, ground=255, ink=0, frame=1)[:, :-1]
+    image = read_digit(save(drawn, tmp_path / "small.png"))
+    assert np.count_nonzero(image) == FIT * FIT  # what would be the ground inside a frame stands out from the edge
+
+
+@pytest.mark.parametrize("height", [1, 2, 5])
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_a_picture_of_a_few_pixels_may_show_no_digit_but_is_no_error(tmp_path, height, width):
+    with pytest.raises(UserError, match="shows no digit"):
+        read_digit(save(np.zeros((height, width), np.uint8), tmp_path / "blank.png"))
+
+
+def test_a_one_of_three_pixels_is_fitted_too(tmp_path):
+    drawn = np.zeros((5, 3), np.uint8)
+    drawn[1:4, 1] = 255
+    rows = np.flatnonzero(read_digit(save(drawn, tmp_path / "one.png")).any(axis=(1, 2)))
+    assert np.ptp(rows) + 1 == FIT
+
+
 def test_a_larger_digit_is_fitted_and_centred_by_its_mass(tmp_path):
     image = read_digit(save(seven(), tmp_path / "seven.png"))
     assert (image.shape, image.dtype) == ((SIZE, SIZE, 1), np.uint8)
@@ -77,6 +163,35 @@ def test_a_larger_digit_is_fitted_and_centred_by_its_mass(tmp_path):
         centre = (mass.sum(axis=1 - axis) * np.arange(SIZE)).sum() / mass.sum()
         assert abs(centre - SIZE / 2) <= 0.5
     assert image.max() == 255
+
+
+def test_a_digit_of_20_pixels_in_a_larger_picture_keeps_every_one_of_them(tmp_path):
+    digit = np.random.default_rng(0).integers(64, 256, (FIT, 14), np.uint8)
+    digit[0, 0], digit[-1, -1] = 255, 64
+    drawn = np.zeros((60, 50), np.uint8)
+    drawn[7 : 7 + FIT, 9 : 9 + 14] = digit
+    image = read_digit(save(drawn, tmp_path / "large.png"))[..., 0]
+    rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+    np.testing.assert_array_equal(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], digit)
+
+
+def test_the_brightest_pixel_is_white_however_thin_the_strokes(tmp_path):
+    drawn = np.zeros((300, 300), np.uint8)
+    drawn[20:280, 100] = drawn[20, 100:200] = 255
+    assert read_digit(save(drawn, tmp_path / "thin.png")).max() == 255
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_digit_with_its_mass_at_one_side_stays_whole_at_the_edge_of_the_image(tmp_path, turns):
+    digit = np.full((FIT, FIT), 64, np.uint8)
+    digit[:, 1:-1] = 0
+    digit[0], digit[:, 0] = 64, 255
+    drawn = np.pad(np.rot90(digit, turns), 10)
+    image = read_digit(save(drawn, tmp_path / "heavy.png"))[..., 0]
+    rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+    np.testing.assert_array_equal(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], np.rot90(digit, turns))
+    heavy = [columns[-1] == SIZE - 1, rows[0] == 0, columns[0] == 0, rows[-1] == SIZE - 1]
+    assert heavy[turns]
 
 
 def variants(folder):
@@ -136,6 +251,7 @@ def test_a_bar_of_any_size_anywhere_becomes_20_pixels_long_in_the_middle(size, c
     image = _centred(_fitted(picture))
     sides = [np.flatnonzero(image.any(axis=axis)) for axis in (1, 0)]
     assert max(len(side) for side in sides) == FIT
+    assert min(len(side) for side in sides) == max(1, round(FIT * min(size) / max(size)))
     assert all(abs(side.mean() - SIZE / 2) <= 0.5 for side in sides)
 
 

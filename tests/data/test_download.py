@@ -117,9 +117,9 @@ def test_a_server_without_encryption_is_told(serve):
 
 
 def test_a_server_that_falls_silent_in_the_middle_is_given_up(serve):
-    address = serve({"a": b"stalled"})
+    address = serve({"a": b"stalled".ljust(20_000)})
     start = time.monotonic()
-    assert refusal(lambda: download(address + "a", 10_000, timeout=0.2)) == "sent nothing for 0.2 seconds"
+    assert refusal(lambda: download(address + "a", 30_000, timeout=0.2)) == "sent nothing for 0.2 seconds"
     assert time.monotonic() - start < 5
 
 

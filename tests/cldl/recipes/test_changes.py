@@ -13,7 +13,7 @@ from cldl.recipes.recipe import COMMAND_LINE
 from cldl.recipes.spec import KINDS
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def recipes():
     """All recipes by name; the kinds of models stay those of the first import."""
     kinds, made = dict(KINDS["model"]), {}

@@ -81,7 +81,7 @@ class ArraySplit:
         if labels.shape != (len(images),):
             raise UserError(f"labels have shape {labels.shape}, expected ({len(images)},): give one to each image")
         object.__setattr__(self, "images", images)
-        object.__setattr__(self, "labels", labels.astype(np.int64, copy=False))
+        object.__setattr__(self, "labels", labels.astype(np.int64))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -40,6 +40,12 @@ class Group:
     environment: dict[str, str] = field(default_factory=dict)
 
 
+SLOW = (  # whole networks forwards and backwards
+    "test_cldl_nin_has_the_right_gradient_for_pixels_and_every_weight",
+    "test_the_first_network_of_every_family_has_the_right_gradient_for_pixels_and_every_weight",
+    "test_float32_and_float64_agree_end_to_end",
+    "test_weights_move_between_a_network_with_one_exit_and_one_with_five",
+)
 GROUPS = {
     "layers": Group(
         files=("layers/*", "cldl/loss.py", "cldl/arguments.py"),
@@ -64,7 +70,10 @@ GROUPS = {
     ),
     "recipes": Group(
         files=("cldl/recipes/*", "cldl/models/*"),
-        tests=("tests/cldl/recipes", "tests/cldl/models", "tests/cldl/test_train_options.py"),
+        tests=(
+            *("tests/cldl/recipes", "tests/cldl/models", "tests/cldl/test_train_options.py"),
+            *(f"--deselect=tests/cldl/models/test_models.py::{name}" for name in SLOW),
+        ),
     ),
     "report": Group(
         files=("cldl/report.py", "cldl/reporting/*"),

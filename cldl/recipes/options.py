@@ -55,7 +55,7 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
     specs = [spec for kinds in KINDS.values() for spec in kinds.values()]
     names = {name for spec in specs for leaf in leaf_types(spec) for name in (f"{spec.section}.{leaf}", leaf)}
     for name in sorted(names | set(CHOICES)):
-        parser.add_argument(_option(name), dest=name, default=argparse.SUPPRESS)
+        parser.add_argument(_option(name))
 
 
 def _add_leaves(parser: argparse.ArgumentParser, recipe: Recipe, types: Types) -> None:
@@ -70,9 +70,8 @@ def _add_leaves(parser: argparse.ArgumentParser, recipe: Recipe, types: Types) -
         for leaf, hint in leaf_types(spec).items():
             dotted = f"{section}.{leaf}"
             names = [_option(dotted), *([_option(leaf)] if counts[leaf] == 1 and _option(leaf) not in own else [])]
-            group.add_argument(
+            group.add_argument(  # its dest is the dotted name
                 *names,
-                dest=dotted,
                 default=argparse.SUPPRESS,
                 type=partial(leaves.parse, hint=hint, name=dotted),
                 metavar=leaves.metavar(hint),
@@ -90,7 +89,6 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             _option(name),
             _option(leaf),
-            dest=name,
             default=argparse.SUPPRESS,
             type=partial(leaves.parse, hint=hint, name=name),
             metavar=leaves.metavar(hint),

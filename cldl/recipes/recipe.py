@@ -192,7 +192,7 @@ def nearest(name: str, names: Collection[str], prefix: str = "") -> str:
     """
     known = [*(known.partition(".")[2] for known in names), *names]
     short = [k for k in known if k.startswith(name) or "".join(word[:1] for word in re.split("[-_]", k)) == name]
-    close = short[:1] or difflib.get_close_matches(name, known, 1)
+    close = short or difflib.get_close_matches(name, known)  # the best first
     return f": did you mean {prefix}{close[0]}?" if close else ""
 
 

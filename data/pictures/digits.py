@@ -36,7 +36,7 @@ def read_digit(path: Path) -> Array:
     Raises:    UserError for a file that cannot be read as a picture, and for a picture without a digit.
     """
     grey = _unframed(_grey(open_picture(path)).astype(np.float64))  # (H, W) in 0 .. 255
-    ground = float(np.median(_ring(grey)))
+    ground = float(np.median(_ring(grey, 0)))
     digit = _on_black(grey - ground)
     if digit.max() < FAINTEST:
         raise UserError(f"{path} shows no digit: nothing stands out from its edge; give a picture of one digit.")
@@ -49,8 +49,6 @@ def read_digit(path: Path) -> Array:
 
 def _grey(picture: Image.Image) -> Array:
     """Its brightness (H, W); where it is transparent, a ground that what is drawn stands out from."""
-    if picture.mode.startswith("I"):  # 16 bits
-        picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
     transparent = picture.has_transparency_data
     picture = picture.convert("RGBA" if transparent else "L")
     picture.thumbnail((LARGEST, LARGEST))
@@ -61,7 +59,7 @@ def _grey(picture: Image.Image) -> Array:
     return drawn * opaque + (255 if dark else 0) * (1 - opaque)
 
 
-def _ring(grey: Array, depth: int = 0) -> Array:
+def _ring(grey: Array, depth: int) -> Array:
     """The outermost pixels, or those `depth` further in."""
     inner = grey[depth : len(grey) - depth, depth : grey.shape[1] - depth]
     return np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
@@ -69,13 +67,16 @@ def _ring(grey: Array, depth: int = 0) -> Array:
 
 def _unframed(grey: Array) -> Array:
     """What is inside a frame: uniform rings, and inside them a uniform one of another brightness, which is the ground."""
-    rings = [_ring(grey, depth) for depth in range(min(grey.shape) // FRAME + 2)] if min(grey.shape) >= SIZE else []
-    medians = [float(np.median(ring)) for ring in rings]
-    for depth, (ring, median) in enumerate(zip(rings[:-1], medians, strict=False)):
-        if np.mean(np.abs(ring - median) < FAINTEST) < UNIFORM:
-            break
-        if abs(median - medians[0]) > CONTRAST and abs(medians[depth + 1] - median) < FAINTEST:
-            return grey[depth : len(grey) - depth, depth : grey.shape[1] - depth]
+    if min(grey.shape) < SIZE:
+        return grey
+    outermost = np.median(_ring(grey, 0))
+    for depth in range(min(grey.shape) // FRAME + 1):
+        ring, inner = _ring(grey, depth), _ring(grey, depth + 1)
+        brightness = np.median(ring)
+        if np.mean(np.abs(ring - brightness) < FAINTEST) < UNIFORM:
+            return grey
+        if abs(brightness - outermost) > CONTRAST and abs(np.median(inner) - brightness) < FAINTEST:
+            return grey[depth:-depth, depth:-depth]
     return grey
 
 

@@ -16,7 +16,7 @@ MAX_BYTES = 1 << 28
 
 
 def open_picture(path: Path) -> Image.Image:
-    """The picture in a PNG or JPEG file, upright and decoded.
+    """The picture in a PNG or JPEG file, upright and decoded, of 8 bits a channel.
 
     Raises:    UserError for a file that cannot be read as a picture, or has too many pixels or bytes.
     """
@@ -30,13 +30,16 @@ def open_picture(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=("PNG", "JPEG")) as picture:
-                return ImageOps.exif_transpose(picture)
+                upright = ImageOps.exif_transpose(picture)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         limit = f"{Image.MAX_IMAGE_PIXELS:,}"
         raise UserError(f"{path} has more than {limit} pixels: give a smaller picture.") from None
     except Exception as error:  # Pillow reports damage with nearly any exception
         reason = "may not be read" if isinstance(error, PermissionError) else "cannot be read as a PNG or JPEG picture"
         raise UserError(f"{path} {reason}: give an intact file of one of these kinds.") from error
+    if upright.mode.startswith("I"):  # 16 bits of grey
+        upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
+    return upright
 
 
 def read_picture(path: Path, height: int, width: int) -> np.ndarray:
@@ -47,8 +50,6 @@ def read_picture(path: Path, height: int, width: int) -> np.ndarray:
     Raises:    UserError as `open_picture`.
     """
     picture = open_picture(path)
-    if picture.mode.startswith("I"):  # 16 bits
-        picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)

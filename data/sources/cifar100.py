@@ -204,6 +204,6 @@ def _check(arrays: Arrays, attributes: Attributes) -> None:
     for part, count in COUNTS.items():
         expected[f"{part}_images"] = ((count, SIDE, SIDE, CHANNELS), "|u1")
         expected[f"{part}_labels"] = ((count,), "|u1")
-    names = str(attributes.get("classes", "")).split("\n")
+    names = str(attributes.get("classes")).split("\n")
     if form != expected or len(names) != FINE or not all(name.isprintable() for name in names):
         raise UserError("does not hold CIFAR-100's images, labels and names")

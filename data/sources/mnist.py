@@ -100,7 +100,6 @@ def load(cache: str | Path | None = None, *, data: str | Path | None = None, say
         train_labels=arrays["train_labels"].astype(np.int64),  # (N,)
         test_images=arrays["test_images"][..., None],
         test_labels=arrays["test_labels"].astype(np.int64),
-        class_names=tuple("0123456789"),
     )
 
 

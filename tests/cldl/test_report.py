@@ -143,3 +143,35 @@ def test_the_name_of_the_processor_is_kept_with_a_run(tmp_path, monkeypatch):
     monkeypatch.undo()
     Run.create(tmp_path, find("mnist_nin"), seed=0)
     assert json.loads((tmp_path / "config.json").read_text())["machine"] not in ("", "an abacus")
+
+
+def test_two_seeds_have_a_spread_and_one_thread_is_one(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(tiny.SETTINGS, "threads", 1)
+    runs = [tmp_path / str(seed) for seed in (0, 1)]
+    for seed, folder in enumerate(runs):
+        run = Run.create(folder, find("mnist_nin").changed(epochs=2), **tiny.SETTINGS | {"seed": seed})
+        lines = tiny.metrics(2)
+        lines[-1]["test_error"]["fused"] = 0.4 + 0.2 * seed
+        run.record(lines)
+    assert main(list(map(str, runs))) == 0
+    (row,) = table(capsys)
+    assert (row[2], row[5], row[7]) == ("0.50 ± 0.14", "0, 1", "an abacus, 1 thread")
+
+
+def test_the_markdown_table_is_lined_up_with_numbers_to_the_right(tmp_path, capsys):
+    assert main([finished(tmp_path / "run")]) == 0
+    head, rule, row = capsys.readouterr().out.splitlines()[:3]
+    numbers = {HEAD[i] for i in (2, 3, 4, 6, 8)}
+    for name, line in zip(head.strip("|").split("|"), rule.strip("|").split("|"), strict=True):
+        dashes = "-" * (len(name) - 2)
+        assert line == (f" {dashes[1:]}: " if name.strip() in numbers else f" {dashes} ")
+    assert " error in % | the poster | difference | seeds | epochs |" in head
+    assert "       0.50 |       0.28 |      +0.22 | 0     |      2 |" in row
+
+
+def test_the_page_has_a_title_and_numbers_to_the_right(tmp_path, capsys):
+    assert main([finished(tmp_path / "run"), "--html", str(tmp_path / "table.html")]) == 0
+    page = (tmp_path / "table.html").read_text(encoding="utf-8")
+    assert "<title>Runs beside the poster</title>" in page
+    assert "<h1>Runs beside the poster</h1>" in page
+    assert '<td class="number">+0.22</td><td>0</td>' in page

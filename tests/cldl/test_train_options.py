@@ -8,6 +8,7 @@ from cldl import train
 from cldl.recipes import options
 from cldl.recipes.families.nin import NinSpec
 from cldl.recipes.leaves import show
+from cldl.recipes.spec import cited
 from engine.errors import UserError
 from tests.cldl.synthetic import command
 
@@ -136,6 +137,51 @@ def test_the_list_shows_every_recipe(capsys):
     assert command("--list") == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in train.RECIPES)
+
+
+def test_without_a_recipe_a_value_is_read_as_what_it_is():
+    assert train.options.parse(train.make_parser, ["--epochs", "3"]).changes == {"schedule.epochs": 3}
+    assert train.options.parse(train.make_parser, ["--schedule.epochs", "3"]).changes == {"schedule.epochs": 3}
+    with pytest.raises(UserError, match=r"^schedule\.epochs is 'many'; give a whole number\.$"):
+        train.parse(["--epochs", "many"])
+
+
+def test_an_option_of_several_kinds_is_answered_with_all_of_them():
+    with pytest.raises(UserError) as refused:
+        train.parse(["mnist_nin", "--gamma", "0.5"])
+    assert str(refused.value) == (
+        "mnist_nin has no option --gamma, which belongs to schedule step and schedule exponential."
+    )
+
+
+def page(capsys, *arguments):
+    with pytest.raises(SystemExit):
+        command(*arguments, "--help")
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_the_help_groups_the_values_by_section_and_names_the_kinds_that_there_are(capsys):
+    text = page(capsys, "mnist_nin")
+    for part in (
+        "model (nin): CLDL poster (ECCV 2016) --model KIND one of nin,",
+        "loss (cldl): CLDL poster",
+        "schedule (cosine): chosen here by trials",
+        "--schedule KIND one of constant, step, exponential, polynomial, cosine",
+        "--epochs N 12;",
+    ):
+        assert part in text
+
+
+def test_the_help_of_another_kind_tells_its_defaults_and_what_must_be_given(capsys):
+    text = page(capsys, "mnist_nin", "--schedule", "step")
+    assert "A,B,.. must be given" in text
+    assert "--gamma X 0.1" in text
+
+
+def test_a_source_with_a_per_cent_sign_is_shown_as_it_is(monkeypatch, capsys):
+    recipe = train.find("mnist_nin").changed(dropout=cited(0.25, "half of the paper's 50 %"))
+    monkeypatch.setattr(options, "find", lambda name: recipe)
+    assert "0.25; half of the paper's 50 % --" in page(capsys, "mnist_nin")
 
 
 def test_every_leaf_of_every_recipe_can_be_set_by_both_names():

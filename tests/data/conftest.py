@@ -13,11 +13,16 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_error(404)
         if body == b"silent":
             return self.server.stop.wait(10)
+        if body.startswith(b"slow"):
+            self.server.stop.wait(0.3)
         self.send_response(200)
-        short = body.startswith(b"short")
+        short = body.startswith((b"short", b"stalled"))
         self.send_header("Content-Length", str(len(body) + 100 * short))
         self.end_headers()
-        return self.wfile.write(body)
+        self.wfile.write(body)
+        if body.startswith(b"stalled"):
+            self.server.stop.wait(10)
+        return None
 
     def log_message(self, *arguments):
         pass

@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,12 @@ def test_an_array_split_reads_the_images_of_its_indices():
     assert (len(split), split.shape) == (4, (3, 2, 1))
     with pytest.raises(IndexError):
         split.read(np.array([4]), out[:1])
+
+
+def test_images_and_labels_may_be_lists():
+    split = ArraySplit(list(IMAGES), [0, 1, 1, 0])
+    np.testing.assert_array_equal(split.images, IMAGES)
+    assert (len(split), split.shape, split.labels.tolist()) == (4, (3, 2, 1), [0, 1, 1, 0])
 
 
 def test_labels_of_any_integer_type_become_int64():
@@ -94,39 +101,54 @@ def test_a_limit_below_one_is_refused(limits):
         Dataset.from_arrays(**GOOD).limited(**limits)
 
 
+def refusal(make):
+    with pytest.raises(UserError) as refused:
+        make()
+    return str(refused.value)
+
+
+SHAPE = "expected (N, H, W, C) with none of them 0: reshape them, one channel needs C = 1"
+NUMBER = "expected 0 to 1: number the classes from 0 and name each one"
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"train_images": np.zeros((4, 3, 2, 1))}, "train images have dtype float64: convert them to uint8"),
+        ({"train_images": np.zeros((4, 3, 2, 1))}, "train images have dtype float64: convert them to uint8 in 0..255"),
+        ({"train_images": np.zeros((4, 3, 2), np.uint8)}, f"train images have shape (4, 3, 2), {SHAPE}"),
+        ({"test_images": np.zeros((0, 3, 2, 1), np.uint8)}, f"test images have shape (0, 3, 2, 1), {SHAPE}"),
         (
-            {"train_images": np.zeros((4, 3, 2), np.uint8)},
-            r"train images have shape \(4, 3, 2\), expected \(N, H, W, C\)",
+            {"test_images": np.zeros((2, 2, 3, 1), np.uint8)},
+            "train images of shape (3, 2, 1) and test images of shape (2, 3, 1), expected one shape (H, W, C): bring them to "
+            "one size",
         ),
-        ({"test_images": np.zeros((0, 3, 2, 1), np.uint8)}, r"test images have shape \(0, 3, 2, 1\)"),
-        ({"test_images": np.zeros((2, 2, 3, 1), np.uint8)}, "expected one shape"),
         ({"train_labels": np.zeros(4)}, "train labels have dtype float64: convert them to an integer type"),
-        ({"train_labels": np.zeros(3, np.int64)}, r"train labels have shape \(3,\), expected \(4,\)"),
-        ({"test_labels": np.array([0, 2])}, "test labels reach from 0 to 2, expected 0 to 1"),
-        ({"test_labels": np.array([-1, 0])}, "test labels reach from -1 to 0, expected 0 to 1"),
+        (
+            {"train_labels": np.zeros(3, np.int64)},
+            "train labels have shape (3,), expected (4,): give one to each image",
+        ),
+        ({"test_labels": np.array([0, 2])}, f"test labels reach from 0 to 2, {NUMBER}"),
+        ({"test_labels": np.array([-1, 0])}, f"test labels reach from -1 to 0, {NUMBER}"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(change, sentence):
-    with pytest.raises(UserError, match=f"^tiny: .*{sentence}"):
-        Dataset.from_arrays(**GOOD | change)
+    assert refusal(lambda: Dataset.from_arrays(**GOOD | change)) == f"tiny: {sentence}"
+
+
+CONVERT = "expected int64 of shape (4,): convert them, one to each image"
 
 
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [
-        (np.zeros(0, np.int64), "there are no train images"),
-        (np.zeros(4, np.int32), r"train labels are int32 of shape \(4,\), expected int64"),
-        (np.zeros((4, 1), np.int64), r"train labels are int64 of shape \(4, 1\)"),
+        (np.zeros(0, np.int64), "there are no train images: give at least one"),
+        (np.zeros(4, np.int32), f"train labels are int32 of shape (4,), {CONVERT}"),
+        (np.zeros((4, 1), np.int64), f"train labels are int64 of shape (4, 1), {CONVERT}"),
     ],
 )
 def test_a_split_of_the_users_is_checked_too(tmp_path, labels, sentence):
-    good = Dataset.from_arrays(**GOOD)
-    with pytest.raises(UserError, match=f"^tiny: {sentence}"):
-        Dataset("tiny", OnDisk(tmp_path / "images", IMAGES, labels), good.test, ("a", "b"))
+    good, mine = Dataset.from_arrays(**GOOD), OnDisk(tmp_path / "images", IMAGES, labels)
+    assert refusal(lambda: Dataset("tiny", mine, good.test, ("a", "b"))) == f"tiny: {sentence}"
 
 
 def test_the_cache_folder_is_the_argument_then_the_variable_then_the_systems(monkeypatch):
@@ -155,6 +177,33 @@ def test_the_fingerprint_differs_where_images_labels_or_shape_do():
     assert others[3].fingerprint == ArraySplit(whole.images[:3], whole.labels[:3]).fingerprint
 
 
+def test_the_fingerprint_is_that_of_sizes_images_and_labels_one_after_another():
+    """What a run or a fit was made with is known by it, on any machine and in any later version."""
+    labels = np.array([0, 1, 1, 0], "<i8")
+    expected = hashlib.sha256(b"(4, 3, 2, 1)" + IMAGES.tobytes() + labels.tobytes()).hexdigest()
+    assert ArraySplit(IMAGES, labels).fingerprint == expected
+
+
+class Asked(ArraySplit):
+    """Notes which images it was asked for."""
+
+    def read(self, indices, out):
+        self.__dict__.setdefault("asked", []).append(list(indices))
+        super().read(indices, out)
+
+
+def test_images_are_asked_for_once_and_no_more_than_a_batch_at_a_time(monkeypatch):
+    monkeypatch.setattr("data.dataset.BATCH", 3)
+    split = Asked(IMAGES, [0, 1, 1, 0])
+    np.testing.assert_array_equal(read_images(split), IMAGES)
+    np.testing.assert_array_equal(read_images(split, [3, 3, 1, 0, 2]), IMAGES[[3, 3, 1, 0, 2]])
+    assert split.asked == [[0, 1, 2], [3], [3, 3, 1], [0, 2]]
+
+
+def test_no_images_may_be_read():
+    assert read_images(ArraySplit(IMAGES, [0, 1, 1, 0]), []).shape == (0, 3, 2, 1)
+
+
 def test_the_sum_of_a_split_on_disk_is_that_of_the_same_arrays(tmp_path, monkeypatch):
     on_disk, in_memory = OnDisk(tmp_path / "images", IMAGES, GOOD["train_labels"]), ArraySplit(IMAGES, [0, 1, 1, 0])
     assert sha256(on_disk) == in_memory.fingerprint
@@ -163,9 +212,8 @@ def test_the_sum_of_a_split_on_disk_is_that_of_the_same_arrays(tmp_path, monkeyp
 
 
 def test_the_registry_loads_by_name_and_names_what_there_is(monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setitem(registry.LOADERS, "tiny", lambda cache, data, say: asked.append((cache, data)))
-    registry.load("tiny", tmp_path, data="here")
-    assert asked == [(tmp_path, "here")]
-    with pytest.raises(UserError, match="there is no data set 'mnst': choose one of mnist, cifar100, tiny"):
-        registry.load("mnst")
+    monkeypatch.setitem(registry.LOADERS, "tiny", lambda cache, data, say: say(f"{cache} {data}"))
+    said = []
+    registry.load("tiny", tmp_path, data="here", say=said.append)
+    assert said == [f"{tmp_path} here"]
+    assert refusal(lambda: registry.load("mnst")) == "there is no data set 'mnst': choose one of mnist, cifar100, tiny"

@@ -1,4 +1,5 @@
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from rich.console import Console
 
 from cldl.recipes.families.nin import MNIST_NIN
 from cldl.reporting.display import Display
+from cldl.reporting.explain import Cost
 from cldl.training import throughput as pace
 from cldl.training.throughput import Throughput, duration
 from cldl.training.trainer import Trainer
@@ -238,3 +240,108 @@ def test_the_plan_names_what_is_not_the_default(trainer):
     display.plan(trainer, tiny.opened("runs/one", changed, seed=0))
     assert "loss      softmax cross-entropy (M = 1)\n" in text(display)
     assert "warm-up of 0.5 epochs, weight decay 0.01; 1 epoch of 40 steps of 1 image\n" in text(display)
+
+
+def plain_terminal(width=100):
+    """A terminal without colours, so that what it shows can be read."""
+    file = io.StringIO()
+    return Display(Console(file=file, force_terminal=True, color_system=None, width=width, legacy_windows=False))
+
+
+def columns(line):
+    """The cells of a line, which two blanks or more separate."""
+    return [cell for cell in line.strip().split("  ") if cell]
+
+
+def test_on_a_terminal_the_plan_is_a_table_of_layers_and_the_labelled_lines(trainer):
+    display = plain_terminal(160)
+    display.plan(trainer, tiny.opened("runs/one", seed=3))
+    lines = [line.rstrip() for line in text(display).splitlines() if line.strip()]
+    assert lines[0].split() == ["layer", "output", "parameters", "multiply-adds"]
+    ends = {len(line) for line in (lines[0], *lines[2:6])}
+    assert len(ends) == 1  # numbers are aligned to the right
+    assert lines[2].startswith("  block1.0")
+    assert [columns(line)[0] for line in lines[-7:]] == [
+        *("recipe", "data", "network", "loss", "training", "device", "run")
+    ]
+    assert lines[-1] == "run       runs/one, seed 3"
+
+
+def test_on_a_terminal_the_epochs_are_a_table_with_one_head(trainer):
+    display = plain_terminal(120)
+    for line in tiny.metrics(2):
+        display.epoch(line)
+    title, head, first, second = text(display).strip().splitlines()
+    assert title == "test errors; T: the mean weight that the companions put on each classifier's loss"
+    assert len(head) == len(first) == len(second)
+    assert first.split() == [
+        *("1/0", "1.0000", "50.00%", "25.00%", "16.67%", "12.50%"),
+        *("0.8000", "0.8000", "0.8000", "1,234", "61s"),
+    ]
+    for heading, number in (("loss", "1.0000"), ("fused", "12.50%"), ("images/s", "1,234"), ("time", "61s")):
+        assert head.index(heading) + len(heading) == first.index(number) + len(number)
+
+
+def test_a_long_line_on_a_terminal_is_left_to_it_so_that_a_path_can_be_copied():
+    display = plain_terminal(20)
+    display.say("/a/folder/with/a/long/name/and another one")
+    assert text(display) == "/a/folder/with/a/long/name/and another one\n"
+
+
+def test_the_live_view_tells_the_epoch_the_step_the_error_and_what_is_left(trainer, clock, monkeypatch):
+    monkeypatch.setattr(
+        type(trainer.metrics), "means", lambda metrics: {"train_loss": 0.5, "train_error": {"1": 12.5, "fused": 10.0}}
+    )
+    display = plain_terminal()
+    display._throughput = SimpleNamespace(images_per_second=1234.0)
+    picture = display._picture(trainer, (30.0, 90.0))
+    display.console.print(picture)
+    blank, bar, *lines = text(display).splitlines()
+    assert blank == ""
+    assert bar.startswith("epoch 1/2 ")
+    assert bar.rstrip().endswith(" step 0/10")
+    assert [line.rstrip() for line in lines] == [
+        "training: loss 0.5000, error 1 12.50%, fused 10.00%",
+        "1,234 images/s, 30 s left of the epoch, 1 min 30 s of the run",
+    ]
+
+
+def test_the_bar_of_the_live_view_grows_with_the_steps(trainer, clock):
+    grown = []
+    for steps in (0, 5, 5):
+        walk(trainer, steps)
+        display = plain_terminal()
+        bar = display._picture(trainer, None).renderables[1]
+        (progress,) = bar.columns[1].cells
+        grown.append(progress.percentage_completed)
+    assert grown == [0, 50, 100]
+
+
+def test_deep_supervision_has_no_column_for_the_companions_weight():
+    display = piped()
+    line = tiny.metrics(1, 2)[0] | {"test_companions": {"1": 1.0, "2": 1.0}}
+    display.epoch(line)
+    assert " T 1 " not in text(display)
+    assert text(display).endswith("fused 16.67%  images/s 1,234  time 61s\n")
+
+
+def test_the_tables_of_a_diverged_run_and_of_costs_have_their_heads():
+    display = piped()
+    display.statistics([("conv1.weight", 1.5, 0.25, 0)])
+    display.costs([Cost("conv1", "Conv2d", forward=0.1)], 2.5e9, 4)
+    lines = text(display).splitlines()
+    assert lines[0] == "parameter     largest |weight|  largest |gradient|  not finite"
+    assert lines[1] == "conv1.weight               1.5                0.25           0"
+    assert lines[-1] == (
+        "a training step of 4 images on one thread; FLOPs of the direct convolution; the peak is that of a 1024x1024 matrix "
+        "product of NumPy's, 2.5 GFLOP/s"
+    )
+
+
+def test_without_a_joint_prediction_the_result_has_no_row_for_it():
+    display = piped()
+    display.result({"test_error": {"1": 2.0, "2": 1.0, "fused": 1.0}}, {}, is_ensemble=False)
+    assert [line.split("  ")[0] for line in text(display).splitlines()[1:]] == [
+        "classifier 1 (bottom)",
+        "classifier 2 (top)",
+    ]

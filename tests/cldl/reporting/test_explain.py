@@ -41,8 +41,13 @@ def test_the_parts_are_all_of_the_step(explained):
     assert all(part.backward > 0 for part in parts[:-1])
 
 
-def test_convolutions_that_run_as_one_are_one_part_and_tell_the_algorithm_of_the_first(explained):
-    parts, _ = explained
+def parts_of_nin():
+    """The parts of a step of four images, without their times."""
+    return [part.cost for part in time_steps(nin(NIN_MNIST, (28, 28, 1), 10), 4)]
+
+
+def test_convolutions_that_run_as_one_are_one_part_and_tell_the_algorithm_of_the_first():
+    parts = parts_of_nin()
     first, *_ = parts
     assert (first.name, first.kind, first.output) == ("conv1", "Conv2d 5x5, 1x1, 1x1", (28, 28, 48))
     convolutions = [part for part in parts if part.kind.startswith("Conv2d")]
@@ -51,8 +56,21 @@ def test_convolutions_that_run_as_one_are_one_part_and_tell_the_algorithm_of_the
     assert {"patches", "fft"} <= {part.algorithm for part in convolutions}
 
 
-def test_bytes_are_those_of_every_array_once(explained):
-    parts, _ = explained
+def test_a_part_is_called_by_its_layers_first_and_has_the_flops_of_all():
+    parts = parts_of_nin()
+    kinds = [part.kind for part in parts if not part.kind.startswith("Conv2d")]
+    assert kinds == [
+        *["MaxPool2d", "Flatten", "Linear", "Dropout"] * 2,
+        "GlobalAvgPool",
+    ]
+    assert parts[0].flops == 2 * 4 * 28 * 28 * (2 * 25 * 96 + 3 * 96 * 64 + 3 * 64 * 48)
+    assert [part.flops for part in parts if part.kind == "Linear"] == [
+        2 * 4 * 3 * 48 * side**2 * 10 for side in (14, 7)
+    ]
+
+
+def test_bytes_are_those_of_every_array_once():
+    parts = parts_of_nin()
     pixels, outputs, weights = 28 * 28, 28 * 28 * (96 + 64 + 48), 26 * 96 + 97 * 64 + 65 * 48
     assert parts[0].bytes == 4 * (4 * (2 * pixels + 2 * outputs) + 3 * weights)  # the pixels' gradient is not needed
     flatten, linear = parts[2:4]

@@ -1,5 +1,7 @@
 import tracemalloc
+import warnings
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,7 +47,10 @@ def test_every_kind_of_file_gives_a_colour_image(tmp_path):
         save(grey, tmp_path / "grey.png"): 77,
         save(grey.astype(np.uint16) * 257, tmp_path / "deep.png"): 77,
         save(grey > 0, tmp_path / "bit.png"): 255,
+        save(np.full((8, 6), 0xFFFF, np.uint16), tmp_path / "deep and white.png"): 255,
         save(clear, tmp_path / "clear.png"): 255,  # what is transparent is white
+        save(clear[..., :2], tmp_path / "clear grey.png"): 255,
+        save(grey, tmp_path / "clear value.png", transparency=77): 255,
     }
     for path, value in expected.items():
         np.testing.assert_array_equal(read_picture(path, 8, 6), np.full((8, 6, 3), value))
@@ -65,15 +70,44 @@ def test_a_chunk_takes_no_more_memory_than_the_file_has(tmp_path):
     tracemalloc.stop()
 
 
-def test_a_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
+def refusal(path):
+    with pytest.raises(UserError) as refused:
+        read_picture(path, 8, 6)
+    return str(refused.value)
+
+
+def test_a_file_may_have_a_number_of_bytes_and_no_more(tmp_path, monkeypatch):
+    path = save(halves(8, 6), tmp_path / "a.png")
+    monkeypatch.setattr(files, "MAX_BYTES", path.stat().st_size)
+    assert read_picture(path, 8, 6).shape == (8, 6, 3)
     monkeypatch.setattr(files, "MAX_BYTES", 50)
-    with pytest.raises(UserError, match=r"a\.png has more than 50 bytes: give a smaller picture\.$"):
-        read_picture(save(halves(8, 6), tmp_path / "a.png"), 8, 6)
+    assert refusal(path) == f"{path} has more than 50 bytes: give a smaller picture."
 
 
-def test_what_is_no_picture_is_refused(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"text")
-    with pytest.raises(UserError, match="cannot be read as a PNG or JPEG picture"):
-        read_picture(tmp_path / "a.png", 8, 6)
-    with pytest.raises(UserError, match="is not there"):
-        read_picture(tmp_path / "none.png", 8, 6)
+def test_what_is_no_picture_is_refused_with_the_reason(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    assert refusal(path) == f"{path} is not there: give the path of a PNG or JPEG file."
+    assert refusal(tmp_path) == f"{tmp_path} is a folder: give the path of a PNG or JPEG file."
+    path.write_bytes(b"text")
+    assert refusal(path) == (
+        f"{path} cannot be read as a PNG or JPEG picture: give an intact file of one of these kinds."
+    )
+
+
+def test_a_picture_that_may_not_be_read_is_told(tmp_path, monkeypatch):
+    def forbidden(path):
+        raise PermissionError
+
+    path = save(halves(8, 6), tmp_path / "a.png")
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    assert refusal(path) == f"{path} may not be read: give an intact file of one of these kinds."
+
+
+def test_a_picture_with_a_broken_exif_is_read_all_the_same(tmp_path):
+    cut_short = Image.Exif()
+    cut_short[0x010F] = "the name of a camera"
+    picture = halves(8, 6)
+    path = save(picture, tmp_path / "a.png", exif=cut_short.tobytes()[:-12])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(read_picture(path, 8, 6), picture)

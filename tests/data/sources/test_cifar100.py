@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import re
 import tarfile
 import tracemalloc
 from types import SimpleNamespace
@@ -121,6 +122,7 @@ def test_the_archive_is_downloaded_with_progress_and_the_cache_is_enough_from_th
     monkeypatch.setattr(cifar100, "URL", serve({"a.tar.gz": ARCHIVE}) + "a.tar.gz")
     assert_is_cifar(world.load())
     assert len(world.said) == 2
+    assert re.fullmatch(r"CIFAR-100: getting it from 127\.0\.0\.1:\d+", world.said[0])
     assert world.said[1] == "CIFAR-100: 0 of 0 MB"  # this archive is small
     assert world.left() == ["cache/cifar100.h5"]
     monkeypatch.setattr(cifar100, "URL", "http://127.0.0.1:9/")
@@ -152,7 +154,9 @@ def test_a_download_of_anything_else_is_refused_and_nothing_is_left(world, serve
 def test_the_original_archive_that_the_user_names_is_taken_without_a_word_of_warning(world, place_at):
     named = place(world.named, {"cifar-100-binary.tar.gz": ARCHIVE})
     assert_is_cifar(world.load(named / "cifar-100-binary.tar.gz" if place_at == "file" else named))
-    assert world.warnings() == []
+    assert world.said == [
+        f"CIFAR-100: getting it from {named / 'cifar-100-binary.tar.gz' if place_at == 'file' else named}"
+    ]
 
 
 def test_the_archive_that_the_user_placed_in_the_cache_is_taken_before_the_network_is_asked(world):
@@ -165,17 +169,22 @@ def test_the_archive_that_the_user_placed_in_the_cache_is_taken_before_the_netwo
 def test_a_folder_with_the_files_is_taken_with_a_warning_as_their_order_is_unknown(world, inside):
     place(world.named / inside)
     assert_is_cifar(world.load(world.named))
-    assert len(world.warnings()) == 1
-    assert "holds CIFAR-100's images, but not with the original's sum" in world.warnings()[0]
+    assert world.warnings() == [SAME_IMAGES.format(world.named / inside)]
+
+
+AS_IT_IS = "taken as it is, and results compare with those of the same copy only"
+SAME_IMAGES = (
+    "warning: {} holds CIFAR-100's images, but not with the original's sum, so perhaps in another order: " + AS_IT_IS
+)
+OTHER_IMAGES = "warning: {} has files of the right sizes, but not with CIFAR-100's sums: " + AS_IT_IS
 
 
 def test_the_same_records_in_another_order_are_told_from_records_that_differ(world):
     place(world.named, {**FILES, "test.bin": records("test", IMAGES["test"][::-1], LABELS["test"][::-1])})
     np.testing.assert_array_equal(world.load(world.named).test.images, IMAGES["test"][::-1])
-    assert "holds CIFAR-100's images" in world.warnings()[0]
     place(world.named, {"test.bin": records("test", 255 - IMAGES["test"])})
     np.testing.assert_array_equal(world.load(world.named).test.images, 255 - IMAGES["test"])
-    assert "right sizes, but not with CIFAR-100's sums" in world.warnings()[1]
+    assert world.warnings() == [sentence.format(world.named) for sentence in (SAME_IMAGES, OTHER_IMAGES)]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +201,17 @@ def test_the_same_records_in_another_order_are_told_from_records_that_differ(wor
 def test_a_repacked_archive_is_taken_with_a_warning(world, data):
     named = place(world.named, {"mine.tgz": data}) / "mine.tgz"
     assert_is_cifar(world.load(named))
-    assert len(world.warnings()) == 1
+    assert world.warnings() == [SAME_IMAGES.format(named)]
+
+
+def test_a_repacked_archive_that_the_user_placed_in_the_cache_is_taken_with_a_warning_too(world):
+    place(world.cache, {"cifar-100-binary.tar.gz": tar(WITH_FOLDER)})
+    assert_is_cifar(world.load())
+    assert world.warnings() == [SAME_IMAGES.format(world.cache / "cifar-100-binary.tar.gz")]
+
+
+def test_the_names_of_the_superclasses_are_not_needed(world):
+    assert_is_cifar(world.load(place(world.named, {**FILES, "coarse_label_names.txt": b""})))
 
 
 def test_what_the_user_names_takes_the_place_of_what_was_kept(world):
@@ -224,7 +243,14 @@ UNSAFE = {
         members({"train.bin": FILES["train.bin"] + b"x"}),
         "train.bin has 18,445 bytes, expected 18,444",
     ),
-    "long names": (members({"fine_label_names.txt": b"x" * 20_000}), "has 20,000 bytes, expected 100 to 16,384"),
+    "long names": (
+        members({"fine_label_names.txt": b"x" * 16_385}),
+        "fine_label_names.txt has 16,385 bytes, expected 100 to 16,384",
+    ),
+    "long names of superclasses": (
+        members({"coarse_label_names.txt": b"x" * 16_385}),
+        "coarse_label_names.txt has 16,385 bytes, expected 0 to 16,384",
+    ),
     "no names": (members({k: FILES[k] for k in ("train.bin", "test.bin")}), "fine_label_names.txt is not there"),
     "nothing": ([], "train.bin and test.bin and fine_label_names.txt is not there"),
 }
@@ -310,9 +336,9 @@ def test_whatever_is_written_over_the_headers_only_the_files_come_out(changes):
         ({"test.bin": b""}, "test.bin has 0 bytes, expected 12,296"),
         (
             {"train.bin": records("train", labels=[0, 0, 0, 100, 0, 0])},
-            "the fine label 100 in record 3, expected 0 to 99",
+            "train.bin has the fine label 100 in record 3, expected 0 to 99",
         ),
-        ({"test.bin": records("test", coarse=20)}, "the coarse label 20 in record 0, expected 0 to 19"),
+        ({"test.bin": records("test", coarse=20)}, "test.bin has the coarse label 20 in record 0, expected 0 to 19"),
         ({"fine_label_names.txt": b"a\n" * 100}, "fine_label_names.txt has 1 different names, expected 100"),
         ({"fine_label_names.txt": b"\xff" * 100}, "fine_label_names.txt has 1 different names, expected 100"),
         (
@@ -365,11 +391,27 @@ def test_a_cached_file_that_was_altered_is_refused_with_the_remedy(world):
         world.load()
 
 
-@pytest.mark.parametrize("change", [{"test_labels": np.zeros(3, np.uint8)}, {"more": np.zeros(3)}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"test_labels": np.zeros(3, np.uint8)},
+        {"more": np.zeros(3)},
+        {"classes": "\n".join(NAMES[1:])},
+        {"classes": "\n".join(["\x1b[2J", *NAMES[1:]])},
+        {"classes": None},
+    ],
+    ids=["other labels", "more", "a class less", "a name that is no text", "no names"],
+)
 def test_a_cached_file_of_another_form_is_refused_however_well_formed(world, change):
     world.load(place(world.named))
     path = world.cache / "cifar100.h5"
     arrays, attributes = read_arrays(path, kind="cifar100", version=1)
-    write_arrays(path, {**arrays, **change}, attributes, kind="cifar100", version=1)
-    with pytest.raises(UserError, match=r"cifar100\.h5: does not hold CIFAR-100's images, labels and names: delete it"):
+    changed = {**arrays, **attributes, **change}
+    arrays = {name: value for name, value in changed.items() if isinstance(value, np.ndarray)}
+    attributes = {name: value for name, value in changed.items() if isinstance(value, str)}
+    write_arrays(path, arrays, attributes, kind="cifar100", version=1)
+    with pytest.raises(UserError) as refused:
         world.load()
+    assert str(refused.value) == (
+        f"{path}: does not hold CIFAR-100's images, labels and names: delete it and start again, it is then fetched anew"
+    )

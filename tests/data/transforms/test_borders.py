@@ -69,6 +69,10 @@ def test_images_of_another_size_than_those_that_were_fitted_are_refused():
         f"the whitening was given images of shape (2, 4, 3); it was made for {D} pixels and channels: give it the data that it "
         "was made for."
     )
+    two = Scale(np.zeros(2), np.ones(2))
+    assert refusal(lambda: two(IMAGES, Context())).startswith(
+        "the scaling was given images of shape (3, 4, 3); it was made for 2"
+    )
     assert Scale(0.5, 2.0)(IMAGES[..., :2], Context()).shape == (2, 3, 4, 2)
 
 

@@ -1,5 +1,8 @@
 """Preprocessing against an independent reference, and how it is kept: fitted once, on the training images, to the same bits."""
 
+import json
+
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -108,6 +111,12 @@ def test_a_fit_in_several_parts_is_the_fit_in_one(monkeypatch):
         np.testing.assert_allclose(array, one[name], atol=1e-6)
 
 
+def test_whitening_needs_the_memory_of_two_arrays_of_float32():
+    data, ctx = dataset(), Context()
+    x = fitted("gcn_zca", data)(data.test.images, ctx)
+    assert ctx.nbytes == 2 * x.nbytes
+
+
 def test_contrast_normalisation_alone_gives_each_image_mean_0_and_norm_55():
     images = photographs(20)
     g = Contrast()(images, Context())
@@ -127,12 +136,14 @@ def test_an_image_of_one_value_is_no_division_by_zero():
     np.testing.assert_allclose(x, -whiten.mean @ whiten.matrix, atol=1e-5)  # g = 0
 
 
-def test_standard_gives_each_channel_of_the_training_images_mean_0_and_std_1():
+@pytest.mark.parametrize("channels", [C, 1])
+def test_standard_gives_each_channel_of_the_training_images_mean_0_and_std_1(channels):
     images = photographs(50)
     images[..., 1] //= 3
-    x = fitted("standard", dataset(images))(images, Context())
+    images = images[..., :channels]
+    x = fitted("standard", dataset(images, images))(images, Context())
     assert x.dtype == np.float32
-    pixels = images.reshape(-1, C).astype(np.float64)
+    pixels = images.reshape(-1, channels).astype(np.float64)
     expected = (images - pixels.mean(axis=0)) / pixels.std(axis=0)
     np.testing.assert_allclose(x, expected, atol=1e-5)
 
@@ -140,8 +151,17 @@ def test_standard_gives_each_channel_of_the_training_images_mean_0_and_std_1():
 def test_a_channel_of_one_value_becomes_0():
     images = photographs(5)
     images[..., 2] = 200
-    x = fitted("standard", dataset(images))(images, Context())
-    assert np.abs(x[..., 2]).max() < 1e-6
+    standard = fitted("standard", dataset(images))
+    assert np.abs(standard(images, Context())[..., 2]).max() < 1e-6
+    assert standard.std[2] == 1
+
+
+def test_a_channel_of_two_values_has_a_std_of_its_own_even_where_one_pixel_alone_differs():
+    images = np.zeros((5, H, W, C), np.uint8)
+    images[2, 3, 1, 0] = 255
+    images[:2, ..., 1] = 255
+    images[..., 2] = photographs(5)[..., 2]
+    np.testing.assert_allclose(fitted("standard", dataset(images)).std, (images / 255).std(axis=(0, 1, 2)), rtol=1e-6)
 
 
 def test_scale_divides_by_255_and_takes_a_mean_and_a_std():
@@ -201,6 +221,8 @@ def test_what_was_fitted_is_kept_under_what_it_was_fitted_on(tmp_path, monkeypat
     other = fitted(kind, dataset(photographs(299)), tmp_path, said.append)
     assert said[0] == f"photographs: fitting {kind} on 300 images, once"
     assert len(list(tmp_path.iterdir())) == len(said) == 2
+    path = tmp_path / f"fit-{kind}-{dataset().train.fingerprint[:16]}.h5"
+    assert read_arrays(path, kind=kind, version=1)[1] == {"fitted_on": dataset().train.fingerprint}
     monkeypatch.setattr(KINDS[kind], "fit", None)  # from here on nothing can be fitted
     again = fitted(kind, dataset(), tmp_path, said.append)
     assert len(said) == 2
@@ -210,34 +232,59 @@ def test_what_was_fitted_is_kept_under_what_it_was_fitted_on(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    "damage", ["altered", "of other images", "other arrays", "other shapes", "other types", "not numbers"]
-)
-def test_a_kept_fit_that_is_not_what_it_should_be_is_refused_with_the_remedy(tmp_path, kind, damage):
+def test_the_sum_of_a_fit_is_the_one_that_its_file_carries(tmp_path, kind):
+    sum_of_fit = fitted(kind, dataset(), tmp_path).sha256
+    with h5py.File(next(tmp_path.iterdir())) as file:
+        assert json.loads(bytes(file.attrs["header"]))["sha256"] == sum_of_fit
+
+
+REMEDY = "delete it and start again, it is then fitted anew"
+
+
+def kept(tmp_path, kind, change):
+    """A kept fit of another content, and the sentence with which it is refused."""
     fitted(kind, dataset(), tmp_path)
     path = next(tmp_path.iterdir())
-    if damage == "altered":
-        path.write_bytes(path.read_bytes()[:-1])
-    else:
-        arrays, attributes = read_arrays(path, kind=kind, version=1)
-        change = {
-            "of other images": lambda a: a,
-            "other arrays": lambda a: None,
-            "other shapes": lambda a: a[:-1],
-            "other types": lambda a: a.astype(np.int64),
-            "not numbers": lambda a: np.full_like(a, np.nan),
-        }[damage]
-        attributes = {"fitted_on": "?"} if damage == "of other images" else attributes
-        arrays = {name: change(array) for name, array in arrays.items() if change(array) is not None}
-        write_arrays(path, arrays, attributes, kind=kind, version=1)
-    with pytest.raises(UserError, match=r"\.h5.*: delete it and start again, it is then fitted anew"):
+    arrays, attributes = change(*read_arrays(path, kind=kind, version=1))
+    write_arrays(path, arrays, attributes, kind=kind, version=1)
+    with pytest.raises(UserError) as refused:
         fitted(kind, dataset(), tmp_path)
+    return str(refused.value).removeprefix(f"{path}: ").removesuffix(f": {REMEDY}")
 
 
-def test_a_kept_standard_deviation_of_0_is_refused(tmp_path):
-    fitted("standard", dataset(), tmp_path)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda array: None,
+        lambda array: array[:-1],
+        lambda array: array.astype(np.int64),
+        lambda array: np.full_like(array, np.nan),
+    ],
+    ids=["no arrays", "other shapes", "other types", "not numbers"],
+)
+def test_a_kept_fit_of_another_form_is_refused_with_the_remedy(tmp_path, kind, change):
+    def damage(arrays, attributes):
+        return {name: change(array) for name, array in arrays.items() if change(array) is not None}, attributes
+
+    assert kept(tmp_path, kind, damage) == f"does not hold {kind} of images (6, 5, 3)"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kept_fit_of_other_images_is_refused_with_the_remedy(tmp_path, kind):
+    sentence = kept(tmp_path, kind, lambda arrays, attributes: (arrays, {"fitted_on": "?"}))
+    assert sentence == "was not fitted on these images of photographs"
+
+
+def test_a_kept_standard_deviation_of_0_is_refused_with_the_remedy(tmp_path):
+    sentence = kept(tmp_path, "standard", lambda arrays, found: (arrays | {"std": 0 * arrays["std"]}, found))
+    assert sentence == "does not hold standard of images (6, 5, 3)"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kept_fit_that_was_altered_is_refused_with_the_remedy(tmp_path, kind):
+    fitted(kind, dataset(), tmp_path)
     path = next(tmp_path.iterdir())
-    arrays, attributes = read_arrays(path, kind="standard", version=1)
-    write_arrays(path, arrays | {"std": 0 * arrays["std"]}, attributes, kind="standard", version=1)
-    with pytest.raises(UserError, match="does not hold standard of images"):
-        fitted("standard", dataset(), tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=rf"\.h5.*: {REMEDY}$"):
+        fitted(kind, dataset(), tmp_path)

@@ -1,0 +1,167 @@
+"""What each recipe changes of the one that it is made from, typed a second time, and where its values come from.
+
+The recipes are made anew by their modules, so the functions that make them run here, and not only when they are first imported.
+"""
+
+import re
+from importlib.util import find_spec, module_from_spec
+
+import pytest
+
+from cldl.recipes import FAMILIES, families
+from cldl.recipes.recipe import COMMAND_LINE
+from cldl.recipes.spec import KINDS
+
+
+@pytest.fixture
+def recipes():
+    """All recipes by name; the kinds of models stay those of the first import."""
+    kinds, made = dict(KINDS["model"]), {}
+    for family in FAMILIES:
+        spec = find_spec(f"{families.__name__}.{family}")
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        made |= {recipe.name: recipe for recipe in module.RECIPES}
+    KINDS["model"].update(kinds)
+    return made
+
+
+ONE = {"model.classifiers": 1, "loss.weights": (1.0,)}
+AUGMENTED = {"data.augment": True, "schedule.epochs": 24}
+SGD = {
+    "optimiser.momentum": 0.9,
+    "optimiser.nesterov": False,
+    "schedule.warmup": 0.0,
+}
+NIN = SGD | {
+    "model.initialisation": "published",
+    "model.relu_on_logits": True,
+    "model.bias_lr_mult": 2.0,
+    "schedule.milestones": (200.0, 230.0),
+    "schedule.gamma": 0.1,
+    "schedule.epochs": 260,
+    "schedule.batch_size": 128,
+}
+DSN = {
+    "model.companion_lr_mult": 0.0005,
+    "model.companion_gamma": 0.0,
+    "model.companion_power": 0.75,
+    "loss.weights": (1.0, 1.0, 1.0, 1.0),
+}
+DSN_PUBLISHED = SGD | {
+    "model.initialisation": "published",
+    "model.bias_lr_mult": 2.0,
+    "model.top_lr_mult": 0.1,
+    "model.companion_lr_mult": 0.001,
+    "model.companion_gamma": 1e-4,
+    "optimiser.weight_decay": 5e-4,
+    "schedule.learning_rate": 0.025,
+    "schedule.gamma": 0.004,
+    "schedule.batch_size": 100,
+}
+MAXOUT = {
+    "model.initialisation": "published",
+    "model.input_dropout": 0.2,
+    "model.conv_lr_mult": 1.0,
+    "optimiser.weight_decay": 0.0,
+}
+MAXOUT_PUBLISHED = SGD | {"optimiser.momentum": 0.5, "schedule.batch_size": 128}
+CHANGES = {
+    ("mnist_nin", "mnist_nin_softmax"): ONE,
+    ("mnist_nin", "mnist_nin_published"): NIN
+    | {"model.top_lr_mult": 0.1, "optimiser.weight_decay": 1e-4, "schedule.learning_rate": 0.1},
+    ("mnist_nin", "cifar100_nin"): {
+        "data.dataset": "cifar100",
+        "data.preprocessing": "gcn_zca",
+        "model.definition": "cifar",
+        "model.dropout": 0.2,
+        "schedule.learning_rate": 0.0007,
+        "schedule.warmup": 0.25,
+        "schedule.epochs": 8,
+        "schedule.batch_size": 32,
+    },
+    ("cifar100_nin", "cifar100_nin_softmax"): ONE,
+    ("cifar100_nin", "cifar100_nin_augmented"): AUGMENTED,
+    ("cifar100_nin_softmax", "cifar100_nin_augmented_softmax"): AUGMENTED,
+    ("cifar100_nin", "cifar100_nin_published"): NIN
+    | {"model.dropout": 0.5, "optimiser.weight_decay": 5e-4, "schedule.learning_rate": 0.02},
+    ("mnist_nin", "mnist_dsn"): DSN | {"loss.companion_epochs": 4.0},
+    ("cifar100_nin", "cifar100_dsn"): DSN
+    | {"data.preprocessing": "gcn", "model.dropout": 0.5, "loss.companion_epochs": 3.0},
+    ("mnist_dsn", "mnist_dsn_published"): DSN_PUBLISHED
+    | {"loss.companion_epochs": 83.0, "schedule.milestones": (200.0,), "schedule.epochs": 250},
+    ("cifar100_dsn", "cifar100_dsn_published"): DSN_PUBLISHED
+    | {"loss.companion_epochs": 100.0, "schedule.milestones": (240.0,), "schedule.epochs": 300},
+    ("mnist_nin", "mnist_maxout"): MAXOUT,
+    ("cifar100_nin", "cifar100_maxout"): MAXOUT | {"model.dropout": 0.5},
+    ("mnist_maxout", "mnist_maxout_published"): MAXOUT_PUBLISHED
+    | {
+        "schedule.learning_rate": 0.05,
+        "schedule.gamma": pytest.approx(1.00004**-469),
+        "schedule.min_lr_ratio": pytest.approx(0.000001 / 0.05),
+        "schedule.momentum_ramp": (0.5, 0.7, 250.0),
+        "schedule.epochs": 300,
+    },
+    ("cifar100_maxout", "cifar100_maxout_published"): MAXOUT_PUBLISHED
+    | {
+        "model.conv_lr_mult": 0.05,
+        "schedule.learning_rate": 0.17,
+        "schedule.power": 1.0,
+        "schedule.min_lr_ratio": 0.01,
+        "schedule.decay_epochs": 500.0,
+        "schedule.momentum_ramp": (0.5, 0.6, 250.0),
+        "schedule.epochs": 785,
+    },
+}
+
+
+@pytest.mark.parametrize(("old", "new"), CHANGES)
+def test_a_recipe_changes_these_values_and_no_others(recipes, old, new):
+    before, after = recipes[old].leaves, recipes[new].leaves
+    assert {name: value for name, value in after.items() if name not in before or value != before[name]} == CHANGES[
+        old, new
+    ]
+
+
+def test_every_recipe_but_one_is_made_from_another(recipes):
+    assert {new for _, new in CHANGES} == set(recipes) - {"mnist_nin"}
+
+
+ORIGINS = (
+    r"CLDL poster \(ECCV 2016\)",
+    r"Lin et al\., ICLR 2014",
+    r"Goodfellow et al\., ICML 2013",
+    r"He et al\., ICCV 2015, eq\. 10",
+    r"Loshchilov and Hutter, ICLR 2019",
+    r"mavenlin/cuda-convnet, NIN(/(mnist|cifar-100)_def)?",
+    r"cuda-convnet's default",
+    r"s9xie/DSN, (README|(examples/)?best_cifar10_9\.65)",
+    r"lisa-lab/pylearn2, scripts/papers/maxout/(mnist|cifar10_no_aug)\.yaml",
+    r"inferred(, untried)?",
+    r"(chosen|tried) here",
+    r"as mnist_nin, where it was chosen by trial",
+)
+
+
+def test_every_value_comes_from_a_publication_or_a_definition_or_was_inferred_or_chosen_here(recipes):
+    origin = re.compile(rf"({'|'.join(ORIGINS)})($|[:;,]? .)")
+    for recipe in recipes.values():
+        assert set(recipe.sources) == {*recipe.leaves, "model", "loss", "optimiser", "schedule"}
+        for name, source in recipe.sources.items():
+            assert origin.match(source), (recipe.name, name, source)
+
+
+def test_what_a_published_training_consists_of_comes_from_its_definition(recipes):
+    definitions = {
+        "mnist_nin_published": "mavenlin/cuda-convnet, NIN",
+        "cifar100_nin_published": "mavenlin/cuda-convnet, NIN",
+        "mnist_dsn_published": "s9xie/DSN, examples/best_cifar10_9.65",
+        "cifar100_dsn_published": "s9xie/DSN, examples/best_cifar10_9.65",
+        "mnist_maxout_published": "lisa-lab/pylearn2, scripts/papers/maxout/mnist.yaml",
+        "cifar100_maxout_published": "lisa-lab/pylearn2, scripts/papers/maxout/cifar10_no_aug.yaml",
+    }
+    for name, definition in definitions.items():
+        sources = recipes[name].sources
+        for leaf in ("optimiser", "optimiser.momentum", "schedule", "schedule.learning_rate", "schedule.warmup"):
+            assert sources[leaf].startswith(definition), (name, leaf)
+        assert COMMAND_LINE not in sources.values()

@@ -1,0 +1,150 @@
+"""What the report's page says, sentence by sentence."""
+
+import re
+from html import unescape
+
+import numpy as np
+import pytest
+
+from cldl.objective import Objective
+from cldl.reporting import figures
+from cldl.reporting.run_report import write_report
+from cldl.training.evaluation import Evaluation
+from data.dataset import Dataset
+from tests.cldl import tiny
+
+CONFIG = {
+    "recipe": {
+        "name": "mine",
+        "summary": "a plan",
+        "data": {"type": "images", "augment": False},
+        "loss": {"type": "cldl", "weights": [1.0, 0.5], "exponent": None},
+    },
+    "sources": {"data": "a page", "loss.weights": "inferred"},
+    "seed": 7,
+    "resumed": True,
+    "note": "",
+    "versions": {"python": "3.12.1", "numpy": "2.3"},
+}
+
+
+@pytest.fixture(autouse=True)
+def quickly_drawn(monkeypatch):
+    monkeypatch.setattr("cldl.reporting.run_report.DPI", 20)
+    monkeypatch.setattr(figures, "ROWS", 1)
+
+
+def page(folder, M, loss="cldl", epochs=1, K=10, name="MNIST"):
+    """The page of a run with 3 K test images; two of class 0 are taken for class 1: one by all, the other by all but the top."""
+    labels = np.arange(3 * K) % K
+    z = [np.log(0.95 * np.eye(K)[labels] + 0.05 / K) for _ in range(M)]
+    mistaken = np.log(0.95 * np.eye(K)[1] + 0.05 / K)
+    for logits in z:
+        logits[[0, K]] = mistaken
+    if M > 1:
+        z[-1][K] = 2 * z[-1][2 * K]
+    images = np.zeros((3 * K, 4, 4, 1), np.uint8)
+    names = tuple(f"<{k}>" for k in range(K))
+    data = Dataset.from_arrays(name, images, labels, images, labels, names)
+    objective = Objective((1.0,) * M, loss=loss)
+    return write_report(folder, tiny.metrics(epochs, M), Evaluation(z, labels, objective), data, CONFIG).read_text()
+
+
+def titles(text):
+    return re.findall(r"<h2>(.*?)</h2>", text)
+
+
+def words(text):
+    """The text without its tags, line breaks and pictures."""
+    text = re.sub(r"</?(em|strong)>", "", text)
+    return " ".join(unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", text, flags=re.DOTALL)).split())
+
+
+CURVES, IMAGES, MATRIX = "How the error falls", "Easy and hard images", "Confusion matrix"
+COMPANIONS = "The companions' weight T on each loss"
+SHARES, CLASSES = "Which classifier decides", "Which classifier decides which class"
+
+
+@pytest.mark.parametrize(
+    ("M", "loss", "epochs", "expected"),
+    [
+        (3, "cldl", 1, [CURVES, COMPANIONS, SHARES, CLASSES, IMAGES, MATRIX]),
+        (3, "cldl", 0, [CLASSES, IMAGES, MATRIX]),
+        (3, "softmax", 1, [CURVES, IMAGES, MATRIX]),
+        (1, "cldl", 1, [CURVES, IMAGES, MATRIX]),
+    ],
+    ids=["CLDL", "no epoch", "deep supervision", "one classifier"],
+)
+def test_the_page_has_a_section_for_each_thing_that_there_is_to_see(tmp_path, M, loss, epochs, expected):
+    text = page(tmp_path, M, loss, epochs)
+    assert titles(text) == [*expected, "Settings"]
+    assert re.findall(r'alt="(.*?)"', text) == expected
+    files = {path.stem for path in (tmp_path / "report").glob("*.png")}
+    of_titles = {CURVES: "learning_curves", COMPANIONS: "companions", SHARES: "shares", CLASSES: "shares_by_class"}
+    of_titles |= {IMAGES: "easy_and_hard", MATRIX: "confusion"}
+    assert files == {of_titles[title] for title in expected}
+
+
+SENTENCES = {
+    (3, "cldl"): [
+        "mine a plan Of the 30 test images of MNIST, the network's classifiers together get 1 wrong (3.33 %).",
+        "and it has 3 classifiers: one on top of each of 3 blocks,",
+        "The share of images that each classifier by itself gets wrong, and the share that their joint prediction gets wrong",
+        "so this error can be the larger one. Dotted: what the poster reports.",
+        "The mean of T over the test images:",
+        "the joint prediction does not need it. The scale is logarithmic.",
+        "The classifier that gives the predicted class the highest probability decides it. The bars show,",
+        "The same for the present network, class by class: some classes need more layers than others. Over all classes: ",
+        "Left: images that the bottom classifier gets right by itself (28 of 30, 28 of them with a probability of 90% or more)",
+        "only the top classifier gets right (1), with the right class",
+        "columns the predictions of all classifiers jointly. The grey diagonal holds the correct ones;",
+    ],
+    (4, "softmax"): [
+        "the network gets 1 wrong (3.33 %).",
+        "and it has 4 classifiers: one on top, and 3 companions on lower blocks.",
+        "The share of images that each classifier gets wrong; the prediction is the top one's, after each epoch",
+        "columns the predictions. The grey diagonal",
+    ],
+    (1, "cldl"): [
+        "the network gets 2 wrong (6.67 %).",
+        "a stack of blocks of layers with one classifier on top, trained with the usual cross-entropy.",
+        "The share of images that the network gets wrong, after each epoch",
+        "the darker the more frequent. Most frequent: <0> predicted as <1> (2 times).",
+        "Left: images that the network gets right, with the probability of the right class. Right: images that it gets wrong,",
+    ],
+}
+
+
+@pytest.mark.parametrize(("M", "loss"), SENTENCES, ids=["CLDL", "deep supervision", "one classifier"])
+def test_the_page_says_what_each_figure_shows(tmp_path, M, loss):
+    text = words(page(tmp_path, M, loss))
+    for sentence in SENTENCES[M, loss]:
+        assert sentence in text
+
+
+def test_a_data_set_that_is_not_on_the_poster_has_no_poster_on_the_page(tmp_path):
+    text = page(tmp_path, 1, name="squares")
+    assert "Dotted" not in text
+    assert '<tr><th>this run</th><th class="number">test error in %</th></tr>' in text
+
+
+def test_the_settings_are_all_that_the_run_was_made_with(tmp_path):
+    text = page(tmp_path, 1)
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", text[text.index("Settings") :])]
+    assert [row for row in rows if row] == [
+        ["data", "images", "a page"],
+        ["data.augment", "no", ""],
+        ["loss", "cldl", ""],
+        ["loss.weights", "1.0, 0.5", "inferred"],
+        ["loss.exponent", "-", ""],
+        ["seed", "7"],
+        ["resumed", "yes"],
+        ["note", "-"],
+        ["versions", "python 3.12.1, numpy 2.3"],
+    ]
+
+
+def test_a_figure_wider_than_the_text_reaches_beyond_it(tmp_path):
+    few, many = (page(tmp_path / str(K), 1, K=K) for K in (10, 30))
+    assert re.findall(r'width="(\d+)"( class="wide")?', few) == [("810", ""), ("810", ""), ("576", "")]
+    assert re.findall(r'width="(\d+)"( class="wide")?', many)[-1] == ("1170", ' class="wide"')

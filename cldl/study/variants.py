@@ -52,7 +52,7 @@ TABLES = {
         {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", **CLDL},
     ),
     "cifar100_sgd": Table(
-        "cifar100_nin", f"{HALF} --epochs 16 --batch-size 64 --learning-rate 0.02 --warmup 1 {SGD}", METHODS
+        "cifar100_nin", f"{HALF} --epochs 12 --batch-size 64 --learning-rate 0.05 --warmup 1 {SGD}", METHODS
     ),
     "cifar100_few": Table(
         "cifar100_nin", f"{HALF} --epochs 40 --batch-size 64 --learning-rate 0.001 --limit-train 10000", METHODS

@@ -58,7 +58,7 @@ class Memory:
     def __init__(self) -> None:
         self.nbytes = 0  # held, in use or idle
         self._idle: dict[int, list[Any]] = defaultdict(list)  # pieces by size
-        self._rest: Any = aligned((0,), np.uint8).view(_Piece)  # of the last slab
+        self._rest: Any = ()  # of the last slab
 
     def empty(self, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:
         """An array of this shape with arbitrary contents."""

@@ -1,10 +1,10 @@
-"""Hypothesis profiles: HYPOTHESIS_PROFILE=dev (default), ci (the same examples every time) or nightly (many)."""
+"""Hypothesis profiles: HYPOTHESIS_PROFILE=dev (default), ci (the same examples every time), nightly (many) or mutation."""
 
 import os
 import signal
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 COMMON = {
     "deadline": None,
@@ -14,6 +14,15 @@ COMMON = {
 settings.register_profile("dev", max_examples=8, **COMMON)
 settings.register_profile("ci", max_examples=8, derandomize=True, **COMMON)
 settings.register_profile("nightly", max_examples=200, print_blob=True, **COMMON)
+settings.register_profile(  # a bug need not be shrunk to be noticed, and that is what takes long
+    "mutation",
+    max_examples=8,
+    derandomize=True,
+    database=None,
+    report_multiple_bugs=False,
+    phases=(Phase.explicit, Phase.generate),
+    **COMMON,
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 

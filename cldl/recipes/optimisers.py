@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cldl.recipes.spec import Spec
-from engine.optim.optimisers import SGD, AdamW, Optimiser
+from engine.optim.optimisers import PENALTIES, SGD, AdamW, Optimiser
 from engine.parameters import Parameter
-
-PENALTIES = ("l2", "norm")
 
 
 @dataclass(frozen=True, kw_only=True)

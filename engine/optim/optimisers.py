@@ -24,6 +24,7 @@ from engine.kernels.cpu import updates
 from engine.parameters import FlatBuffer, Parameter
 from engine.typing import Array
 
+PENALTIES = ("l2", "norm")
 SHARED = 5  # hyperparameters of a step that all parameters share, see `Optimiser.step_hyperparameters`
 
 
@@ -65,13 +66,15 @@ class Optimiser:
     """What both rules share: the parameters, the penalty, the number of steps made, and the state that a checkpoint stores.
 
     One update is one pass over memory: the parameters' values become views of one flat buffer, which `bind` lays out.
+
+    Raises UserError for a penalty that is none of PENALTIES.
     """
 
     slots: tuple[str, ...] = ()
 
-    def __init__(
-        self, parameters: Sequence[Parameter], *, momentum: float, weight_decay: float = 0.0, penalty: str = "l2"
-    ) -> None:
+    def __init__(self, parameters: Sequence[Parameter], *, momentum: float, weight_decay: float, penalty: str) -> None:
+        if penalty not in PENALTIES:
+            raise UserError(f"the penalty {penalty!r} is unknown; choose one of {', '.join(PENALTIES)}.")
         self.parameters, self.weight_decay, self.penalty = list(parameters), weight_decay, penalty
         self.momentum = momentum  # a schedule may set it before each step
         self.step_count = 0
@@ -207,7 +210,8 @@ class AdamW(Optimiser):
 def _check_like(given: Array, own: Array, what: str, remedy: str) -> None:
     """Raise UserError unless the array has the precision and device of the optimiser's own."""
     if given.dtype != own.dtype or type(given) is not type(own):
-        raise UserError(
-            f"{what} is {given.dtype} on the {'GPU' if on_gpu(given) else 'CPU'}, and the optimiser works in {own.dtype} on the "
-            f"{'GPU' if on_gpu(own) else 'CPU'}: {remedy}."
-        )
+        raise UserError(f"{what} is {_kind(given)}, and the optimiser works in {_kind(own)}: {remedy}.")
+
+
+def _kind(array: Array) -> str:
+    return f"{array.dtype} on the {'GPU' if on_gpu(array) else 'CPU'}"

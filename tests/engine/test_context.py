@@ -26,12 +26,18 @@ def test_an_array_that_is_kept_is_not_overwritten_by_the_next_pass():
 def test_keys_come_in_order_and_start_again_with_the_pass():
     ctx = Context(key=Key(5))
     keys = [ctx.next_key() for _ in range(3)]
-    assert len(set(keys)) == 3
+    assert keys == [Key(5).fold(n) for n in (1, 2, 3)]
     ctx.needs_backward = False
     ctx.restart(training=True, key=Key(5), first_sample=7)
     assert [ctx.next_key() for _ in range(3)] == keys
     assert (ctx.training, ctx.first_sample, ctx.needs_backward) == (True, 7, True)
     assert Context(key=Key(6)).next_key() not in keys
+
+
+def test_a_context_is_by_default_an_inference_from_the_first_sample_on_under_key_0():
+    ctx = Context()
+    assert (ctx.training, ctx.first_sample, ctx.next_key()) == (False, 0, Key(0).fold(1))
+    assert Context(first_sample=7).first_sample == 7
 
 
 def test_gradients_start_at_zero_add_up_and_outlive_a_restart():

@@ -10,15 +10,9 @@ from engine.device import check_same_device, choose, contiguous, dispatch, on_gp
 from engine.errors import UserError
 from engine.kernels.cpu.elementwise import relu_forward
 from layers import Conv2d, Linear
+from tests.engine.elsewhere import Elsewhere
 
 needs_no_cupy = pytest.mark.skipif(find_spec("cupy") is not None, reason="CuPy is installed here")
-
-
-class Elsewhere(np.ndarray):
-    """An array that says it is CuPy's."""
-
-
-Elsewhere.__module__ = "cupy"
 
 
 def test_the_device_follows_the_arrays():

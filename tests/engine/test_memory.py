@@ -1,6 +1,7 @@
 """Scratch memory is used again only when nothing refers to it, and what vectors are read from begins at a cache line."""
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.initialisers import normal
-from engine.memory import LINE, Memory, aligned
+from engine.memory import LINE, SLAB, Memory, aligned
 from engine.ops.convolution import FFT, WeightSpectrum, choose
 from engine.ops.fused_linear import Window
 from engine.parameters import FlatBuffer, Parameter
@@ -64,6 +65,16 @@ def test_memory_is_held_as_long_as_any_view_of_the_array_is_alive(view):
     assert memory.nbytes == 256
     del seen
     assert memory.nbytes_in_use == 0
+
+
+def test_a_pool_takes_one_slab_from_the_system_until_that_is_full():
+    memory = Memory()
+    tracemalloc.start()
+    arrays = [memory.empty((SLAB // 8,), np.uint8) for _ in range(7)]
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert SLAB <= taken < 1.01 * SLAB
+    assert len(arrays) == 7
 
 
 def test_an_array_outlives_its_pool():

@@ -1,5 +1,7 @@
 """Random numbers are a function of key and counter, and those of Philox."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -66,11 +68,21 @@ def test_folded_keys_differ_from_each_other_and_from_their_parent(seed):
     assert len({key, *children, children[0].fold(1), children[1].fold(0)}) == 8
     assert key.fold(1) == Key(seed).fold(1)
     assert all(0 <= child.word < 2**64 for child in children)
+    assert all(
+        len({half(child) for child in children}) == 5
+        for half in (lambda key: key.word >> 32, lambda key: key.word & MASK)
+    )
 
 
 @given(seed=seeds, n=st.integers(0, 50))
 def test_a_permutation_holds_every_number_once(seed, n):
     assert sorted(Key(seed).permutation(n).tolist()) == list(range(n))
+
+
+@given(seed=seeds, n=st.integers(0, 50))
+def test_a_permutation_sorts_numbers_of_64_bits_whose_halves_are_the_words(seed, n):
+    words = Key(seed).words(2 * n).tolist()
+    assert Key(seed).permutation(n).tolist() == sorted(range(n), key=lambda i: (words[i], words[n + i]))
 
 
 def test_permutations_of_three_are_equally_likely():
@@ -85,6 +97,16 @@ def test_uniform_numbers_are_uniform_and_never_zero_or_one():
     assert u[-1] < 1
     assert np.abs(u - (np.arange(1e4) + 0.5) / 1e4).max() < 1.95 / 100  # Kolmogorov and Smirnov, 0.1 %
     assert Key(1).uniform(()).shape == ()
+
+
+def test_uniform_numbers_are_the_centres_of_2_to_the_32_cells():
+    assert Key(1).uniform((2, 3)).ravel().tolist() == [(word + 0.5) / 2**32 for word in Key(1).words(6).tolist()]
+
+
+def test_normal_numbers_are_made_of_uniform_ones_by_box_and_muller():
+    (u, v), z = Key(1).uniform((2, 5)), Key(1).normal((5,))
+    expected = [math.sqrt(-2 * math.log(a)) * math.cos(2 * math.pi * b) for a, b in zip(u, v, strict=True)]
+    np.testing.assert_allclose(z, expected, rtol=1e-13)
 
 
 def test_normal_numbers_have_the_moments_of_the_normal_distribution():

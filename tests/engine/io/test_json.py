@@ -1,8 +1,10 @@
 """JSON that a stranger wrote: taken as it is, or refused in a predicate."""
 
+import errno
 import json
 import os
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -36,6 +38,8 @@ REFUSED = {
     "more than a float holds": (b"[1e400]", "has the number 1e400, which is not finite"),
     "a number of 5,001 digits": (b"1" + 5000 * b"0", "has a number of 5,001 digits"),
     "a number of 400 digits": (400 * b"9", "has a number of 400 digits"),
+    "a number of 301 digits": (301 * b"9", "has a number of 301 digits"),
+    "a long number that is no float": (400 * b"9" + b".5", f"has the number {40 * '9'}, which is not finite"),
     "a name twice": (b'{"a": 1, "a": 1}', "has a name twice in one object"),
     "half a pair": (rb'["\ud800"]', "has half a surrogate pair in a text"),
     "half a pair as a name": (rb'{"a": {"\udfff": 1}}', "has half a surrogate pair in a text"),
@@ -50,6 +54,10 @@ def test_what_is_no_plain_json_is_refused_in_a_predicate(text, predicate):
     with pytest.raises(UserError) as refusal:
         parse(text)
     assert str(refusal.value) == predicate
+
+
+def test_300_digits_are_not_too_many():
+    assert parse(300 * b"9") == 10**300 - 1
 
 
 def test_16_deep_is_not_too_deep():
@@ -87,8 +95,30 @@ def test_a_file_is_read_up_to_its_limit(tmp_path):
         read_bytes(path, 4)
 
 
+def test_of_a_file_that_is_too_long_no_more_is_read_than_the_limit(tmp_path):
+    path = tmp_path / "long.json"
+    with path.open("wb") as file:
+        file.truncate(50_000_000)
+    tracemalloc.start()
+    with pytest.raises(UserError):
+        read_bytes(path, 1000)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path, monkeypatch):
+    def forbidden(*arguments):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    (tmp_path / "a.json").write_bytes(b"1")
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(UserError, match=r"^cannot be read \(Permission denied\)$"):
+        read_bytes(tmp_path / "a.json", 5)
+
+
 def test_what_is_no_file_is_not_there(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "none", tmp_path / "pipe", tmp_path / "nul\0"):
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(FileNotFoundError) as refusal:
             read_bytes(path, 5)
+        assert refusal.value.args == (path,)

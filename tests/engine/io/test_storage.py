@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from engine.errors import UserError
 from engine.io import storage
-from engine.io.storage import read_arrays, write_arrays
+from engine.io.storage import MAX_HEADER, VersionError, read_arrays, write_arrays
 
 ARRAYS = {
     "conv/weights": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -86,8 +86,8 @@ def test_other_programs_read_the_file_with_plain_hdf5(path):
         np.testing.assert_array_equal(file["conv/weights"][:], ARRAYS["conv/weights"])
 
 
-def test_an_array_that_is_not_contiguous_comes_back(tmp_path):
-    array = np.arange(24).reshape(4, 6)[::2, ::-3].T
+@pytest.mark.parametrize("array", [np.arange(24).reshape(4, 6)[::2, ::-3].T, np.arange(6)[::2]])
+def test_an_array_that_is_not_contiguous_comes_back(tmp_path, array):
     write_arrays(tmp_path / "a.h5", {"a": array}, {}, kind="test", version=1)
     np.testing.assert_array_equal(read(tmp_path / "a.h5")[0]["a"], array)
 
@@ -126,7 +126,7 @@ def test_every_cut_is_refused(small):
     whole = small.read_bytes()
     for size in range(len(whole)):
         small.write_bytes(whole[:size])
-        with pytest.raises(UserError, match=r"is not an HDF5 file|is cut short|is damaged"):
+        with pytest.raises(UserError, match=r"small\.h5 (is not an HDF5 file|is cut short|is damaged): delete it"):
             read(small)
 
 
@@ -138,13 +138,18 @@ def test_a_file_without_its_last_byte_is_said_to_be_cut_short(path):
 
 def test_every_changed_byte_is_refused(small):
     whole = small.read_bytes()
+    told = (
+        "is not an HDF5 file",
+        "is cut short",
+        "is damaged",
+        "was altered after it was written",
+        "is a file of kind .*",
+    )
     for place in range(len(whole)):
         changed = bytearray(whole)
         changed[place] ^= 1 << place % 8
         small.write_bytes(changed)
-        with pytest.raises(
-            UserError, match=r"is not an HDF5 file|is cut short|is damaged|was altered|is a file of kind"
-        ):
+        with pytest.raises(UserError, match=rf"small\.h5 ({'|'.join(told)}): delete it"):
             read(small)
 
 
@@ -162,13 +167,56 @@ def test_a_file_that_is_not_hdf5_is_refused(tmp_path):
 
 
 def test_another_kind_is_refused(path):
-    with pytest.raises(UserError, match="is a file of kind 'test', expected 'mnist'"):
+    with pytest.raises(UserError, match=r"a\.h5 is a file of kind 'test', expected 'mnist': delete it") as refusal:
         read_arrays(path, kind="mnist", version=1)
+    assert not isinstance(refusal.value, VersionError)
 
 
-def test_another_version_is_refused(path):
-    with pytest.raises(UserError, match="has version 1 of the format 'test', expected 2"):
+def test_another_version_is_refused_and_can_be_told_apart(path):
+    with pytest.raises(
+        VersionError, match=r"a\.h5 has version 1 of the format 'test', expected 2: delete it"
+    ) as refusal:
         read_arrays(path, kind="test", version=2)
+    assert refusal.value.found == 1
+
+
+def test_a_file_that_another_program_has_locked_is_read(path):
+    fcntl = pytest.importorskip("fcntl")
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert same(read(path)[0], ARRAYS)
+
+
+@pytest.mark.parametrize(
+    ("error", "predicate"),
+    [
+        (PermissionError(13, "Permission denied"), f"may not be read: {storage.REMEDY}"),
+        (MemoryError(), "does not fit into memory: close other programs"),
+    ],
+    ids=str,
+)
+def test_a_file_that_cannot_be_opened_or_held_is_told(path, monkeypatch, error, predicate):
+    def open_file(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(h5py, "File", open_file)
+    with pytest.raises(UserError) as refusal:
+        read(path)
+    assert str(refusal.value) == f"{path} {predicate}"
+
+
+def test_the_fingerprint_is_that_in_the_file_whatever_the_order_of_arrays_and_attributes(path):
+    with h5py.File(path) as file:
+        written = json.loads(file.attrs["header"])["sha256"]
+    arrays, attributes = (dict(reversed(items.items())) for items in (ARRAYS, ATTRIBUTES))
+    assert storage.fingerprint(arrays, attributes, kind="test", version=1) == written
+    others = [
+        storage.fingerprint(arrays | {"step": np.array(8)}, attributes, kind="test", version=1),
+        storage.fingerprint(arrays, attributes | {"epoch": 4}, kind="test", version=1),
+        storage.fingerprint(arrays, attributes, kind="other", version=1),
+        storage.fingerprint(arrays, attributes, kind="test", version=2),
+    ]
+    assert len({written, *others}) == 5
 
 
 def test_the_caller_can_name_the_remedy(path):
@@ -177,7 +225,9 @@ def test_the_caller_can_name_the_remedy(path):
 
 
 def test_claims_above_the_limit_are_refused_before_memory_is_taken(path, monkeypatch):
-    monkeypatch.setattr(storage, "MAX_BYTES", 50)
+    monkeypatch.setattr(storage, "MAX_BYTES", 98)
+    assert same(read(path)[0], ARRAYS)
+    monkeypatch.setattr(storage, "MAX_BYTES", 97)
     with pytest.raises(UserError, match="claims 98 bytes of arrays, more than it can hold"):
         read(path)
 
@@ -186,6 +236,10 @@ def virtual(file):
     layout = h5py.VirtualLayout((2,), "f8")
     layout[:] = h5py.VirtualSource("other.h5", "a", (2,))
     file.create_virtual_dataset("odd", layout)
+
+
+def bomb(file):
+    file.create_dataset("bomb", (1 << 40,), "f8", compression="gzip")
 
 
 def changed_value(file):
@@ -219,18 +273,21 @@ ODD = {
     "has a second link 'conv/up' to one object": lambda file: file["conv"].update(up=file["/"]),
     "keeps the array 'odd' in another file": lambda file: file.create_dataset("odd", (2,), "f8", external="other.raw"),
     "has a virtual array 'odd'": virtual,
-    "'odd' in chunks or with filters": lambda file: file.create_dataset("odd", data=np.ones(4), chunks=(2,)),
-    "'bomb' in chunks or with filters": lambda file: file.create_dataset("bomb", (1 << 40,), "f8", compression="gzip"),
+    "has an array 'odd' in chunks or with filters": lambda file: file.create_dataset(
+        "odd", data=np.ones(4), chunks=(2,)
+    ),
+    "has an array 'bomb' in chunks or with filters": lambda file: file.create_dataset(
+        "bomb", (1 << 40,), "f8", compression="gzip"
+    ),
     "claims more bytes for the array 'odd' than it has": lambda file: file.create_dataset("odd", (1 << 50,), "f8"),
     "claims more bytes for the array 'none' than it has": lambda file: file.update(none=h5py.Empty("f8")),
-    "'text' that is not of numbers": lambda file: file.update(text="hello"),
-    "'opaque' that is not of numbers": lambda file: file.update(opaque=np.array([b"ab"], "V2")),
-    "'pair' that is not of numbers": lambda file: file.update(pair=np.zeros(2, "f4,i4")),
-    "'vlen' that is not of numbers": lambda file: file.create_dataset("vlen", (2,), h5py.vlen_dtype("i4")),
-    "'ref' that is not of numbers": lambda file: file.create_dataset("ref", (2,), h5py.ref_dtype),
+    "has an array 'text' that is not of numbers": lambda file: file.update(text="hello"),
+    "has an array 'opaque' that is not of numbers": lambda file: file.update(opaque=np.array([b"ab"], "V2")),
+    "has an array 'pair' that is not of numbers": lambda file: file.update(pair=np.zeros(2, "f4,i4")),
+    "has an array 'vlen' that is not of numbers": lambda file: file.create_dataset("vlen", (2,), h5py.vlen_dtype("i4")),
+    "has an array 'ref' that is not of numbers": lambda file: file.create_dataset("ref", (2,), h5py.ref_dtype),
     "has an object 'type' that is no array": lambda file: file.update(type=np.dtype("f8")),
     "was not written by this program": lambda file: file.attrs.clear(),
-    "has a header that is not a text": lambda file: file.attrs.create("header", h5py.Empty("f8")),
     "has a header that has no attributes": lambda file: file.attrs.create("header", np.bytes_(b"{}")),
     "has a header that is not JSON (character 2)": lambda file: file.attrs.create("header", np.bytes_(b"{")),
     "has a header that is nested": lambda file: file.attrs.create("header", np.bytes_(b"[" * 50_000)),
@@ -248,9 +305,20 @@ def test_whatever_is_not_a_plain_array_is_refused_with_its_own_sentence(path, se
     with pytest.raises(UserError) as refused:
         read(path)
     text = str(refused.value)
-    assert text.startswith(str(path))
-    assert sentence in text
+    assert text.startswith(f"{path} {sentence}")
     assert text.endswith("delete it or put an intact copy in its place")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [h5py.Empty("f8"), 1.0, [b"{}", b"{}"], (MAX_HEADER + 1) * b" "],
+    ids=["empty", "number", "texts", "too long"],
+)
+def test_a_header_that_is_not_one_short_text_is_refused(path, header):
+    with h5py.File(path, "r+") as file:
+        file.attrs["header"] = header if isinstance(header, (h5py.Empty, float)) else np.array(header)
+    with pytest.raises(UserError, match=r"a\.h5 has a header that is not a text: delete it"):
+        read(path)
 
 
 def test_arrays_that_share_their_bytes_claim_more_than_the_file_holds(path):
@@ -277,5 +345,5 @@ def test_arrays_that_share_their_bytes_claim_more_than_the_file_holds(path):
 def test_an_altered_file_is_refused(path, alter):
     with h5py.File(path, "r+") as file:
         alter(file)
-    with pytest.raises(UserError, match="was altered after it was written"):
+    with pytest.raises(UserError, match=r"a\.h5 was altered after it was written: delete it"):
         read(path)

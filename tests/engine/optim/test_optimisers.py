@@ -6,6 +6,7 @@ from engine.initialisers import constant, normal
 from engine.optim.optimisers import SGD, AdamW, adamw_reference, bound_reference, sgd_reference
 from engine.optim.schedules import power_inv
 from engine.parameters import FlatBuffer, Parameter, cast
+from tests.engine.elsewhere import Elsewhere
 
 
 def problem(lr_mults=(1.0, 0.5), decay_mults=(1.0, 0.0)):
@@ -52,12 +53,32 @@ def test_adamw_follows_its_reference_over_several_steps():
         np.testing.assert_allclose(optimiser.state["square"].views[p], s, rtol=1e-12)
 
 
+def test_by_default_sgd_has_momentum_and_neither_decays_weights():
+    parameters, gradients = problem()
+    start, g = parameters[0].value.copy(), 1e-8 * gradients.views[parameters[0]]
+    gradients.buffer[:] *= 1e-8  # so small that AdamW's epsilon shows
+    SGD(parameters).step(gradients, 0.1)
+    second = parameters[0].value.copy()
+    np.testing.assert_allclose(second, start - 0.1 * g, rtol=1e-12)
+    AdamW(parameters).step(gradients, 0.1)
+    np.testing.assert_allclose(parameters[0].value, second - 0.1 * g / (np.abs(g) + 1e-8), rtol=1e-6)
+    gradients.buffer[:] *= 1e8
+    optimiser = SGD(parameters)
+    start, g = parameters[0].value.copy(), gradients.views[parameters[0]]
+    optimiser.step(gradients, 0.1)
+    optimiser.step(gradients, 0.1)
+    np.testing.assert_allclose(parameters[0].value, start - 0.1 * (1 + 1.9) * g, rtol=1e-12)
+
+
 def test_the_references_first_steps_are_those_known_in_closed_form():
     w, g = np.array([1.0, -2.0]), np.array([0.5, 3.0])
     assert np.allclose(sgd_reference(w, g, np.zeros(2), lr=0.1, momentum=0.9)[0], w - 0.1 * g)
     assert np.allclose(sgd_reference(w, g, np.zeros(2), lr=0.1, momentum=0.9, nesterov=True)[0], w - 0.1 * 1.9 * g)
-    adam = adamw_reference(w, g, np.zeros(2), np.zeros(2), 1, lr=0.1, betas=(0.9, 0.999), epsilon=0, weight_decay=0.5)
-    assert np.allclose(adam[0], w - 0.1 * np.sign(g) - 0.05 * w)  # the bias corrections make m / sqrt(s) the sign of g
+    first = {"lr": 0.1, "betas": (0.9, 0.999), "epsilon": 0}
+    adam = adamw_reference(w, g, np.zeros(2), np.zeros(2), 1, **first)
+    assert np.allclose(adam[0], w - 0.1 * np.sign(g))  # the bias corrections make m / sqrt(s) the sign of g
+    decayed = adamw_reference(w, g, np.zeros(2), np.zeros(2), 1, weight_decay=0.5, **first)
+    assert np.allclose(decayed[0], w - 0.1 * np.sign(g) - 0.05 * w)
 
 
 @pytest.mark.parametrize("make", [SGD, AdamW])
@@ -92,11 +113,12 @@ def test_a_nan_learning_rate_makes_an_update_a_no_op(make):
 
 
 @pytest.mark.parametrize("power", [1, 2])
-def test_the_penalty_is_the_gradient_of_the_norm_or_of_half_its_square(power):
+@pytest.mark.parametrize("make", [SGD, AdamW])
+def test_the_penalty_is_the_gradient_of_the_norm_or_of_half_its_square(make, power):
     parameters, gradients = problem(lr_mults=(1.0, 1.0))
     gradients.buffer[:] = 0
     before = parameters[0].value.copy()
-    SGD(parameters, momentum=0.0, weight_decay=0.3, penalty="l2" if power == 2 else "norm").step(gradients, 1.0)
+    make(parameters, weight_decay=0.3, penalty="l2" if power == 2 else "norm").step(gradients, 1.0)
     moved = before - parameters[0].value
 
     def penalty(w):
@@ -107,6 +129,23 @@ def test_the_penalty_is_the_gradient_of_the_norm_or_of_half_its_square(power):
         up[index] += 1e-5
         down[index] -= 1e-5
         assert moved[index] == pytest.approx((penalty(up) - penalty(down)) / 2e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("make", [SGD, AdamW])
+def test_an_unknown_penalty_is_refused(make):
+    with pytest.raises(UserError) as refusal:
+        make(problem()[0], penalty="l1")
+    assert str(refusal.value) == "the penalty 'l1' is unknown; choose one of l2, norm."
+
+
+@pytest.mark.parametrize("make", [SGD, AdamW])
+def test_without_another_word_the_penalty_is_half_the_square(make):
+    (default, gradients), (l2, _) = problem(), problem()
+    make(default, weight_decay=0.3).step(gradients, 0.1)
+    same = FlatBuffer(l2)
+    same.buffer[:] = gradients.buffer
+    make(l2, weight_decay=0.3, penalty="l2").step(same, 0.1)
+    assert all(np.array_equal(a.value, b.value) for a, b in zip(default, l2, strict=True))
 
 
 def test_biases_are_not_decayed():
@@ -153,8 +192,11 @@ def test_the_kernels_of_a_convolution_are_bounded_one_by_one():
 
 
 def test_a_parameters_lr_policy_multiplies_its_learning_rate_by_a_function_of_the_steps_before():
-    parameters, gradients = problem(lr_mults=(0.5, 1.0))
-    parameters[0].lr_policy = power_inv(1.0, 0.5)  # 1, 2^-1/2, 3^-1/2
+    policy = power_inv(1.0, 0.5)  # 1, 2^-1/2, 3^-1/2
+    parameters = [Parameter((3, 4), normal(1), lr_mult=0.5, lr_policy=policy), Parameter((5,), normal(1))]
+    cast(parameters, np.float64)
+    gradients = FlatBuffer(parameters)
+    gradients.buffer[:] = np.random.default_rng(0).normal(size=gradients.buffer.size)
     before = [p.value.copy() for p in parameters]
     optimiser = SGD(parameters, momentum=0.0)
     for _ in range(3):
@@ -162,6 +204,21 @@ def test_a_parameters_lr_policy_multiplies_its_learning_rate_by_a_function_of_th
     moved = [(b - p.value) / gradients.views[p] for b, p in zip(before, parameters, strict=True)]
     np.testing.assert_allclose(moved[0], 0.1 * 0.5 * (1 + 2**-0.5 + 3**-0.5))
     np.testing.assert_allclose(moved[1], 0.1 * 3)
+
+
+@pytest.mark.parametrize("make", [SGD, AdamW])
+def test_a_value_assigned_between_steps_is_what_the_next_step_starts_from(make):
+    (assigned, gradients), (written, same) = problem(), problem()
+    for parameters, own in ((assigned, gradients), (written, same)):
+        optimiser = make(parameters)
+        optimiser.step(own, 0.1)
+        if parameters is assigned:
+            parameters[0].value = np.full((3, 4), 7.0)
+        else:
+            parameters[0].value[...] = 7
+        optimiser.step(own, 0.1)
+        optimiser.step(own, 0.1)
+    assert all(np.array_equal(a.value, b.value) for a, b in zip(assigned, written, strict=True))
 
 
 def test_the_momentum_can_be_set_between_steps():
@@ -225,3 +282,20 @@ def test_a_cast_before_the_first_step_needs_gradients_of_that_precision():
     )
     optimiser.step(FlatBuffer(parameters), 0.1)
     assert parameters[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("make", [SGD, AdamW])
+def test_gradients_on_another_device_are_refused(make):
+    parameters, gradients = problem()
+    optimiser = make(parameters)
+    optimiser.step(gradients, 0.1)
+    own = gradients.buffer
+    gradients.buffer = own.view(Elsewhere)
+    with pytest.raises(UserError) as refusal:
+        optimiser.step(gradients, 0.1)
+    assert str(refusal.value) == (
+        "the gradient is float64 on the GPU, and the optimiser works in float64 on the CPU: make its FlatBuffer after the "
+        "conversion."
+    )
+    gradients.buffer = own
+    optimiser.step(gradients, 0.1)

@@ -1,17 +1,22 @@
 """Threads and chunks: the same gradients whatever the cut, and the same bits every time."""
 
+import copy
+import os
+import pickle
 import threading
+import warnings
 from functools import partial
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from cldl.loss import cldl_loss
 from engine.gradcheck import grid
 from engine.initialisers import normal
-from engine.parameters import cast, initialise
+from engine.parameters import Parameter, cast, initialise
 from engine.random import Key
-from engine.runtime.cpu import CpuBackend, available_threads
+from engine.runtime.cpu import MAX_THREADS, CpuBackend, available_threads
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
 from layers.linear import Linear
@@ -127,7 +132,7 @@ def test_every_sample_is_processed_once_in_an_evaluation():
 
     def work(ctx, start, stop):
         assert not ctx.training
-        assert ctx.first_sample == start
+        assert (ctx.first_sample, ctx.next_key()) == (start, Key(0).fold(1))
         seen[start:stop] += 1
 
     backend.run(N, work)
@@ -210,6 +215,53 @@ def test_an_evaluation_goes_on_while_one_thread_is_blocked():
 
 def test_as_many_threads_as_processors_by_default():
     assert CpuBackend(network().parameters()).threads == available_threads() >= 1
+
+
+def test_the_processors_are_those_that_this_process_may_use_where_the_system_tells_them(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 5, 6}, raising=False)
+    assert available_threads() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert available_threads() == 8
+    monkeypatch.setattr(os, "cpu_count", lambda: 5000)
+    assert available_threads() == MAX_THREADS
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_threads() == 1
+
+
+def test_as_many_chunks_as_threads_run_at_once():
+    together = threading.Barrier(40, timeout=60)
+    CpuBackend([], threads=40, chunk=1).run(40, lambda ctx, start, stop: together.wait())
+    assert not together.broken
+
+
+def test_the_blas_has_one_thread_of_its_own():
+    with threadpool_limits(2, user_api="blas"):
+        CpuBackend([], threads=2)
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} <= {1}
+
+
+def test_an_overflow_in_a_pass_is_silent_because_the_loss_shows_it():
+    found = []
+
+    def work(ctx, start, stop):
+        large = np.full(3, 3e38, np.float32)
+        found.extend([10 * large, 10 * large - 10 * large])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CpuBackend([], threads=1).run(1, work)
+    assert np.isinf(found[0]).all()
+    assert np.isnan(found[1]).all()
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda backend: pickle.loads(pickle.dumps(backend))])
+def test_a_copy_has_the_same_threads_and_chunks_and_gradients_of_its_own(duplicate):
+    backend = CpuBackend([Parameter((3,), normal(1))], threads=3, chunk=5)
+    other = duplicate(backend)
+    assert (other.threads, other.chunk, other.device_name) == (3, 5, "CPU, 3 threads")
+    assert [p.shape for p in other.gradients.views] == [(3,)]
+    assert not np.may_share_memory(other.gradients.buffer, backend.gradients.buffer)
 
 
 @pytest.mark.parametrize(

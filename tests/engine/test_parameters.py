@@ -1,0 +1,62 @@
+"""What is learned: a value of a fixed shape, and what the optimiser knows of it."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from engine.errors import UserError
+from engine.initialisers import constant, normal
+from engine.parameters import FlatBuffer, Parameter, cast, initialise
+from engine.random import Key
+
+
+def test_a_parameter_learns_at_the_common_rate_and_decays_and_has_no_bound_unless_it_says_otherwise():
+    p = Parameter((2,), constant(1))
+    assert (p.lr_mult, p.decay_mult, p.lr_policy, p.max_norm, p.name) == (1, 1, None, math.inf, "")
+    assert p.value.tolist() == [1, 1]
+    assert p.dtype == np.float32
+
+
+def test_a_parameter_is_shown_by_its_name_shape_and_precision():
+    assert repr(Parameter((2, 3), constant(1), name="conv.weight")) == "Parameter(conv.weight, (2, 3), float32)"
+    assert repr(Parameter((2,), constant(1))) == "Parameter(?, (2,), float32)"
+
+
+@pytest.mark.parametrize(
+    ("value", "given"),
+    [(np.zeros((3, 2)), "an array of shape (3, 2)"), ([[1, 2, 3]], "a list"), (1.0, "a float")],
+    ids=["shape", "list", "float"],
+)
+def test_a_value_that_is_no_array_of_the_shape_is_refused_and_the_old_one_stays(value, given):
+    p = Parameter((2, 3), constant(1), name="w")
+    sentence = f"the parameter 'w' was given {given}; an array of shape (2, 3) is needed."
+    with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
+        p.value = value
+    assert np.array_equal(p.value, np.ones((2, 3)))
+
+
+def test_a_value_in_another_memory_order_is_copied_into_c_order():
+    p, value = Parameter((2, 3), constant(1)), np.arange(6.0).reshape(3, 2).T
+    p.value = value
+    assert p.value.flags.c_contiguous
+    assert np.array_equal(p.value, value)
+
+
+def test_every_parameter_is_drawn_from_a_key_of_its_own_and_keeps_its_precision():
+    parameters = [Parameter((4,), normal(1)) for _ in range(3)]
+    cast(parameters, np.float64)
+    values = [p.value for p in parameters]
+    initialise(parameters, Key(5))
+    assert all(p.value is value for p, value in zip(parameters, values, strict=True))
+    for index, value in enumerate(values):
+        assert np.array_equal(value, Key(5).fold(index).normal((4,)))
+
+
+def test_the_arrays_of_a_flat_buffer_lie_one_after_another_with_zeros_between_them():
+    parameters = [Parameter(shape, constant(1)) for shape in ((3, 4), (17,), (16,))]
+    flat = FlatBuffer.holding(parameters)
+    assert flat.starts.tolist() == [0, 16, 48, 64]
+    assert flat.buffer.tolist() == [1.0] * 12 + [0.0] * 4 + [1.0] * 17 + [0.0] * 15 + [1.0] * 16
+    assert FlatBuffer([]).buffer.shape == (0,)

@@ -8,6 +8,7 @@ SOFTMAX = "--classifiers 1"
 DSN = "--exponent 0"
 LEARNING = "--lower-lr-mult 1"  # of the lower classifiers: as fast as the rest
 MEAN, CONV = f"--lower-head mean {LEARNING}", f"--lower-head conv {LEARNING}"
+MAP = "--lower-head map --lower-lr-mult 0.1"  # it has so many weights that at the full rate it runs ahead
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,11 @@ class Table:
 CLDL = {
     "CLDL, heads on the mean": MEAN,
     "CLDL, heads of convolutions": CONV,
-    "CLDL, heads on the map, slow": "",  # the recipes' own
+    "CLDL, heads on the map": "",  # the recipes' own: at a rate of 0.0005
+    "deep supervision, heads on the map": f"{MAP} {DSN}",
+    "map, a tenth unweighted": f"{MAP} --unweighted-share 0.1",
+    "map, half unweighted": f"{MAP} --unweighted-share 0.5",
+    "map, exponent 0.1": f"{MAP} --exponent 0.1",
     "exponent 0.25": f"{CONV} --exponent 0.25",
     "exponent 0.1": f"{CONV} --exponent 0.1",
     "exponent rising to 1/2": f"{CONV} --exponent-epochs 4",

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cldl.reporting import figures, poster
+from cldl.reporting.difficulty import answers_by_difficulty, shares_by_difficulty
 from cldl.reporting.html import document, table
 from cldl.training.evaluation import Evaluation
 from data.dataset import Dataset
@@ -113,6 +114,14 @@ of the test images that each classifier decides."""
 The same for the present network, class by class: some classes need more layers than others. Over all classes: {shares}."""
         bars = figures.shares_by_class(evaluation, names)
         sections.append(("shares_by_class", "Which classifier decides which class", bars, caption))
+        right = answers_by_difficulty(evaluation)[0].mean(axis=1)
+        shares = ", ".join(f"classifier {m}: {share:.1f} %" for m, share in enumerate(right, 1))
+        caption = f"""
+The test images, from the tenth to whose right class the classifiers give the highest probability, on average, to the tenth
+with the lowest. A colour is the share that a classifier decides, and rightly; over all images: {shares}. Were the labour divided by
+difficulty, the bottom classifier's colour would fill the left, and the top one's the right."""
+        bars = shares_by_difficulty(evaluation)
+        sections.append(("shares_by_difficulty", "Which classifier decides how hard an image", bars, caption))
     pictures = figures.easy_and_hard(evaluation, dataset.test, names)
     sections.append(("easy_and_hard", "Easy and hard images", pictures, _easy_and_hard(evaluation)))
     confusion = figures.confusion(evaluation, names)

@@ -63,13 +63,14 @@ def words(text):
 CURVES, IMAGES, MATRIX = "How the error falls", "Easy and hard images", "Confusion matrix"
 COMPANIONS = "The companions' weight T on each loss"
 SHARES, CLASSES = "Which classifier decides", "Which classifier decides which class"
+DIFFICULTY = "Which classifier decides how hard an image"
 
 
 @pytest.mark.parametrize(
     ("M", "loss", "epochs", "expected"),
     [
-        (3, "cldl", 1, [CURVES, COMPANIONS, SHARES, CLASSES, IMAGES, MATRIX]),
-        (3, "cldl", 0, [CLASSES, IMAGES, MATRIX]),
+        (3, "cldl", 1, [CURVES, COMPANIONS, SHARES, CLASSES, DIFFICULTY, IMAGES, MATRIX]),
+        (3, "cldl", 0, [CLASSES, DIFFICULTY, IMAGES, MATRIX]),
         (3, "softmax", 1, [CURVES, IMAGES, MATRIX]),
         (1, "cldl", 1, [CURVES, IMAGES, MATRIX]),
     ],
@@ -81,7 +82,7 @@ def test_the_page_has_a_section_for_each_thing_that_there_is_to_see(tmp_path, M,
     assert re.findall(r'alt="(.*?)"', text) == expected
     files = {path.stem for path in (tmp_path / "report").glob("*.png")}
     of_titles = {CURVES: "learning_curves", COMPANIONS: "companions", SHARES: "shares", CLASSES: "shares_by_class"}
-    of_titles |= {IMAGES: "easy_and_hard", MATRIX: "confusion"}
+    of_titles |= {DIFFICULTY: "shares_by_difficulty", IMAGES: "easy_and_hard", MATRIX: "confusion"}
     assert files == {of_titles[title] for title in expected}
 
 
@@ -95,6 +96,7 @@ SENTENCES = {
         "the joint prediction does not need it. The scale is logarithmic.",
         "The classifier that gives the predicted class the highest probability decides it. The bars show,",
         "The same for the present network, class by class: some classes need more layers than others. Over all classes: ",
+        "A colour is the share that a classifier decides, and rightly; over all images: classifier 1: ",
         "Left: images that the bottom classifier gets right by itself (28 of 30, 28 of them with a probability of 90% or more)",
         "only the top classifier gets right (1), with the right class",
         "columns the predictions of all classifiers jointly. The grey diagonal holds the correct ones;",

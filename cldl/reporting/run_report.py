@@ -118,8 +118,8 @@ The same for the present network, class by class: some classes need more layers 
         shares = ", ".join(f"classifier {m}: {share:.1f} %" for m, share in enumerate(right, 1))
         caption = f"""
 The test images, from the tenth to whose right class the classifiers give the highest probability, on average, to the tenth
-with the lowest. A colour is the share that a classifier decides, and rightly; over all images: {shares}. Were the labour divided by
-difficulty, the bottom classifier's colour would fill the left, and the top one's the right."""
+with the lowest. A colour is the share that a classifier decides, and rightly; over all images: {shares}. Were the labour
+divided by difficulty, the bottom classifier's colour would fill the left, and the top one's the right."""
         bars = shares_by_difficulty(evaluation)
         sections.append(("shares_by_difficulty", "Which classifier decides how hard an image", bars, caption))
     pictures = figures.easy_and_hard(evaluation, dataset.test, names)

@@ -68,6 +68,7 @@ MAXOUT = {
 MAXOUT_PUBLISHED = SGD | {"optimiser.momentum": 0.5, "schedule.batch_size": 128}
 CHANGES = {
     ("mnist_nin", "mnist_nin_softmax"): ONE,
+    ("mnist_nin", "mnist_nin_shared"): {"model.lower_lr_mult": 0.1, "loss.unweighted_share": 0.5},
     ("mnist_nin", "mnist_nin_published"): NIN
     | {"model.top_lr_mult": 0.1, "optimiser.weight_decay": 1e-4, "schedule.learning_rate": 0.1},
     ("mnist_nin", "cifar100_nin"): {

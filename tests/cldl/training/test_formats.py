@@ -65,7 +65,7 @@ RECIPE = {
 }
 
 
-@pytest.mark.parametrize("epochs", RECIPE, ids=lambda text: text[:20])
+@pytest.mark.parametrize("epochs", RECIPE, ids=lambda text: text[:20].replace("\\", "/"))
 def test_a_damaged_number_of_epochs_is_refused_in_a_sentence_and_little_memory(run, epochs):
     path = run.folder / "config.json"
     text = path.read_text()

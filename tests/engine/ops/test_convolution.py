@@ -18,7 +18,7 @@ from engine.random import Key
 N, H, W = 3, 6, 7
 
 
-def chain_of(window, groups, C, widths, relu):
+def chain_of(window, groups, C, widths, relu, dtype=np.float64):
     """A convolution of C channels in groups, and 1x1 convolutions behind it, with weights of their own."""
     shapes = [
         (window.kernel, window.kernel, C // groups, widths[0]),
@@ -30,7 +30,7 @@ def chain_of(window, groups, C, widths, relu):
     ]
     parameters = [p for layer in chain for p in (layer.weight, layer.bias)]
     initialise(parameters, Key(3))
-    cast(parameters, np.float64)
+    cast(parameters, dtype)
     return chain
 
 
@@ -91,6 +91,25 @@ def test_a_chain_and_its_gradients_are_those_of_the_definition(case, last_relu, 
     for parameter, gradient in ctx.gradients().items():
         np.testing.assert_allclose(gradient, 2 * expected[parameter], **near)
     assert set(ctx.gradients()) == set(expected)
+
+
+def scratch_memory(case, dtype):
+    """Bytes that a forward and a backward pass of a chain take from the pool."""
+    window, groups, name, widths = CASES[case]
+    chain = chain_of(window, groups, 6, widths, (True, False, True)[: len(widths)], dtype)
+    output = [(side + 2 * window.padding - window.kernel) // window.stride + 1 for side in (H, W)]
+    algorithm = choose(window, groups, (H, W, 6), (*output, widths[-1]), name)
+    x, dy = Key(1).normal((N, H, W, 6)).astype(dtype), Key(2).normal((N, *output, widths[-1])).astype(dtype)
+    ctx = Context()
+    ys, saved = algorithm.forward(x, chain, np.empty_like(dy), ctx)
+    algorithm.backward(x, dy, ys, saved, chain, np.empty_like(x), ctx)
+    assert {array.dtype for array in (*ys, *ctx.gradients().values())} == {np.dtype(dtype)}
+    return ctx.nbytes
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_in_float32_a_pass_takes_half_the_memory(case):
+    assert 0 < 2 * scratch_memory(case, np.float32) == scratch_memory(case, np.float64)
 
 
 def test_the_algorithm_with_fewer_multiply_adds_is_chosen():

@@ -152,3 +152,21 @@ def test_the_blas_gets_some_images_at_a_time_and_all_of_them(monkeypatch):
         for actual, expected in zip(other[:-1], results[0][:-1], strict=True):
             np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
     assert results[0][-1] < results[1][-1] < results[2][-1]
+
+
+def test_inference_keeps_a_block_of_each_map_but_the_last():
+    x, relu = normal(1, 4 * BLOCK, 1, 1, LANES), (True, True)
+    W, b = drawn_chain(LANES, (LANES, LANES))
+    y, held = np.empty((4 * BLOCK, LANES)), []
+    for needs_backward in (True, False):
+        ctx = Context()
+        ctx.needs_backward = needs_backward
+        fused_linear.forward(x, PIXEL, W, b, relu, y, ctx)
+        held.append(ctx.nbytes)
+    assert held == [4 * BLOCK * LANES * 8, BLOCK * LANES * 8]
+
+
+def test_a_plain_product_is_written_where_it_is_wanted():
+    A, B, C = normal(1, 4, 3), normal(2, 3, 5), np.full((4, 5), np.nan)
+    fused_linear.multiply(A, B, C)
+    np.testing.assert_allclose(C, A @ B, rtol=0, atol=1e-14)

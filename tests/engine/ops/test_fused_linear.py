@@ -170,3 +170,17 @@ def test_a_plain_product_is_written_where_it_is_wanted():
     A, B, C = normal(1, 4, 3), normal(2, 3, 5), np.full((4, 5), np.nan)
     fused_linear.multiply(A, B, C)
     np.testing.assert_allclose(C, A @ B, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("window", [PIXEL, Window(3, 1, 1)], ids=str)
+def test_in_float32_the_jobs_of_a_backward_pass_take_half_the_memory(window, monkeypatch):
+    monkeypatch.setattr(fused_linear, "MIN_JOB_ROWS", 60)  # two images: several jobs
+    taken = []
+    for dtype in (np.float32, np.float64):
+        x, ctx = normal(1, 11, 5, 6, LANES, dtype=dtype), Context()
+        W, b = drawn_chain(window.kernel**2 * LANES, (LANES, LANES), dtype)
+        y, dy = np.empty((11 * 5 * 6, LANES), dtype), normal(6, 11 * 5 * 6, LANES, dtype=dtype)
+        ys = fused_linear.forward(x, window, W, b, (True, True), y, ctx)
+        fused_linear.backward(x, window, W, (True, True), ys, dy, np.empty_like(x), zeros_like(W), zeros_like(b), ctx)
+        taken.append(ctx.nbytes)
+    assert 0 < 2 * taken[0] == taken[1]

@@ -134,6 +134,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_change():
     assert bad > 0
 
 
+def test_the_statistics_count_what_is_not_finite_in_weights_and_in_gradients():
+    t = trainer()
+    parameter = t.network.parameters()[0]
+    parameter.value.flat[0] = np.nan
+    t.backend.gradients.views[parameter].flat[:2] = np.inf
+    assert [(name, bad) for name, _, _, bad in t.statistics()][:2] == [("conv1.weight", 3), ("conv1.bias", 0)]
+
+
 def test_a_state_of_another_network_is_refused():
     arrays, numbers = trainer().state()
     other = Trainer.from_recipe(find("mnist_nin_softmax").changed(**SMALL), digits())

@@ -42,7 +42,7 @@ class Objective:
                         minimised, from the poster's loss at s = 0 to deep supervision at s = 1
     exponent_epochs  -- over so many epochs the exponent rises evenly from 0, deep supervision, to g; None: it is g throughout
 
-    Raises:    UserError for an unknown loss, or a share that is not from 0 to 1.
+    Raises:    UserError for an unknown loss, a share that is not from 0 to 1, or epochs of 0 or less for the exponent.
 
     >>> objective = Objective(weights=(1.0, 1.0))
     >>> logits, labels = [np.zeros((1, 2)), np.array([[2.0, 0.0]])], np.array([0])
@@ -63,6 +63,10 @@ class Objective:
             raise UserError(f"the loss {self.loss!r} is unknown: choose one of {', '.join(LOSSES)}.")
         if not 0 <= self.unweighted_share <= 1:
             raise UserError(f"the unweighted share is {self.unweighted_share!r}; give a number from 0 to 1.")
+        if self.exponent_epochs is not None and not self.exponent_epochs > 0:
+            raise UserError(
+                f"the exponent is to rise over {self.exponent_epochs!r} epochs; give a number above 0, or None."
+            )
 
     @property
     def is_ensemble(self) -> bool:

@@ -188,18 +188,19 @@ class Dataset:
 
         Raises:    UserError for a limit below 1, and where too many are held out.
         """
-        given, name = self.train, self.name
-        tested, rest = self.test, len(given)
         for part, limit in (("train", train), ("test", test), ("held-out", held_out)):
             if limit is not None and limit < 1:
                 raise UserError(f"a limit of {limit} {part} samples leaves none: give 1 or more")
+        name, trained, tested = self.name, self.train, self.test
         if held_out is not None:
-            rest -= held_out
-            if rest < 1:
-                raise UserError(f"{held_out} of {len(given)} training samples held out leave none: give fewer")
-            tested, name = Part(given, rest, len(given)), f"{name}, {held_out:,} training images held out"
-        trained = given if train is None and held_out is None else Part(given, 0, min(rest, train or rest))
-        return replace(self, name=name, train=trained, test=tested if test is None else Part(tested, 0, test))
+            N = len(trained)
+            if held_out >= N:
+                raise UserError(f"{held_out} of {N} training samples held out leave none: give fewer")
+            trained, tested = Part(trained, 0, N - held_out), Part(trained, N - held_out, N)
+            name = f"{name}, {held_out:,} training images held out"
+        trained = trained if train is None else Part(trained, 0, train)
+        tested = tested if test is None else Part(tested, 0, test)
+        return replace(self, name=name, train=trained, test=tested)
 
     def _check_labels(self, part: str, split: Split) -> None:
         N, labels, K = len(split), split.labels, len(self.class_names)

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cldl.reporting import figures, poster
-from cldl.reporting.difficulty import answers_by_difficulty, shares_by_difficulty
+from cldl.reporting.difficulty import shares_by_difficulty
 from cldl.reporting.html import document, table
 from cldl.training.evaluation import Evaluation
 from data.dataset import Dataset
@@ -35,6 +35,10 @@ near 1 where all of them are wrong, and near 0 where one of them is certain and 
 another already knows. The <em>joint prediction</em> ("fused" in the tables) is the class for which this loss, summed over
 the classifiers, is smallest. This is Collaborative Layer-wise Discriminative Learning (CLDL) by Jin, Chen,
 Dong, Feng and Yan, 2016."""
+
+SHARE = """
+In this run T scales {rest:.0%} of each loss only, and leaves {share:.0%} as it is, so that every classifier goes on learning: an
+option of this project, which the paper does not have."""
 
 DEEP = """
 The network is a stack of blocks of layers, and it has {M} classifiers: one on top, and {lower} companions on lower blocks. Each
@@ -114,8 +118,7 @@ of the test images that each classifier decides."""
 The same for the present network, class by class: some classes need more layers than others. Over all classes: {shares}."""
         bars = figures.shares_by_class(evaluation, names)
         sections.append(("shares_by_class", "Which classifier decides which class", bars, caption))
-        right = answers_by_difficulty(evaluation)[0].mean(axis=1)
-        shares = ", ".join(f"classifier {m}: {share:.1f} %" for m, share in enumerate(right, 1))
+        shares = ", ".join(f"classifier {m}: {share:.1f} %" for m, share in evaluation.right_shares.items())
         caption = f"""
 The test images, from the tenth to whose right class the classifiers give the highest probability, on average, to the tenth
 with the lowest. A colour is the share that a classifier decides, and rightly; over all images: {shares}. Were the labour
@@ -137,7 +140,9 @@ def _head(evaluation: Evaluation, dataset: Dataset, config: dict, published: dic
     )
     is_ensemble = evaluation.objective.is_ensemble
     who = "the network's classifiers together get" if is_ensemble else "the network gets"
-    method = METHOD.format(M=M) if is_ensemble else DEEP.format(M=M, lower=M - 1) if M > 1 else PLAIN
+    share = evaluation.objective.unweighted_share
+    unweighted = SHARE.format(share=share, rest=1 - share) if share else ""
+    method = METHOD.format(M=M) + unweighted if is_ensemble else DEEP.format(M=M, lower=M - 1) if M > 1 else PLAIN
     heads = ("this run", "test error in %", "CLDL's poster", "test error in %")
     return f"""<h1>{escape(config["recipe"]["name"])}</h1>
 <p>{escape(config["recipe"]["summary"])}</p>

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from cldl import commands
 from cldl.study.variants import TABLES
@@ -22,12 +23,15 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     gradient.add_argument("--out", type=Path, default=Path("study"), metavar="DIR", help="where the figures go")
+    passes_on: dict[str, Any] = {
+        "epilog": "All other options are those of cldl.train, and go to every run: --epochs, --threads, --data and so on.",
+        "formatter_class": argparse.ArgumentDefaultsHelpFormatter,
+        "allow_abbrev": False,
+    }
     sweep = studies.add_parser(
         "classifiers",
         help="the poster's second figure: CIFAR-100 with 1 to 5 classifiers, ten runs; goes on where it was stopped",
-        epilog="All other options are those of cldl.train, and go to every run: --epochs, --seed, --data and so on.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
+        **passes_on,
     )
     sweep.add_argument(
         "--out", type=Path, default=Path("runs/classifiers"), metavar="DIR", help="where the runs and the figure go"
@@ -35,9 +39,7 @@ def parser() -> argparse.ArgumentParser:
     training = studies.add_parser(
         "training",
         help="CLDL, deep supervision and softmax side by side over several seeds; goes on where it was stopped",
-        epilog="All other options are those of cldl.train, and go to every run: --threads, --data and so on.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
+        **passes_on,
     )
     training.add_argument("table", choices=TABLES, metavar="TABLE", help=f"what is compared: {', '.join(TABLES)}")
     training.add_argument("--out", type=Path, metavar="DIR", help="where the runs go (otherwise runs/training/TABLE)")

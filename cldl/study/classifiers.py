@@ -42,12 +42,9 @@ def classifiers(out: Path, options: Sequence[str]) -> int:
     for recipe in SERIES:
         for M in COUNTS:
             folder = out / f"{recipe}-{M}"
-            arguments = [recipe, "--classifiers", str(M), *options, "--run", str(folder)]
-            if not _finished(folder, arguments):
-                resume = ["--resume"] if (folder / "config.json").exists() else []
-                status = train.main([*arguments, *resume])
-                if status:
-                    return status
+            arguments = [recipe, "--classifiers", str(M), *options]
+            if not _finished(folder, arguments) and (status := train_or_resume(arguments, folder)):
+                return status
             points[recipe][M] = Run.open(folder).metrics()[-1]["test_error"]["fused"]
             figure = make_folder(out) / "classifiers.png"
             with atomic_write(figure) as file:
@@ -55,6 +52,12 @@ def classifiers(out: Path, options: Sequence[str]) -> int:
     print("\n".join(table(points)))
     print(f"figure: {figure}")
     return 0
+
+
+def train_or_resume(arguments: Sequence[str], folder: Path) -> int:
+    """Train the run in a folder, from its beginning or from where it was stopped; the exit status of `cldl.train`."""
+    resume = ["--resume"] if (folder / "config.json").exists() else []
+    return train.main([*arguments, "--run", str(folder), *resume])
 
 
 def _finished(folder: Path, arguments: Sequence[str]) -> bool:

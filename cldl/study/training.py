@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 
 from cldl import joint, train
 from cldl.recipes.stored import to_json
+from cldl.study.classifiers import train_or_resume
 from cldl.study.variants import TABLES, Table
-from cldl.training.evaluation import Evaluation
 from cldl.training.formats import MAX_COUNT
 from cldl.training.run import Run
 from cldl.training.run_data import limited, load_data
@@ -80,8 +80,7 @@ def compare(
             if _has(path, variant, seed, recipe):
                 continue
             folder = out / f"{'-'.join(variant.replace(',', '').replace('/', ' ').split())}-{seed}"
-            resume = ["--resume"] if (folder / "config.json").exists() else []
-            if status := train.main([*arguments, "--run", str(folder), *resume]):
+            if status := train_or_resume(arguments, folder):
                 return status
             line = {"variant": variant, "seed": seed, "recipe": recipe} | summarise(folder, arguments)
             with path.open("a", encoding="utf-8") as file:
@@ -128,7 +127,7 @@ def summarise(folder: Path, arguments: Sequence[str]) -> dict[str, Any]:
     return {
         "images": dataset.name,
         "errors": evaluation.errors,
-        "decides_rightly": rightly(evaluation),
+        "decides_rightly": evaluation.right_shares,
         "rules": joint.errors(evaluation.logits, evaluation.labels, weights, g),
         "rules_at_temperatures": joint.errors_at_temperatures(evaluation.logits, evaluation.labels, weights, g),
         "curve": [line["test_error"]["fused"] for line in metrics],
@@ -139,13 +138,6 @@ def summarise(folder: Path, arguments: Sequence[str]) -> dict[str, Any]:
         "machine": run.config["machine"],
         "date": time.strftime("%Y-%m-%d"),
     }
-
-
-def rightly(evaluation: Evaluation) -> dict[str, float]:
-    """The share in % of the images that each classifier decides, and decides rightly."""
-    right = evaluation.predictions == evaluation.labels
-    M = len(evaluation.logits)
-    return {str(m + 1): float(100 * np.mean(right & (evaluation.deciding_exits == m))) for m in range(M)}
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:

@@ -42,20 +42,15 @@ CLDL = {
     "T held constant": f"{CONV} --through-companions no",
     "lambda 0.3, 0.3, 1": f"{CONV} --weights 0.3,0.3,1",
 }
+VARIANTS = {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", **CLDL}
 METHODS = {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", "CLDL": CONV}
 HALF = "--width 0.5 --held-out 10000"
 SGD = "--optimiser sgd --momentum 0.9 --weight-decay 0.0005"
 
 TABLES = {
-    "mnist": Table(
-        "mnist_nin", f"{HALF} --epochs 6", {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", **CLDL}
-    ),
+    "mnist": Table("mnist_nin", f"{HALF} --epochs 6", VARIANTS),
     "mnist_full": Table("mnist_nin", "--held-out 10000", METHODS),
-    "cifar100": Table(
-        "cifar100_nin",
-        f"{HALF} --epochs 8 --batch-size 64 --learning-rate 0.001",
-        {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", **CLDL},
-    ),
+    "cifar100": Table("cifar100_nin", f"{HALF} --epochs 8 --batch-size 64 --learning-rate 0.001", VARIANTS),
     "cifar100_sgd": Table(
         "cifar100_nin", f"{HALF} --epochs 12 --batch-size 64 --learning-rate 0.05 --warmup 1 {SGD}", METHODS
     ),

@@ -68,6 +68,14 @@ class Evaluation:
         return {str(m + 1): float(100 * np.mean(self.deciding_exits == m)) for m in range(M)}
 
     @property
+    def right_shares(self) -> dict[str, float]:
+        """The share in % of the samples that each classifier decides, and decides rightly."""
+        is_right = self.predictions == self.labels
+        return {
+            str(m + 1): float(100 * np.mean(is_right & (self.deciding_exits == m))) for m in range(len(self.logits))
+        }
+
+    @property
     def companions(self) -> dict[str, float]:
         """The mean of T^(m) over the samples."""
         return {str(m): float(T.mean()) for m, T in enumerate(self.loss.companions, 1)}

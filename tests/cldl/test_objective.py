@@ -92,6 +92,14 @@ def test_a_rising_exponent_begins_as_deep_supervision_and_ends_as_cldl():
     assert objective.at(4) == Objective(WEIGHTS, exponent=0.5)
 
 
+@pytest.mark.parametrize("epochs", [0, -1.0, float("nan")])
+def test_an_exponent_that_never_rises_is_refused(epochs):
+    with pytest.raises(
+        UserError, match=f"the exponent is to rise over {epochs} epochs; give a number above 0, or None"
+    ):
+        Objective(WEIGHTS, exponent_epochs=epochs)
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_that_is_none_is_refused(share):
     with pytest.raises(UserError, match=f"the unweighted share is {share}; give a number from 0 to 1"):

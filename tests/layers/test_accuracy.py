@@ -1,4 +1,4 @@
-"""Sums over a million equal numbers in float32 are right to 1e-6: nothing is added in one long chain of roundings."""
+"""Sums over a million equal numbers in float32 are right to 1e-6, products to 1e-4: no chain of roundings is that long."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_the_gradient_of_a_weight_is_a_product_in_float32_of_a_million_rows(laye
     layer.backward(np.broadcast_to(dy, y.shape), cache, ctx, need_dx=False)
     dW = ctx.gradients()[layer.parameters()[0]].astype(np.float64).reshape(-1, len(dy))
     np.testing.assert_allclose(
-        dW, np.broadcast_to(MILLION * np.float64(VALUES.dtype.type(0.7)) * dy, dW.shape), rtol=1e-3
+        dW, np.broadcast_to(MILLION * np.float64(VALUES.dtype.type(0.7)) * dy, dW.shape), rtol=1e-4
     )
 
 

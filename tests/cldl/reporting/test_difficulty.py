@@ -32,6 +32,10 @@ def test_the_bottom_classifier_answers_easy_images_and_the_top_one_hard_ones_whe
     assert not wrong.any()
 
 
+def test_the_shares_that_are_decided_rightly_leave_out_what_is_wrong():
+    assert evaluation(np.arange(20) >= 14, wrong=[18, 19]).right_shares == {"1": 70.0, "2": 20.0}
+
+
 def test_wrong_answers_are_nobodys():
     right, wrong = answers_by_difficulty(evaluation(np.zeros(20, bool), wrong=[17, 18, 19]))
     assert wrong.tolist() == [0] * 8 + [50, 100]

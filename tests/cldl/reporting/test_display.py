@@ -9,7 +9,7 @@ from cldl.recipes.families.nin import MNIST_NIN
 from cldl.reporting.display import Display
 from cldl.reporting.explain import Cost
 from cldl.training import throughput as pace
-from cldl.training.throughput import Throughput, duration
+from cldl.training.throughput import Throughput
 from cldl.training.trainer import Trainer
 from tests.cldl import tiny
 from tests.cldl.synthetic import digits
@@ -179,21 +179,6 @@ def test_nothing_is_estimated_before_the_first_steps(trainer, clock):
         walk(trainer)
         young.step(trainer)
         assert young.left(trainer) is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.2, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 0 s"),
-        (3599, "59 min 59 s"),
-        (3600, "1 h 0 min"),
-        (200_000, "2 d 7 h"),
-    ],
-)
-def test_a_duration_is_told_in_its_two_largest_units(seconds, words):
-    assert duration(seconds) == words
 
 
 def test_dead_units_are_told_of_with_the_size_of_their_layer_and_again_only_when_they_change(trainer, monkeypatch):

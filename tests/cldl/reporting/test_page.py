@@ -34,7 +34,7 @@ def quickly_drawn(monkeypatch):
     monkeypatch.setattr(figures, "ROWS", 1)
 
 
-def page(folder, M, loss="cldl", epochs=1, K=10, name="MNIST"):
+def page(folder, M, loss="cldl", epochs=1, K=10, name="MNIST", **options):
     """The page of a run with 3 K test images; two of class 0 are taken for class 1: one by all, the other by all but the top."""
     labels = np.arange(3 * K) % K
     z = [np.log(0.95 * np.eye(K)[labels] + 0.05 / K) for _ in range(M)]
@@ -46,7 +46,7 @@ def page(folder, M, loss="cldl", epochs=1, K=10, name="MNIST"):
     images = np.zeros((3 * K, 4, 4, 1), np.uint8)
     names = tuple(f"<{k}>" for k in range(K))
     data = Dataset.from_arrays(name, images, labels, images, labels, names)
-    objective = Objective((1.0,) * M, loss=loss)
+    objective = Objective((1.0,) * M, loss=loss, **options)
     return write_report(folder, tiny.metrics(epochs, M), Evaluation(z, labels, objective), data, CONFIG).read_text()
 
 
@@ -150,3 +150,9 @@ def test_a_figure_wider_than_the_text_reaches_beyond_it(tmp_path):
     few, many = (page(tmp_path / str(K), 1, K=K) for K in (10, 30))
     assert re.findall(r'width="(\d+)"( class="wide")?', few) == [("810", ""), ("810", ""), ("576", "")]
     assert re.findall(r'width="(\d+)"( class="wide")?', many)[-1] == ("1170", ' class="wide"')
+
+
+def test_the_page_of_a_run_beyond_the_papers_loss_says_so(tmp_path):
+    plain, shared = (words(page(tmp_path / str(s), 3, unweighted_share=s)) for s in (0.0, 0.25))
+    assert "In this run T scales 75% of each loss only, and leaves 25% as it is" in shared
+    assert "In this run" not in plain

@@ -8,8 +8,11 @@ from cldl.training.throughput import duration
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
+        (0.2, "0 s"),
         (0.4, "0 s"),
         (59, "59 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
         (60, "1 min 0 s"),
         (3599, "59 min 59 s"),
         (3600, "1 h 0 min"),
@@ -18,6 +21,7 @@ from cldl.training.throughput import duration
         (86400, "1 d 0 h"),
         (90000, "1 d 1 h"),
         (172800, "2 d 0 h"),
+        (200_000, "2 d 7 h"),
     ],
 )
 def test_a_time_has_its_two_largest_units(seconds, shown):

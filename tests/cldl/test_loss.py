@@ -16,6 +16,7 @@ from engine.errors import UserError
 from engine.gradcheck import grid
 from engine.random import Key
 from tests.cldl.laws import LAWS, agrees_with_60_digits, by_definition
+from tests.on_gpu import OnGpu
 from tests.strategies import LossCase, loss_cases, seeds
 
 
@@ -141,13 +142,6 @@ def test_what_fits_is_not_copied():
     z, labels = np.zeros((2, 3), np.float32), np.array([0, 1])
     assert check_logits([z])[0] is z
     assert check_labels(labels, z) is labels
-
-
-class OnGpu(np.ndarray):
-    """An array that says it is CuPy's."""
-
-
-OnGpu.__module__ = "cupy"
 
 
 def test_arrays_on_the_gpu_stay_there_and_labels_there_are_not_read():

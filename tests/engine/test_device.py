@@ -10,7 +10,7 @@ from engine.device import check_same_device, choose, contiguous, dispatch, on_gp
 from engine.errors import UserError
 from engine.kernels.cpu.elementwise import relu_forward
 from layers import Conv2d, Linear
-from tests.engine.elsewhere import Elsewhere
+from tests.on_gpu import OnGpu
 
 needs_no_cupy = pytest.mark.skipif(find_spec("cupy") is not None, reason="CuPy is installed here")
 
@@ -18,7 +18,7 @@ needs_no_cupy = pytest.mark.skipif(find_spec("cupy") is not None, reason="CuPy i
 def test_the_device_follows_the_arrays():
     x = np.zeros(3, np.float32)
     assert not on_gpu(x)
-    assert on_gpu(x.view(Elsewhere))
+    assert on_gpu(x.view(OnGpu))
 
 
 def test_a_kernel_of_arrays_on_the_cpu_runs_on_the_cpu():
@@ -32,13 +32,13 @@ def test_a_kernel_without_a_cuda_version_is_refused_with_the_remedy():
     with pytest.raises(
         UserError, match=r"len has no version for the GPU: pass NumPy arrays, or register .*cuda_version_of"
     ):
-        dispatch(len, np.zeros(3).view(Elsewhere))
+        dispatch(len, np.zeros(3).view(OnGpu))
 
 
 @pytest.mark.parametrize("there", [0, 1])
 def test_arrays_on_two_devices_are_refused_with_the_remedy(there):
     arrays = [np.zeros(3, np.float32), np.zeros(3, np.float32)]
-    arrays[there] = arrays[there].view(Elsewhere)
+    arrays[there] = arrays[there].view(OnGpu)
     with pytest.raises(UserError, match=r"some arrays are on the CPU and others on the GPU.*cupy\.asnumpy"):
         check_same_device(*arrays)
     with pytest.raises(UserError, match="some arrays are on the CPU and others on the GPU"):
@@ -50,7 +50,7 @@ def test_two_precisions_or_two_devices_in_one_layer_are_refused_with_the_remedy(
     with pytest.raises(UserError, match=r"input is float64 and its weights are float32.*x.astype\('float32'\)"):
         layer.forward(np.zeros(shape), Context())
     with pytest.raises(UserError, match="some arrays are on the CPU and others on the GPU"):
-        layer.forward(np.zeros(shape, np.float32).view(Elsewhere), Context())
+        layer.forward(np.zeros(shape, np.float32).view(OnGpu), Context())
 
 
 def test_a_contiguous_array_is_not_copied():

@@ -21,6 +21,7 @@ from engine.parameters import cast
 from engine.random import Key
 from layers import Layer
 from layers.border import check_gradient, check_input
+from tests.on_gpu import OnGpu
 from tests.strategies import layer_cases
 
 PRECISIONS = (np.float32, np.float64)
@@ -46,13 +47,6 @@ class Sum(Layer):
                 f"{self} was given samples of shapes {shapes}; they must be equal: check the layers before it."
             )
         return shapes[0]
-
-
-class OnGpu(np.ndarray):
-    """What `engine.device` takes for an array of CuPy's."""
-
-
-OnGpu.__module__ = "cupy"
 
 
 @dataclass

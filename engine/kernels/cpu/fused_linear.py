@@ -9,9 +9,7 @@ from engine.kernels.cpu.elementwise import bias_backward, bias_relu_backward
 from engine.kernels.cpu.patches import patches_backward, patches_forward
 
 BLOCK = 96  # rows
-BLOCKS_OF_A_SUM = (
-    64  # whose products are added up by themselves: one chain of roundings over all blocks would be too long
-)
+BLOCKS_OF_A_SUM = 64  # their products are added up by themselves: one chain of roundings over all would be too long
 PADDED_LENGTH = 3  # of the tuples, or a multiple: a kernel is compiled for the length of a tuple
 
 

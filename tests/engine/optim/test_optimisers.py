@@ -6,7 +6,7 @@ from engine.initialisers import constant, normal
 from engine.optim.optimisers import SGD, AdamW, adamw_reference, bound_reference, sgd_reference
 from engine.optim.schedules import power_inv
 from engine.parameters import FlatBuffer, Parameter, cast
-from tests.engine.elsewhere import Elsewhere
+from tests.on_gpu import OnGpu
 
 
 def problem(lr_mults=(1.0, 0.5), decay_mults=(1.0, 0.0)):
@@ -290,7 +290,7 @@ def test_gradients_on_another_device_are_refused(make):
     optimiser = make(parameters)
     optimiser.step(gradients, 0.1)
     own = gradients.buffer
-    gradients.buffer = own.view(Elsewhere)
+    gradients.buffer = own.view(OnGpu)
     with pytest.raises(UserError) as refusal:
         optimiser.step(gradients, 0.1)
     assert str(refusal.value) == (

@@ -3,8 +3,8 @@
 import numpy as np
 
 
-class Elsewhere(np.ndarray):
+class OnGpu(np.ndarray):
     """An array that says it is CuPy's."""
 
 
-Elsewhere.__module__ = "cupy"
+OnGpu.__module__ = "cupy"

@@ -43,7 +43,7 @@ CLDL = {
     "lambda 0.3, 0.3, 1": f"{CONV} --weights 0.3,0.3,1",
 }
 VARIANTS = {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", **CLDL}
-METHODS = {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", "CLDL": CONV}
+METHODS = {"softmax": SOFTMAX, "deep supervision": f"{MEAN} {DSN}", "CLDL": MEAN}
 HALF = "--width 0.5 --held-out 10000"
 SGD = "--optimiser sgd --momentum 0.9 --weight-decay 0.0005"
 

@@ -58,6 +58,7 @@ def nin(
     relu_on_logits: bool = True,
     lower: str = "map",
     lower_lr_mult: float = 1.0,
+    lower_dropout: float = 0.0,
     width: float = 1.0,
 ) -> Network:
     """Network in Network for images (H, W, C) of K classes, with 1 to 5 classifiers.
@@ -72,7 +73,8 @@ def nin(
     pooling and before the dropout, one linear layer on the whole map, as the authors of DSN put theirs, with a smaller
     learning rate (`lower_lr_mult`), as they do too. `lower="mean"` puts it on the map's mean instead, as NIN does at the top;
     there the bottom classifier starves (docs/results.md). `lower="conv"` has two 1x1 convolutions, the first with a ReLU, before
-    the mean. The last weights begin at 0: before it has seen an image, a lower classifier prefers no class.
+    the mean. The last weights begin at 0: before it has seen an image, a lower classifier prefers no class. `lower_dropout` is
+    the dropout of what it sees, 0 for none: a linear layer on a whole map has more weights than the rest of the network.
 
     `width` multiplies the number of outputs of every convolution but the last; 1 is the published network.
 
@@ -96,7 +98,8 @@ def nin(
         layers.pop()
 
     def head(shape: Shape) -> NamedLayers:
-        return lower_head(lower, shape, classes, lower_lr_mult)
+        dropped: NamedLayers = [("dropout", Dropout(lower_dropout))] if lower_dropout else []
+        return [*dropped, *lower_head(lower, shape, classes, lower_lr_mult)]
 
     return attach_heads(layers, TAPS[: classifiers - 1], head, [("mean", GlobalAvgPool())], image)
 

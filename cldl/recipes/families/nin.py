@@ -39,6 +39,7 @@ class NinSpec(ModelSpec):
     top_lr_mult    -- multiplies the learning rate of the top classifier's 1x1 convolution
     lower_head     -- what the lower classifiers see: the whole "map", its "mean", or its pixels through two convolutions, "conv"
     lower_lr_mult  -- multiplies the learning rate of the lower classifiers
+    lower_dropout  -- the dropout of what the lower classifiers see
     width          -- multiplies the number of outputs of every convolution but the last
     """
 
@@ -48,6 +49,7 @@ class NinSpec(ModelSpec):
     top_lr_mult: float
     lower_head: str
     lower_lr_mult: float
+    lower_dropout: float = 0.0
     width: float = 1.0
 
     @property
@@ -65,6 +67,7 @@ class NinSpec(ModelSpec):
             raise UserError(f"model.classifiers is {self.classifiers}; nin has places for 1 to 5: choose so many.")
         self.check_choice(LOWER, "lower_head")
         self.check_range(0, 1000, "top_lr_mult", "lower_lr_mult")
+        self.check_range(0, 0.99, "lower_dropout")
         self.check_range(0.01, 10, "width")
 
     def make(self, image: Shape, classes: int) -> Network:
@@ -79,6 +82,7 @@ class NinSpec(ModelSpec):
             relu_on_logits=self.relu_on_logits,
             lower=self.lower_head,
             lower_lr_mult=self.lower_lr_mult,
+            lower_dropout=self.lower_dropout,
             width=self.width,
         )
 
@@ -105,6 +109,7 @@ MNIST_NIN = Recipe(
             lower_lr_mult=cited(
                 0.0005, "chosen here, see docs/results.md; s9xie/DSN multiplies its companions' rate by 0.001 to 0.002"
             ),
+            lower_dropout=cited(0.0, INFERRED + "; s9xie/DSN has none"),
             bias_lr_mult=cited(1.0, ONE_RATE),
             width=cited(1.0, NIN),
         ),

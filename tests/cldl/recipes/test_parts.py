@@ -37,13 +37,19 @@ def test_nin_has_the_values_of_its_recipe():
         dropout=0.25,
         top_lr_mult=0.5,
         lower_lr_mult=0.125,
+        lower_dropout=0.375,
         bias_lr_mult=3.0,
         lower_head="mean",
         relu_on_logits=True,
         initialisation="published",
     )
     rates = multipliers(built)
-    assert dropouts(built) == [0.25, 0.25]
+    assert {node.name: node.layer.rate for node in built.nodes if isinstance(node.layer, Dropout)} == {
+        "dropout1": 0.25,
+        "dropout2": 0.25,
+        "head_pool1.dropout": 0.375,
+        "head_pool2.dropout": 0.375,
+    }
     assert [rates[f"cccp6.{kind}"] for kind in ("weight", "bias")] == [0.5, 1.5]
     assert [rates[f"head_pool1.linear.{kind}"] for kind in ("weight", "bias")] == [0.125, 0.375]
     assert [p.shape for p in built.parameters() if p.name == "head_pool1.linear.weight"] == [(48, 10)]

@@ -42,6 +42,7 @@ RANGES = [
     (NIN, "bias_lr_mult", 0.0, 1000.0, -1e-9, 1000.5),
     (NIN, "top_lr_mult", 0.0, 1000.0, -1e-9, 1000.5),
     (NIN, "lower_lr_mult", 0.0, 1000.0, -1e-9, 1000.5),
+    (NIN, "lower_dropout", 0.0, 0.99, -1e-9, 0.991),
     (DSN, "top_lr_mult", 0.0, 1000.0, -1e-9, 1000.5),
     (DSN, "companion_lr_mult", 0.0, 1000.0, -1e-9, 1000.5),
     (DSN, "companion_gamma", 0.0, 1000.0, -1e-9, 1000.5),

@@ -122,7 +122,8 @@ The same for the present network, class by class: some classes need more layers 
         caption = f"""
 The test images, from the tenth to whose right class the classifiers give the highest probability, on average, to the tenth
 with the lowest. A colour is the share that a classifier decides, and rightly; over all images: {shares}. Were the labour
-divided by difficulty, the bottom classifier's colour would fill the left, and the top one's the right."""
+divided by difficulty, the bottom classifier's colour would fill the left, and the top one's the right. Below: the mean of T,
+the share of each classifier's loss that the others leave to it."""
         bars = shares_by_difficulty(evaluation)
         sections.append(("shares_by_difficulty", "Which classifier decides how hard an image", bars, caption))
     pictures = figures.easy_and_hard(evaluation, dataset.test, names)

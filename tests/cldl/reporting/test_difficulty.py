@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from cldl.objective import Objective
-from cldl.reporting.difficulty import GROUPS, answers_by_difficulty, difficulty, shares_by_difficulty
+from cldl.reporting.difficulty import (
+    GROUPS,
+    answers_by_difficulty,
+    companions_by_difficulty,
+    difficulty,
+    shares_by_difficulty,
+)
 from cldl.training.evaluation import Evaluation
 
 RIGHT = np.linspace(8, 1, 20)  # the logit of the right class, from the easiest image to the hardest
@@ -47,10 +53,22 @@ def test_fewer_images_than_groups_leave_groups_empty():
     few = Evaluation([z[:3] for z in whole.logits], whole.labels[:3], whole.objective)
     right, wrong = answers_by_difficulty(few)
     assert (right.sum(axis=0) + wrong).tolist() == [100] * 3 + [0] * 7
+    assert np.isnan(companions_by_difficulty(few)).tolist() == [[False] * 3 + [True] * 7] * 2
+
+
+def test_of_two_classifiers_each_is_left_what_the_other_gives_to_the_wrong_class():
+    bottom, top = companions_by_difficulty(
+        evaluation(np.zeros(20, bool))
+    )  # the bottom one is the surer by twice the logit
+    wrong = 1 / (1 + np.exp(RIGHT)), 1 / (1 + np.exp(RIGHT / 2))
+    assert top == pytest.approx(wrong[0].reshape(GROUPS, 2).mean(axis=1))
+    assert bottom == pytest.approx(wrong[1].reshape(GROUPS, 2).mean(axis=1))
+    lines = shares_by_difficulty(evaluation(np.zeros(20, bool))).axes[1].lines
+    assert [line.get_ydata().tolist() for line in lines] == [bottom.tolist(), top.tolist()]
 
 
 def test_the_bars_stand_on_one_another():
-    (axes,) = (figure := shares_by_difficulty(evaluation(np.arange(20) >= 10, wrong=[19]))).axes
+    axes = (figure := shares_by_difficulty(evaluation(np.arange(20) >= 10, wrong=[19]))).axes[0]
     tops = [bar.get_y() + bar.get_height() for bar in axes.containers[-1]]
     assert tops == [100] * GROUPS
     names = [text.get_text() for text in figure.legends[0].get_texts()]

@@ -115,7 +115,8 @@ def make_copy(group: Group) -> None:
         "also_copy": [package for package in PACKAGES if package not in sources],
         "pytest_add_cli_args_test_selection": list(group.tests),
         "pytest_add_cli_args": ["-p", "no:cacheprovider"],
-        "timeout_constant": 2.0,  # times 15 seconds, and 15 times what the tests take unchanged
+        "timeout_multiplier": 4.0,  # in CPU time, twice this times the sum of the constant and what the tests take unchanged
+        "timeout_constant": 5.0,
         "use_git_change_detection": False,
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]

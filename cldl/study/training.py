@@ -32,19 +32,22 @@ from engine.io.json import parse_lines, read_bytes, refusing
 from engine.runtime.cpu import MAX_THREADS
 
 MAX_RESULTS = 1 << 26  # bytes
-PERCENT = by_name(number(0, 100))
+MAX_CLASSIFIERS = 100
+PERCENT = number(0, 100)
+BY_CLASSIFIER = {str(m): PERCENT for m in range(1, MAX_CLASSIFIERS + 1)}
+BY_RULE = fields(dict.fromkeys(joint.RULES, PERCENT))
 RESULT = fields(  # a line of the file of results
     {
         "variant": text,
         "seed": whole(0, MAX_COUNT),
         "recipe": anything,  # as in config.json
         "images": text,
-        "errors": PERCENT,
-        "decides_rightly": PERCENT,
-        "rules": PERCENT,
-        "rules_at_temperatures": PERCENT,
-        "curve": list_of(number(0, 100)),
-        "train_errors": PERCENT,
+        "errors": fields({"fused": PERCENT}, BY_CLASSIFIER),
+        "decides_rightly": by_name(PERCENT),
+        "rules": BY_RULE,
+        "rules_at_temperatures": BY_RULE,
+        "curve": list_of(PERCENT),
+        "train_errors": by_name(PERCENT),
         "companions": by_name(number(0, 2)),
         "minutes": number(0),
         "threads": whole(1, MAX_THREADS),
@@ -101,6 +104,10 @@ def read(path: Path) -> Results:
     results: Results = []
     with refusing(path, "give another --results."), suppress(FileNotFoundError):
         results = list(parse_lines(read_bytes(path, MAX_RESULTS), RESULT))
+        classifiers = {line["variant"]: line["errors"].keys() for line in results}
+        for line in results:
+            if line["errors"].keys() != classifiers[line["variant"]]:
+                raise UserError(f"has runs of {line['variant']!r} with different classifiers")
     return results
 
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from cldl import report
 from cldl.recipes import find
 from cldl.recipes.recipe import Recipe
+from cldl.study import training
+from cldl.study.variants import TABLES
 from cldl.training.run import Run
 from cldl.training.trainer import Trainer
 from data.pictures.digits import read_digit
@@ -95,6 +97,11 @@ def read_checkpoint(folder: Path) -> None:
     trainer.model().predict(DIGITS.test.images[:1])
 
 
+def read_results(folder: Path) -> None:
+    """The comparison of the training study."""
+    training.lines(TABLES["mnist"], training.read(folder / "results.jsonl"))
+
+
 def read_mnist(folder: Path) -> None:
     """From a folder of IDX files to the cache, and from there."""
     mnist.load(folder, data=folder)
@@ -123,6 +130,7 @@ KINDS = {
     "config": Kind("config.json", RUN["config.json"], read_config, json_tree),
     "metrics": Kind("metrics.jsonl", RUN["metrics.jsonl"], read_metrics, json_lines),
     "checkpoint": Kind("checkpoint.h5", RUN["checkpoint.h5"], read_checkpoint, arrays),
+    "results": Kind("results.jsonl", intact.results, read_results, json_lines),
     "mnist-cache": Kind("mnist.h5", intact.mnist_cache, mnist.load, arrays),
     "cifar-cache": Kind("cifar100.h5", intact.cifar_cache, cifar100.load, arrays),
     "fit": Kind(FIT, intact.fit, read_fit, arrays),

@@ -93,6 +93,15 @@ def test_a_file_that_holds_no_results_is_refused(tmp_path):
         training.read(path)
 
 
+def test_results_of_one_variant_with_different_classifiers_are_refused(study, tmp_path):
+    assert study("--only", "softmax", "CLDL") == 0
+    path = tmp_path / "out" / "results.jsonl"
+    softmax, cldl = results(tmp_path)
+    path.write_text("".join(json.dumps(line) + "\n" for line in (softmax, cldl, {**softmax, "errors": cldl["errors"]})))
+    with pytest.raises(UserError, match=r"has runs of 'softmax' with different classifiers: give another --results"):
+        training.read(path)
+
+
 def test_the_difference_is_that_of_runs_with_one_seed():
     def line(variant, seed, error):
         return {

@@ -9,6 +9,7 @@ DSN = "--exponent 0"
 LEARNING = "--lower-lr-mult 1"  # of the lower classifiers: as fast as the rest
 MEAN, CONV = f"--lower-head mean {LEARNING}", f"--lower-head conv {LEARNING}"
 MAP = "--lower-head map --lower-lr-mult 0.1"  # it has so many weights that at the full rate it runs ahead
+DROPPED = "--lower-head map --lower-dropout 0.5"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ CLDL = {
     "map, a tenth unweighted": f"{MAP} --unweighted-share 0.1",
     "map, half unweighted": f"{MAP} --unweighted-share 0.5",
     "map, exponent 0.1": f"{MAP} --exponent 0.1",
+    "map with dropout": f"{DROPPED} --lower-lr-mult 0.3",
+    "map with dropout, exponent 0.1": f"{DROPPED} --lower-lr-mult 0.3 --exponent 0.1",
+    "map with dropout, half unweighted": f"{DROPPED} {LEARNING} --unweighted-share 0.5",
     "exponent 0.25": f"{CONV} --exponent 0.25",
     "exponent 0.1": f"{CONV} --exponent 0.1",
     "exponent rising to 1/2": f"{CONV} --exponent-epochs 4",
@@ -44,12 +48,18 @@ CLDL = {
 }
 VARIANTS = {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", **CLDL}
 METHODS = {"softmax": SOFTMAX, "deep supervision": f"{MEAN} {DSN}", "CLDL": MEAN}
+EVERY_CLASSIFIER = {  # ways in which each of them learns
+    "softmax": SOFTMAX,
+    "deep supervision": f"{DROPPED} --lower-lr-mult 0.3 {DSN}",
+    "CLDL, exponent 0.1": CLDL["map with dropout, exponent 0.1"],
+    "CLDL, half unweighted": CLDL["map with dropout, half unweighted"],
+}
 HALF = "--width 0.5 --held-out 10000"
 SGD = "--optimiser sgd --momentum 0.9 --weight-decay 0.0005"
 
 TABLES = {
     "mnist": Table("mnist_nin", f"{HALF} --epochs 6", VARIANTS),
-    "mnist_full": Table("mnist_nin", "--held-out 10000", METHODS),
+    "mnist_full": Table("mnist_nin", "--held-out 10000", EVERY_CLASSIFIER),
     "cifar100": Table("cifar100_nin", f"{HALF} --epochs 8 --batch-size 64 --learning-rate 0.001", VARIANTS),
     "cifar100_sgd": Table(
         "cifar100_nin", f"{HALF} --epochs 12 --batch-size 64 --learning-rate 0.05 --warmup 1 {SGD}", METHODS

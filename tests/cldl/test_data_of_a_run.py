@@ -10,9 +10,10 @@ from cldl import commands, evaluate, predict, recipes, train
 from cldl.recipes import find
 from cldl.reporting import figures
 from cldl.reporting import run_report as page
+from cldl.training.run_data import limited
 from cldl.training.trainer import Trainer
 from data import registry
-from data.dataset import Dataset
+from data.dataset import Dataset, read_images
 from data.transforms.augmentation import CropFlip
 from data.transforms.preprocessing import Scale
 from engine.context import Context
@@ -82,6 +83,16 @@ def test_the_configuration_names_what_the_run_was_fed_with(world):
     assert config["classes"] == list(COLOURS)
     assert config["recipe"]["data"]["augment"] is True
     assert [path.name for path in (world / "cache").iterdir()] == [f"fit-gcn_zca-{data.train.fingerprint[:16]}.h5"]
+
+
+def test_a_configuration_limits_the_data_and_says_what_is_held_out():
+    data = photographs()
+    part = limited(data, {"limit_train": 3, "limit_test": 4, "held_out": 5})
+    assert np.array_equal(read_images(part.train, range(3)), read_images(data.train, range(3)))
+    N = len(data.train)
+    assert np.array_equal(read_images(part.test, range(4)), read_images(data.train, range(N - 5, N - 1)))
+    assert (len(part.train), len(part.test)) == (3, 4)
+    assert len(limited(data, {"limit_train": None, "limit_test": None}).train) == N
 
 
 def test_scale_is_fitted_to_nothing_and_keeps_nothing(world):

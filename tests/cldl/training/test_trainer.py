@@ -9,6 +9,7 @@ from cldl.recipes import find
 from cldl.training.trainer import DivergedError, Trainer
 from data.dataset import Dataset, read_images
 from engine.errors import UserError
+from engine.random import Key
 from tests.cldl.synthetic import digits
 
 SMALL = {"epochs": 2, "batch_size": 16, "warmup": 0.0}
@@ -113,6 +114,27 @@ def test_dropout_does_not_depend_on_the_chunks():
     size = np.abs(first).max()
     assert np.abs(first - second).max() < 1e-4 * size
     assert np.abs(first - third).max() > 1e-2 * size
+
+
+def test_another_key_drops_other_units():
+    t = trainer()
+    batch, nothing = np.arange(16), np.arange(0)
+    losses = [t.train_step(batch, Key(word), 1e-30, t.objective, nothing).losses for word in (1, 1, 2)]
+    assert np.array_equal(losses[0], losses[1])
+    assert not np.array_equal(losses[0], losses[2])
+
+
+def test_an_epoch_reports_what_the_network_says_of_the_training_images_while_it_trains():
+    t = trainer(dropout=0.0, learning_rate=1e-30, epochs=1)  # the weights stay as they are
+    for parameter in t.network.parameters():
+        if parameter.name.endswith("linear.weight"):  # which are 0, so that any step would change the answers
+            parameter.value[...] = np.linspace(-0.1, 0.1, parameter.value.size).reshape(parameter.shape)
+    (line,) = run(t, 1)
+    seen = t.model().evaluate(t.dataset.train)
+    assert line["train_error"] == pytest.approx(seen.errors)
+    assert 0 < line["train_error"]["1"] < 100
+    assert line["train_loss"] == pytest.approx(seen.loss.value)
+    assert line["train_companions"] == pytest.approx(seen.companions)
 
 
 def test_every_sample_is_seen_once_an_epoch():

@@ -8,6 +8,8 @@ r"""Ways to make one answer of M classifiers: the poster's rule, and those that 
 A classifier that is too sure of itself wins by the surest, and weighs most in the others. A temperature makes the classifiers
 comparable: P = softmax(z / tau), tau such that the cross-entropy of images that were not trained on is the smallest (Guo,
 Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017).
+
+Another way asks them in turn, so that the upper layers are only needed where the lower classifiers are not sure (`in_turn`).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from cldl.arguments import check_labels, check_logits
 from cldl.inference import predict, softmax
 from engine.typing import Array
 
+SURE = 0.999
 RULES = ("poster", "mean", "surest", "top")
 COLDEST, HOTTEST = 1e-3, 1e3  # temperatures
 
@@ -84,3 +87,20 @@ def errors_at_temperatures(
         parts.append(errors(scaled, labels[tried], weights, exponent))
     sizes = [len(half) for half in halves[::-1]]
     return {rule: float(np.average([part[rule] for part in parts], weights=sizes)) for rule in RULES}
+
+
+def in_turn(logits: Sequence[Array], sure: float = SURE) -> tuple[Array, Array]:
+    """Asked from the bottom, the first classifier answers that gives a class the probability `sure` or more, or the top one.
+
+    Returns the labels (N,), and who answered, (N,) in 0..M-1. The layers above are not needed for the answer: Teerapittayanon,
+    McDanel and Kung, "BranchyNet", ICPR 2016.
+
+    >>> z = [np.array([[0.0, 9.0], [0.0, 1.0]]), np.array([[2.0, 0.0], [2.0, 0.0]])]
+    >>> [array.tolist() for array in in_turn(z)]
+    [[1, 0], [0, 1]]
+    """
+    z = np.stack(check_logits(logits))
+    is_sure = softmax(z.astype(np.float64)).max(axis=-1) >= sure  # (M, N)
+    is_sure[-1] = True
+    answering = is_sure.argmax(axis=0)
+    return z[answering, np.arange(z.shape[1])].argmax(axis=-1), answering

@@ -53,7 +53,8 @@ RESULT = fields(  # a line of the file of results
         "threads": whole(1, MAX_THREADS),
         "machine": text,
         "date": text,
-    }
+    },
+    {"in_turn": fields({"fused": PERCENT}, BY_CLASSIFIER)},
 )
 Results = list[dict[str, Any]]
 
@@ -131,12 +132,18 @@ def summarise(folder: Path, arguments: Sequence[str]) -> dict[str, Any]:
     dataset = limited(dataset, run.config)
     evaluation = run.model(preprocessing, threads=run.config["threads"]).evaluate(dataset.test)
     weights, g = evaluation.objective.weights, evaluation.objective.g
+    labels, answering = joint.in_turn(evaluation.logits)
+    is_right = labels == evaluation.labels
     return {
         "images": dataset.name,
         "errors": evaluation.errors,
         "decides_rightly": evaluation.right_shares,
         "rules": joint.errors(evaluation.logits, evaluation.labels, weights, g),
         "rules_at_temperatures": joint.errors_at_temperatures(evaluation.logits, evaluation.labels, weights, g),
+        "in_turn": {  # the error, and what each classifier answers rightly
+            "fused": float(100 * np.mean(~is_right)),
+            **{str(m + 1): float(100 * np.mean(is_right & (answering == m))) for m in range(len(weights))},
+        },
         "curve": [line["test_error"]["fused"] for line in metrics],
         "train_errors": metrics[-1]["train_error"],
         "companions": metrics[-1]["train_companions"],
@@ -158,7 +165,7 @@ def lines(table: Table, results: Results) -> list[str]:
     first = next(iter(table.variants))
     by_seed = {line["seed"]: line["errors"]["fused"] for line in results if line["variant"] == first}
     width = max(map(len, table.variants))
-    rows = [f"{'':{width}}  seeds  error           less {first:<9}  mean of P  surest  classifiers 1 to M"]
+    rows = [f"{'':{width}}  seeds  error           less {first:<9}  mean of P  surest  in turn  classifiers 1 to M"]
     for variant in table.variants:
         own = [line for line in results if line["variant"] == variant]
         if not own:
@@ -166,6 +173,8 @@ def lines(table: Table, results: Results) -> list[str]:
         paired = [line["errors"]["fused"] - by_seed[line["seed"]] for line in own if line["seed"] in by_seed]
         alone = [name for name in own[0]["errors"] if name != "fused"]
         rules = "".join(f"{np.mean([line['rules'][rule] for line in own]):>9.2f}" for rule in ("mean", "surest"))
+        turns = [line["in_turn"]["fused"] for line in own if "in_turn" in line]
+        rules += f"{np.mean(turns):>9.2f}" if turns else " " * 9
         singles = ", ".join(f"{np.mean([line['errors'][m] for line in own]):.2f}" for m in alone)
         difference = _with_error(paired, "+") if paired and variant != first else ""
         rows.append(

@@ -77,3 +77,13 @@ def test_a_classifier_that_is_too_sure_decides_less_once_it_has_a_temperature():
     good, poor = (np.eye(5)[np.where(rng.random(400) < right, labels, rng.integers(0, 5, 400))] for right in (0.9, 0.3))
     logits = [100 * poor, 3 * good]
     assert joint.errors(logits, labels)["surest"] > 50 > 20 > joint.errors_at_temperatures(logits, labels)["surest"]
+
+
+@given(seed=st.integers(0, 100), sure=st.sampled_from([0.0, 0.5, 0.75, 1.1]))
+def test_in_turn_the_first_that_is_sure_answers_or_the_top_one(seed, sure):
+    z = [3 * grid((7, 4), Key(seed).fold(m), 1.0) for m in range(3)]
+    labels, answering = joint.in_turn(z, sure)
+    for n in range(7):
+        P = np.array([softmax(of_m[n]) for of_m in z])  # (M, K)
+        assert answering[n] == next((m for m in range(2) if P[m].max() >= sure), 2)
+        assert labels[n] == P[answering[n]].argmax()

@@ -43,6 +43,9 @@ def test_every_variant_and_seed_is_a_line_and_a_row_of_the_comparison(study, tmp
         M = 1 if line["variant"] == "softmax" else 3
         assert set(line["errors"]) == {*map(str, range(1, M + 1)), "fused"}
         assert sum(line["decides_rightly"].values()) == pytest.approx(100 - line["errors"]["fused"])
+        assert sum(line["in_turn"].values()) == pytest.approx(
+            100
+        )  # the wrong answers, and each classifier's right ones
         assert line["curve"] == [line["errors"]["fused"]]
         assert line["images"].endswith("8 training images held out")
     shown = capsys.readouterr().out.splitlines()

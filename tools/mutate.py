@@ -74,7 +74,8 @@ GROUPS = {
         files=("cldl/training/[!c]*", "cldl/inference.py", "cldl/objective.py"),  # without cuda/
         tests=(
             *("tests/cldl/training", "tests/cldl/test_objective.py", "tests/cldl/test_inference.py"),
-            *("tests/cldl/test_resume.py", "tests/cldl/test_data_of_a_run.py", "tests/cldl/reporting/test_display.py"),
+            *("tests/cldl/test_resume.py", "tests/cldl/test_data_of_a_run.py"),
+            *("tests/cldl/reporting/test_display.py", "tests/cldl/reporting/test_terminal.py"),
             *(f"--deselect=tests/cldl/training/test_trainer.py::{name}" for name in LEARNING),
         ),
     ),

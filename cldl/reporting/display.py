@@ -6,19 +6,20 @@ colours and never wrapped, so that they can be searched.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cldl.reporting.explain import SIDE, Cost
+from cldl.reporting.explain import GIGA, SIDE, Cost
 from cldl.reporting.poster import ERRORS, beside
 from cldl.reporting.summary import COSTS, costs, layers, summary
 from cldl.training.run import Run
@@ -26,17 +27,19 @@ from cldl.training.throughput import Throughput, duration
 from cldl.training.trainer import Trainer
 
 REFRESH = 0.2  # seconds between two frames
+JUSTIFY: dict[str, JustifyMethod] = {"<": "left", ">": "right"}
+NARROWEST = 6  # columns of the table of epochs, which hold "12.34%" and "0.1234"
 
 
 class Display:
     """The view of one run; leave its `with` block to give the terminal back."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(force_terminal=sys.stdout.isatty(), highlight=False)
+        self.console = console or Console(force_terminal=sys.stdout.isatty())
         terminal = self.console.is_terminal and not self.console.is_dumb_terminal and not os.environ.get("CI")
         self._live = Live(console=self.console, auto_refresh=False, transient=True) if terminal else None
         self._throughput = Throughput()
-        self._drawn = -REFRESH  # when the last frame was drawn
+        self._drawn = -math.inf  # when the last frame was drawn
         self._estimated = False  # whether the estimate was printed
         self._headed = False  # whether the table of epochs has its header
         self._epochs = 0
@@ -97,10 +100,10 @@ class Display:
             if not self._headed:
                 self._headed = True
                 self.say("\ntest errors; T: the mean weight that the companions put on each classifier's loss")
-                self.say(" ".join(f"{heading:>{width}}" for heading, _, width in cells), "bold")
-            self.say(" ".join(f"{text:>{width}}" for _, text, width in cells))
+                self.say(" ".join(f"{heading:>{self._width(heading)}}" for heading in cells), "bold")
+            self.say(" ".join(f"{text:>{self._width(heading)}}" for heading, text in cells.items()))
         else:
-            self.say("  ".join(f"{heading} {text}" for heading, text, _ in cells))
+            self.say("  ".join(f"{heading} {text}" for heading, text in cells.items()))
         dead = {name: count for name, count in line["dead_units"].items() if count}
         if dead and dead != self._dead:
             counts = ", ".join(f"{name} {count} of {self._units[name]}" for name, count in dead.items())
@@ -117,7 +120,7 @@ class Display:
         self._table(COSTS, costs(rows, peak))
         self.say(
             f"a training step of {samples} images on one thread; FLOPs of the direct convolution; the peak is that of a "
-            f"{SIDE}x{SIDE} matrix product of NumPy's, {peak / 1e9:.1f} GFLOP/s"
+            f"{SIDE}x{SIDE} matrix product of NumPy's, {peak / GIGA:.1f} GFLOP/s"
         )
 
     def result(self, line: dict, poster: dict[str, float] = ERRORS["MNIST"], is_ensemble: bool = True) -> None:
@@ -150,30 +153,32 @@ class Display:
         if self._live:
             table = Table(box=box.SIMPLE_HEAD)
             for heading in head:
-                table.add_column(heading[1:], justify="left" if heading[0] == "<" else "right", overflow="fold")
+                table.add_column(heading[1:], justify=JUSTIFY[heading[0]], overflow="fold")
             for row in rows:
                 table.add_row(*map(Text, row))
             self.console.print(table)
             return
         every = [[heading[1:] for heading in head], *rows]
-        widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+        formats = [f"{heading[0]}{max(len(row[i]) for row in every)}" for i, heading in enumerate(head)]
         for row in every:
-            cells = (f"{text:{h[0]}{w}}" for text, h, w in zip(row, head, widths, strict=True))
-            self.say("  ".join(cells).rstrip())
+            self.say("  ".join(map(format, row, formats)).rstrip())
+
+    def _width(self, heading: str) -> int:
+        """Of a column of the table of epochs, whichever the epoch."""
+        return max(len(heading), NARROWEST, len(f"{self._epochs}/{self._epochs}") if heading == "epoch" else 0)
 
 
-def _cells(line: dict, epochs: int) -> list[tuple[str, str, int]]:
-    """The numbers of an epoch, each with its heading and the width of its column."""
-    errors = line["test_error"]
-    names = {name: name if name == "fused" else f"error {name}" for name in errors}
+def _cells(line: dict, epochs: int) -> dict[str, str]:
+    """The numbers of an epoch under their headings."""
+    errors = {name if name == "fused" else f"error {name}": error for name, error in line["test_error"].items()}
     companions = line["test_companions"]
     if all(T == 1 for T in companions.values()):  # one classifier, or deep supervision
         companions = {}
-    return [
-        ("epoch", f"{line['epoch']}/{epochs}", max(5, 2 * len(str(epochs)) + 1)),
-        ("loss", f"{line['train_loss']:.4f}", 6),
-        *((names[name], f"{error:.2f}%", max(6, len(names[name]))) for name, error in errors.items()),
-        *((f"T {name}", f"{T:.4f}", 6) for name, T in companions.items()),
-        ("images/s", f"{line['images_per_second']:,.0f}", 8),
-        ("time", f"{line['seconds']:.0f}s", 5),
-    ]
+    return {
+        "epoch": f"{line['epoch']}/{epochs}",
+        "loss": f"{line['train_loss']:.4f}",
+        **{heading: f"{error:.2f}%" for heading, error in errors.items()},
+        **{f"T {name}": f"{T:.4f}" for name, T in companions.items()},
+        "images/s": f"{line['images_per_second']:,.0f}",
+        "time": f"{line['seconds']:.0f}s",
+    }

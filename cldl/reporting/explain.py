@@ -36,6 +36,7 @@ from layers.relu import ReLU
 
 STEPS = 5  # timed, after one that is not
 SIDE = 1024  # of the square matrices whose product is the peak
+MEGA, GIGA = 1e6, 1e9
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
 def time_steps(network: Network, samples: int) -> list[Timed]:
     """Time every step of the network from now on; nodes that run as one (see layers.fuse) are one step."""
     timed = [Timed(step.layer, _cost(network, step, samples)) for step in network.steps]
-    network.steps = [replace(step, layer=timed) for step, timed in zip(network.steps, timed, strict=True)]
+    network.steps = [replace(step, layer=timed[i]) for i, step in enumerate(network.steps)]
     return timed
 
 
@@ -136,11 +137,12 @@ def _cost(network: Network, step: Step, samples: int) -> Cost:
 
 def _flops(network: Network, nodes: Sequence[Node], samples: int) -> int:
     """Forward, and as many for the weights' gradient, and for the input's where a parameter below it needs that."""
+
+    def products(node: Node) -> int:
+        return 3 if any(map(network.learns, node.inputs)) else 2
+
     rows = [(node, shape) for node, shape, _ in network.rows() if node in nodes]
-    products = [3 if any(map(network.learns, node.inputs)) else 2 for node, _ in rows]
-    return (
-        2 * samples * sum(n * node.layer.multiply_adds(shape) for n, (node, shape) in zip(products, rows, strict=True))
-    )
+    return 2 * samples * sum(products(node) * node.layer.multiply_adds(shape) for node, shape in rows)
 
 
 def step_flops(network: Network, samples: int) -> int:

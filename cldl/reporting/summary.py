@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cldl.recipes.recipe import Recipe
-from cldl.reporting.explain import Cost
+from cldl.reporting.explain import GIGA, MEGA, Cost
 from cldl.training.run import Run
 from cldl.training.trainer import Trainer
 from engine.parameters import Parameter
@@ -72,9 +72,9 @@ def costs(rows: Sequence[Cost], peak: float) -> list[tuple[str, ...]]:
 
 
 def _cost(c: Cost, seconds: float, peak: float) -> tuple[str, ...]:
-    sizes = (f"{c.flops / 1e9:.2f}" if c.flops else "", f"{c.bytes / 1e6:.1f}" if c.bytes else "")
+    sizes = (f"{c.flops / GIGA:.2f}" if c.flops else "", f"{c.bytes / MEGA:.1f}" if c.bytes else "")
     times = (f"{1000 * c.forward:.1f}", f"{1000 * c.backward:.1f}" if c.backward else "", f"{c.seconds / seconds:.0%}")
-    speed = (f"{c.rate / 1e9:.1f}", f"{c.rate / peak:.0%}") if c.flops else ("", "")
+    speed = (f"{c.rate / GIGA:.1f}", f"{c.rate / peak:.0%}") if c.flops else ("", "")
     return c.name, c.kind, "x".join(map(str, c.output)), c.algorithm, *sizes, *times, *speed
 
 

@@ -1,68 +1,13 @@
-import io
-from types import SimpleNamespace
+"""What a run prints where its output is a pipe or a file: plain lines."""
 
-import numpy as np
-import pytest
 from rich.console import Console
 
-from cldl.recipes.families.nin import MNIST_NIN
 from cldl.reporting.display import Display
 from cldl.reporting.explain import Cost
 from cldl.training import throughput as pace
 from cldl.training.throughput import Throughput
-from cldl.training.trainer import Trainer
 from tests.cldl import tiny
-from tests.cldl.synthetic import digits
-
-
-@pytest.fixture
-def trainer(monkeypatch):
-    """A trainer of 40 images in steps of 4, which is moved by hand."""
-    monkeypatch.setattr("cldl.recipes.recipe.Recipe.build_network", lambda recipe: tiny.network())
-    return Trainer.from_recipe(tiny.RECIPE.changed(batch_size=4), digits(40, 20), threads=1)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still until it is set."""
-    time = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: time[0])
-    return time
-
-
-@pytest.fixture(autouse=True)
-def no_ci(monkeypatch):
-    monkeypatch.delenv("CI", raising=False)
-
-
-def piped():
-    return Display(Console(file=io.StringIO(), force_terminal=False))
-
-
-def on_terminal():
-    return Display(Console(file=io.StringIO(), force_terminal=True, width=100, height=40, legacy_windows=False))
-
-
-def text(display):
-    return display.console.file.getvalue()
-
-
-def walk(trainer, steps=1):
-    trainer.step += steps
-    trainer.metrics.samples += 4 * steps
-
-
-def show_all(display, trainer):
-    with display:
-        display.say("getting [it]")
-        display.plan(trainer, tiny.opened("runs/[one]", seed=3))
-        for _ in range(10):
-            walk(trainer)
-            display.step(trainer)
-        for line in tiny.metrics(2):
-            display.epoch(line)
-        display.statistics([("conv1.weight", 1.5, float("nan"), 7)])
-        display.result(tiny.metrics(2)[-1])
+from tests.cldl.reporting.displays import on_terminal, piped, show_all, text, walk
 
 
 def test_piped_there_are_plain_unbroken_lines_whatever_the_environment_says(trainer, monkeypatch, capsys):
@@ -99,51 +44,6 @@ def test_a_terminal_of_a_ci_gets_plain_lines_too(trainer, monkeypatch):
     display = on_terminal()
     show_all(display, trainer)
     assert "\x1b" not in text(display)
-
-
-def test_a_terminal_shows_the_network_the_progress_and_a_table_of_the_epochs(trainer, clock):
-    display = on_terminal()
-    show_all(display, trainer)
-    shown = text(display)
-    for part in (
-        "head2.1              Linear",
-        "7,850",
-        "step 10/10",
-        "testing on 20 images",
-        "runs/[one], seed 3",
-        "CLDL",
-        "0.28",
-    ):
-        assert part in shown
-    assert shown.count("images/s") == 1  # the table's head
-
-
-def test_a_terminal_gets_its_cursor_back_when_the_run_breaks_off(trainer):
-    display = on_terminal()
-
-    def break_off():
-        with display:
-            walk(trainer)
-            display.step(trainer)
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        break_off()
-    shown = text(display)
-    assert shown.count("\x1b[?25l") == 1
-    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
-
-
-def test_the_terminal_is_drawn_five_times_a_second_at_most(trainer, clock, monkeypatch):
-    display, drawn = on_terminal(), []
-    monkeypatch.setattr(display._live, "update", lambda picture, refresh: drawn.append(clock[0]))
-    trainer.dataset = digits(4004, 20)
-    for _ in range(1000):
-        clock[0] += 0.01
-        walk(trainer)
-        display.step(trainer)
-    assert 45 <= len(drawn) <= 50
-    assert min(np.diff(drawn)) >= 0.2
 
 
 def test_the_estimate_comes_once_after_the_first_steps_without_the_time_they_took_to_compile(trainer, clock):
@@ -218,90 +118,6 @@ def test_the_weights_of_a_diverged_run_are_shown_with_what_is_not_finite():
     assert text(display).splitlines()[1].split() == ["conv1.weight", "1e+30", "nan", "12"]
 
 
-def test_the_plan_names_what_is_not_the_default(trainer):
-    changed = MNIST_NIN.changed(classifiers=1, weights=(1.0,), warmup=0.5, weight_decay=0.01, epochs=1, batch_size=1)
-    trainer.schedule = changed.schedule
-    display = piped()
-    display.plan(trainer, tiny.opened("runs/one", changed, seed=0))
-    assert "loss      softmax cross-entropy (M = 1)\n" in text(display)
-    assert "warm-up of 0.5 epochs, weight decay 0.01; 1 epoch of 40 steps of 1 image\n" in text(display)
-
-
-def plain_terminal(width=100):
-    """A terminal without colours, so that what it shows can be read."""
-    file = io.StringIO()
-    return Display(Console(file=file, force_terminal=True, color_system=None, width=width, legacy_windows=False))
-
-
-def columns(line):
-    """The cells of a line, which two blanks or more separate."""
-    return [cell for cell in line.strip().split("  ") if cell]
-
-
-def test_on_a_terminal_the_plan_is_a_table_of_layers_and_the_labelled_lines(trainer):
-    display = plain_terminal(160)
-    display.plan(trainer, tiny.opened("runs/one", seed=3))
-    lines = [line.rstrip() for line in text(display).splitlines() if line.strip()]
-    assert lines[0].split() == ["layer", "output", "parameters", "multiply-adds"]
-    ends = {len(line) for line in (lines[0], *lines[2:6])}
-    assert len(ends) == 1  # numbers are aligned to the right
-    assert lines[2].startswith("  block1.0")
-    assert [columns(line)[0] for line in lines[-7:]] == [
-        *("recipe", "data", "network", "loss", "training", "device", "run")
-    ]
-    assert lines[-1] == "run       runs/one, seed 3"
-
-
-def test_on_a_terminal_the_epochs_are_a_table_with_one_head(trainer):
-    display = plain_terminal(120)
-    for line in tiny.metrics(2):
-        display.epoch(line)
-    title, head, first, second = text(display).strip().splitlines()
-    assert title == "test errors; T: the mean weight that the companions put on each classifier's loss"
-    assert len(head) == len(first) == len(second)
-    assert first.split() == [
-        *("1/0", "1.0000", "50.00%", "25.00%", "16.67%", "12.50%"),
-        *("0.8000", "0.8000", "0.8000", "1,234", "61s"),
-    ]
-    for heading, number in (("loss", "1.0000"), ("fused", "12.50%"), ("images/s", "1,234"), ("time", "61s")):
-        assert head.index(heading) + len(heading) == first.index(number) + len(number)
-
-
-def test_a_long_line_on_a_terminal_is_left_to_it_so_that_a_path_can_be_copied():
-    display = plain_terminal(20)
-    display.say("/a/folder/with/a/long/name/and another one")
-    assert text(display) == "/a/folder/with/a/long/name/and another one\n"
-
-
-def test_the_live_view_tells_the_epoch_the_step_the_error_and_what_is_left(trainer, clock, monkeypatch):
-    monkeypatch.setattr(
-        type(trainer.metrics), "means", lambda metrics: {"train_loss": 0.5, "train_error": {"1": 12.5, "fused": 10.0}}
-    )
-    display = plain_terminal()
-    display._throughput = SimpleNamespace(images_per_second=1234.0)
-    picture = display._picture(trainer, (30.0, 90.0))
-    display.console.print(picture)
-    blank, bar, *lines = text(display).splitlines()
-    assert blank == ""
-    assert bar.startswith("epoch 1/2 ")
-    assert bar.rstrip().endswith(" step 0/10")
-    assert [line.rstrip() for line in lines] == [
-        "training: loss 0.5000, error 1 12.50%, fused 10.00%",
-        "1,234 images/s, 30 s left of the epoch, 1 min 30 s of the run",
-    ]
-
-
-def test_the_bar_of_the_live_view_grows_with_the_steps(trainer, clock):
-    grown = []
-    for steps in (0, 5, 5):
-        walk(trainer, steps)
-        display = plain_terminal()
-        bar = display._picture(trainer, None).renderables[1]
-        (progress,) = bar.columns[1].cells
-        grown.append(progress.percentage_completed)
-    assert grown == [0, 50, 100]
-
-
 def test_deep_supervision_has_no_column_for_the_companions_weight():
     display = piped()
     line = tiny.metrics(1, 2)[0] | {"test_companions": {"1": 1.0, "2": 1.0}}
@@ -330,3 +146,31 @@ def test_without_a_joint_prediction_the_result_has_no_row_for_it():
         "classifier 1 (bottom)",
         "classifier 2 (top)",
     ]
+
+
+def test_a_line_can_be_read_as_soon_as_it_is_said(tmp_path):
+    with open(tmp_path / "log", "w") as file:
+        Display(Console(file=file, force_terminal=False)).say("epoch 1")
+        assert (tmp_path / "log").read_text() == "epoch 1\n"
+
+
+def test_all_dead_units_of_an_epoch_are_told_of_in_one_line():
+    display = piped()
+    display._units = {"conv1_relu": 96, "conv2_relu": 64}
+    display.epoch(tiny.metrics(1)[0] | {"dead_units": {"conv1_relu": 2, "conv2_relu": 1}})
+    assert text(display).splitlines()[-1] == "warning: dead units: conv1_relu 2 of 96, conv2_relu 1 of 64"
+
+
+def test_piped_a_cell_without_text_keeps_its_column():
+    display = piped()
+    display.result({"test_error": {"1": 0.61, "fused": 0.61}})
+    assert text(display).splitlines() == [
+        "this run        test error in %  the poster  test error in %",
+        "the classifier             0.61  CLDL                   0.28",
+        "                                 DSN                    0.39",
+        "                                 NIN                    0.42",
+        "                                 Maxout                 0.47",
+    ]
+    display = piped()
+    display.result({"test_error": {"1": 2.0, "2": 1.0, "fused": 1.0}}, {"NIN": 0.42})
+    assert not any(line.endswith(" ") for line in text(display).splitlines())

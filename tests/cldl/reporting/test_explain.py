@@ -1,15 +1,30 @@
 """What a training step costs, part by part."""
 
+import threading
+from itertools import count
+
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from cldl import train
 from cldl.models.maxout import MAXOUT_CIFAR, maxout
 from cldl.models.nin import NIN_MNIST, nin
 from cldl.recipes import find
-from cldl.reporting.explain import Cost, endless_steps, explain, matmul_peak, step_flops, synthetic_dataset, time_steps
-from cldl.reporting.summary import COSTS, costs
+from cldl.reporting.explain import (
+    SIDE,
+    Cost,
+    Timed,
+    endless_steps,
+    explain,
+    matmul_peak,
+    step_flops,
+    synthetic_dataset,
+    time_steps,
+)
 from cldl.training.trainer import Trainer
+from engine.context import Context
+from layers.relu import ReLU
 
 RECIPE = find("mnist_nin").changed(batch_size=4)
 
@@ -39,6 +54,54 @@ def test_the_parts_are_all_of_the_step(explained):
     assert parts[-1].name == "rest"
     assert all(part.forward > 0 for part in parts)
     assert all(part.backward > 0 for part in parts[:-1])
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that shows a second more each time that it is read; the threads that have read it."""
+    seconds, threads = count(), []
+
+    def read():
+        threads.append(threading.get_ident())
+        return float(next(seconds))
+
+    monkeypatch.setattr("time.perf_counter", read)
+    return threads
+
+
+def test_a_layers_times_are_the_sums_over_its_calls(clock):
+    timed, x = Timed(ReLU(), Cost("relu", "ReLU")), np.ones((2, 3))
+    assert timed.seconds == [0, 0]
+    for _ in range(2):
+        y, cache = timed.forward(x, Context())
+    assert timed.seconds == [2, 0]
+    for _ in range(3):
+        assert np.array_equal(timed.backward(y, cache, Context()), x)
+    assert timed.seconds == [2, 3]
+
+
+def test_one_thread_works_and_the_rest_is_what_is_left_of_a_steps_time(clock):
+    parts, peak = explain(RECIPE, steps=1)
+    *layers, rest = parts
+    assert {(part.forward, part.backward) for part in layers} == {(1, 1)}
+    # the clock is read at both ends of a step, of every layer's forward and of every layer's backward
+    assert rest.seconds == (2 + 4 * len(layers) - 1) - 2 * len(layers)
+    assert (rest.name, rest.kind) == ("rest", "pixels, loss, update")
+    assert len(set(clock) - {threading.get_ident()}) == 1
+    assert peak == 2 * SIDE**3  # a second for a product
+
+
+def test_the_peak_is_that_of_the_fastest_product_and_of_the_threads_that_are_asked_for(monkeypatch):
+    times, threads = iter([0, 9, 10, 12, 20, 25]), set()
+
+    def read():
+        threads.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return next(times)
+
+    monkeypatch.setattr("time.perf_counter", read)
+    with threadpool_limits(2, user_api="blas"):
+        assert matmul_peak(tries=3) == 2 * SIDE**3 / 2
+    assert threads == {1}
 
 
 def parts_of_nin():
@@ -99,20 +162,16 @@ def test_synthetic_data_are_the_same_every_time_and_differ_from_sample_to_sample
     assert np.array_equal(a.train.images, b.train.images)
     assert not np.array_equal(a.train.images[0], a.train.images[1])
     assert 100 < a.train.images.mean() < 155
+    assert a.name == "noise"
+
+
+def test_synthetic_data_are_one_batch_unless_more_are_asked_for():
+    data = synthetic_dataset(nin(NIN_MNIST, (28, 28, 1), 10), 3)
+    assert (len(data.train), len(data.test)) == (3, 3)
 
 
 def test_the_peak_is_more_than_nothing_and_no_more_than_a_processor_has():
     assert 1e6 < matmul_peak(1, tries=1) < 1e13
-
-
-def test_the_table_has_shares_of_the_time_and_of_the_peak():
-    rows = costs(
-        [Cost("a", "Linear", (10,), "", 3_000_000_000, 2_000_000, 0.1, 0.2), Cost("b", "rest", forward=0.1)], 2e10
-    )
-    assert all(len(row) == len(COSTS) for row in rows)
-    assert rows[0] == ("a", "Linear", "10", "", "3.00", "2.0", "100.0", "200.0", "75%", "10.0", "50%")
-    assert rows[1] == ("b", "rest", "", "", "", "", "100.0", "", "25%", "", "")
-    assert rows[2][6:] == ("200.0", "200.0", "100%", "7.5", "38%")
 
 
 def test_the_command_prints_the_table_and_makes_no_run(tmp_path, monkeypatch, capsys):

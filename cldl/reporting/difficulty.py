@@ -7,12 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 from matplotlib.figure import Figure
 
-from cldl.reporting.figures import COLOURS, MARKERS
+from cldl.reporting.figures import PERCENT
 from cldl.reporting.poster import classifier_names
+from cldl.reporting.style import BAR, GRID, MARKERS, colour, legend, new_figure, stack
 from cldl.training.evaluation import Evaluation
 from engine.typing import Array
 
 GROUPS = 10  # of images, of equal size
+SIZE, HEIGHTS = (7, 5.6), (3, 2)  # in inches; of the bars and the lines, relative to one another
+SMALL = {"fontsize": 9}
+MARK = {"markersize": 4}
 
 
 def difficulty(evaluation: Evaluation) -> Array:
@@ -48,23 +52,17 @@ def companions_by_difficulty(evaluation: Evaluation) -> Array:
 def shares_by_difficulty(evaluation: Evaluation) -> Figure:
     """`answers_by_difficulty` as bars, a colour for each classifier, and below it `companions_by_difficulty` as lines."""
     right, wrong = answers_by_difficulty(evaluation)
-    figure = Figure(figsize=(7, 5.6), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    base = np.zeros(GROUPS)
-    names = classifier_names(len(right))
-    for m, (name, part, T) in enumerate(zip(names, right, companions_by_difficulty(evaluation), strict=True)):
-        colour = COLOURS[m % len(COLOURS)]
-        above.bar(range(GROUPS), part, bottom=base, color=colour, label=f"{name}, right")
-        below.plot(range(GROUPS), T, color=colour, marker=MARKERS[m % len(MARKERS)], markersize=4)
-        base = base + part
-    above.bar(range(GROUPS), wrong, bottom=base, color="black", label="wrong")
-    above.set_ylim(0, 100)
-    above.set_ylabel("share of the images in %")
-    below.set_ylim(0, 1.02)
-    below.set_ylabel("mean T")
-    below.grid(axis="y", color="0.9")
+    figure = new_figure(SIZE)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=HEIGHTS)
+    stack(above.bar, "bottom", range(GROUPS), right, [f"{name}, right" for name in classifier_names(len(right))])
+    above.bar(range(GROUPS), wrong, bottom=right.sum(axis=0), color="black", label="wrong", **BAR)
+    above.set(ylim=PERCENT, ylabel="share of the images in %")
+    for m, T in enumerate(companions_by_difficulty(evaluation)):
+        below.plot(range(GROUPS), T, color=colour(m), marker=MARKERS[m % len(MARKERS)], **MARK)
+    below.set(ylim=(0, 1.02), ylabel="mean T")
+    below.grid(axis="y", **GRID)
     below.set_xticks(range(GROUPS), ["easiest tenth", *[""] * (GROUPS - 2), "hardest tenth"])
-    figure.legend(*above.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+    legend(figure, above, **SMALL)
     return figure
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from cldl.reporting import figures, poster
+from cldl.reporting import classes, figures, gallery, poster
 from cldl.reporting.difficulty import shares_by_difficulty
 from cldl.reporting.html import document, table
 from cldl.training.evaluation import Evaluation
@@ -116,7 +116,7 @@ of the test images that each classifier decides."""
         shares = ", ".join(f"classifier {m}: {share:.1f} %" for m, share in evaluation.shares.items())
         caption = f"""
 The same for the present network, class by class: some classes need more layers than others. Over all classes: {shares}."""
-        bars = figures.shares_by_class(evaluation, names)
+        bars = classes.shares_by_class(evaluation, names)
         sections.append(("shares_by_class", "Which classifier decides which class", bars, caption))
         shares = ", ".join(f"classifier {m}: {share:.1f} %" for m, share in evaluation.right_shares.items())
         caption = f"""
@@ -126,9 +126,9 @@ divided by difficulty, the bottom classifier's colour would fill the left, and t
 the share of each classifier's loss that the others leave to it."""
         bars = shares_by_difficulty(evaluation)
         sections.append(("shares_by_difficulty", "Which classifier decides how hard an image", bars, caption))
-    pictures = figures.easy_and_hard(evaluation, dataset.test, names)
+    pictures = gallery.easy_and_hard(evaluation, dataset.test, names)
     sections.append(("easy_and_hard", "Easy and hard images", pictures, _easy_and_hard(evaluation)))
-    confusion = figures.confusion(evaluation, names)
+    confusion = classes.confusion(evaluation, names)
     sections.append(("confusion", "Confusion matrix", confusion, _mistakes(evaluation, names)))
     return sections
 
@@ -158,13 +158,12 @@ def _easy_and_hard(evaluation: Evaluation) -> str:
         return """
 Left: images that the network gets right, with the probability of the right class. Right: images that it gets wrong, with
 the right class and the predicted one. Shown are the most confident ones, from as many classes as possible."""
-    right = np.array([z.argmax(axis=1) == evaluation.labels for z in evaluation.logits])  # (M, N)
-    easy, hard = np.count_nonzero(right[0]), np.count_nonzero(right[-1] & ~right[:-1].any(axis=0))
-    sure = np.count_nonzero(right[0] & (evaluation.probabilities[0].max(axis=1) >= SURE))
+    easy, hard = gallery.chosen(evaluation)
+    sure = easy & (evaluation.probabilities[0].max(axis=1) >= SURE)
     return f"""
-Left: images that the bottom classifier gets right by itself ({easy:,} of {len(evaluation.labels):,}, {sure:,} of them
+Left: images that the bottom classifier gets right by itself ({easy.sum():,} of {len(evaluation.labels):,}, {sure.sum():,} of them
 with a probability of {SURE:.0%} or more), with the probability of the right class. Right: images that <em>only</em> the top
-classifier gets right ({hard:,}), with the right class and the bottom classifier's prediction. Shown are the most confident
+classifier gets right ({hard.sum():,}), with the right class and the bottom classifier's prediction. Shown are the most confident
 ones, from as many classes as possible. This is the poster's first figure: the bottom classifier handles simple images, the
 top one difficult ones."""
 
@@ -176,7 +175,7 @@ Rows are the true classes, columns the predictions{fused}. The grey diagonal hol
 mistake, the darker the more frequent.""".format(
         fused=" of all classifiers jointly" if evaluation.objective.is_ensemble else ""
     )
-    counts = figures.confusions(evaluation, len(names))
+    counts = classes.confusions(evaluation, len(names))
     np.fill_diagonal(counts, 0)
     mistakes = []
     for cell in np.argsort(-counts, axis=None, kind="stable")[:5]:

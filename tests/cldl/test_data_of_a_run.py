@@ -8,7 +8,7 @@ from PIL import Image
 
 from cldl import commands, evaluate, predict, recipes, train
 from cldl.recipes import find
-from cldl.reporting import figures
+from cldl.reporting import gallery
 from cldl.reporting import run_report as page
 from cldl.training.run_data import limited
 from cldl.training.trainer import Trainer
@@ -56,7 +56,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setitem(registry.LOADERS, "cifar100", lambda cache, data, say: photographs(0 if data is None else 1))
     monkeypatch.setenv("CLDL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(page, "DPI", 30)  # quickly drawn
-    monkeypatch.setattr(figures, "ROWS", 1)
+    monkeypatch.setattr(gallery, "ROWS", 1)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

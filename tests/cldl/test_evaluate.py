@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cldl.evaluate import main
-from cldl.reporting import figures
+from cldl.reporting import gallery
 from cldl.reporting import run_report as page
 from data import registry
 from data.dataset import Dataset
@@ -21,7 +21,7 @@ def run(tmp_path, monkeypatch):
     digits = Dataset.from_arrays("MNIST", images[:1], LABELS[:1], images, LABELS, tuple("0123456789"))
     monkeypatch.setitem(registry.LOADERS, "mnist", lambda cache, data, say: digits)
     monkeypatch.setattr(page, "DPI", 30)
-    monkeypatch.setattr(figures, "ROWS", 1)
+    monkeypatch.setattr(gallery, "ROWS", 1)
     return tiny.run(tmp_path / "run", monkeypatch)
 
 

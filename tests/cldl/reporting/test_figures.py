@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cldl.objective import Objective
-from cldl.reporting import figures
+from cldl.reporting import classes, figures
 from cldl.reporting.poster import errors
 from cldl.training.evaluation import Evaluation
 from tests.cldl import tiny
@@ -88,7 +88,7 @@ def test_bars_have_gaps_between_them_unless_there_are_many():
 
 
 def test_the_shares_of_a_class_stand_side_by_side_up_to_100_with_the_first_class_on_top():
-    figure = figures.shares_by_class(evaluation(3, [0, 0, 1, 1, 0, 1]), ("cat", "dog", "owl"))
+    figure = classes.shares_by_class(evaluation(3, [0, 0, 1, 1, 0, 1]), ("cat", "dog", "owl"))
     (axes,) = figure.axes
     assert words(axes) == ("", "share of the class's test images in %", "class")
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["cat", "dog", "owl"]
@@ -101,24 +101,24 @@ def test_the_shares_of_a_class_stand_side_by_side_up_to_100_with_the_first_class
 
 
 def test_a_class_of_one_image_has_a_whole_bar():
-    axes = figures.shares_by_class(evaluation(2, [0, 1]), "ab").axes[0]
+    axes = classes.shares_by_class(evaluation(2, [0, 1]), "ab").axes[0]
     np.testing.assert_allclose(bars(axes, "x", "width")[1], [[100, 0], [0, 100]])
 
 
 def test_the_confusion_matrix_says_what_its_rows_and_columns_are():
-    axes = figures.confusion(evaluation(3, [0] * 6), ("cat", "dog", "owl")).axes[0]
+    axes = classes.confusion(evaluation(3, [0] * 6), ("cat", "dog", "owl")).axes[0]
     assert words(axes) == ("", "predicted class", "true class")
     for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
         assert [tick.get_text() for tick in ticks] == ["cat", "dog", "owl"]
     assert {tick.get_rotation() for tick in axes.get_xticklabels()} == {90}
     assert {
-        tick.get_rotation() for tick in figures.confusion(evaluation(3, [0] * 6), "abc").axes[0].get_xticklabels()
+        tick.get_rotation() for tick in classes.confusion(evaluation(3, [0] * 6), "abc").axes[0].get_xticklabels()
     } == {0}
 
 
 def test_a_confusion_matrix_of_many_classes_has_no_numbers_but_a_scale():
     names = [str(k) for k in range(21)]
-    few, many = (figures.confusion(evaluation(K, [0] * 42), names[:K]) for K in (20, 21))
+    few, many = (classes.confusion(evaluation(K, [0] * 42), names[:K]) for K in (20, 21))
     assert (len(few.axes), len(few.axes[0].texts)) == (1, 20)
     assert (len(many.axes), len(many.axes[0].texts)) == (2, 0)
     assert many.axes[1].get_ylabel() == "mistakes"

@@ -21,7 +21,7 @@ DOTTED: dict[str, Any] = {"color": "grey", "linewidth": 0.8, "linestyle": ":"}
 SMALL: dict[str, Any] = {"color": "0.35", "fontsize": 8}
 
 
-def learning_curves(metrics: Sequence[dict], poster: dict[str, float], fused: bool = True) -> Figure:
+def learning_curves(metrics: Sequence[dict], poster: dict[str, float], fused: bool) -> Figure:
     """The error of every classifier, and of the joint prediction if `fused`, after each epoch, on test and training images."""
     figure = new_figure(ERRORS)
     test, train = figure.subplots(1, 2, sharey=True)

@@ -19,7 +19,7 @@ HALVES: dict[str, Any] = {"nrows": 1, "ncols": 3, "width_ratios": (1, 0.05, 1)} 
 GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}  # of images with one channel
 CAPTION: dict[str, Any] = {"fontsize": 8, "labelpad": 2}
 NONE: dict[str, Any] = {"s": "none of the test images", "ha": "center", "color": "0.35"}
-SHORT = 6  # letters of a name that has room beside another word
+SHORT = 6  # letters of a name that fits beside another word
 ALONE = ("right, and most confident", "wrong, and most confident")
 TOGETHER = ("the bottom classifier is right", "only the top classifier is right")
 

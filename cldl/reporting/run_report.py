@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from cldl.reporting import classes, figures, gallery, poster
 from cldl.reporting.difficulty import shares_by_difficulty
 from cldl.reporting.html import document, table
+from cldl.reporting.summary import number
 from cldl.training.evaluation import Evaluation
 from data.dataset import Dataset
 from engine.io.files import atomic_write, make_folder
@@ -41,7 +42,7 @@ In this run T scales {rest:.0%} of each loss only, and leaves {share:.0%} as it 
 option of this project, which the paper does not have."""
 
 DEEP = """
-The network is a stack of blocks of layers, and it has {M} classifiers: one on top, and {lower} companions on lower blocks. Each
+The network is a stack of blocks of layers, and it has {M} classifiers: one on top, and {companions} on lower blocks. Each
 has a loss of its own, and training minimises their sum, so that the lower layers are supervised directly. The companions
 serve the training only, and may be dropped before its end; the top classifier alone makes the prediction. This is deep
 supervision (DSN: Lee, Xie, Gallagher, Zhang and Tu, 2015), with which networks trained by Collaborative Layer-wise
@@ -143,7 +144,13 @@ def _head(evaluation: Evaluation, dataset: Dataset, config: dict, published: dic
     who = "the network's classifiers together get" if is_ensemble else "the network gets"
     share = evaluation.objective.unweighted_share
     unweighted = SHARE.format(share=share, rest=1 - share) if share else ""
-    method = METHOD.format(M=M) + unweighted if is_ensemble else DEEP.format(M=M, lower=M - 1) if M > 1 else PLAIN
+    method = (
+        METHOD.format(M=M) + unweighted
+        if is_ensemble
+        else DEEP.format(M=M, companions=number(M - 1, "companion"))
+        if M > 1
+        else PLAIN
+    )
     heads = ("this run", "test error in %", "CLDL's poster", "test error in %")
     return f"""<h1>{escape(config["recipe"]["name"])}</h1>
 <p>{escape(config["recipe"]["summary"])}</p>

@@ -36,7 +36,7 @@ ONE_TWO_FIVE = (1, 2, 5)
 
 
 def new_figure(size: tuple[float, float]) -> Figure:
-    """An empty figure of so many inches, whose parts make room for one another."""
+    """An empty figure of so many inches, whose parts leave space for one another."""
     return Figure(figsize=size, **LAYOUT)
 
 

@@ -34,11 +34,11 @@ def summary(trainer: Trainer, run: Run) -> dict[str, str]:
         "data": f"{data.name}, {len(data.train):,} images to train on and {len(data.test):,} to test on, "
         f"{_shape(network.input_shape)}, {len(data.class_names)} classes; preprocessing {recipe.data.preprocessing}"
         f"{', augmented' if recipe.data.augment else ''}",
-        "network": f"{_number(len(network.exits), 'classifier')}, {_count(network.parameters())} parameters, "
+        "network": f"{number(len(network.exits), 'classifier')}, {_count(network.parameters())} parameters, "
         f"{network.multiply_adds():,} multiply-adds an image",
         "loss": _loss(recipe),
-        "training": f"{_optimiser(recipe)}; {_number(recipe.schedule.epochs, 'epoch')} of "
-        f"{_number(trainer.steps_per_epoch, 'step')} of {_number(recipe.schedule.batch_size, 'image')}",
+        "training": f"{_optimiser(recipe)}; {number(recipe.schedule.epochs, 'epoch')} of "
+        f"{number(trainer.steps_per_epoch, 'step')} of {number(recipe.schedule.batch_size, 'image')}",
         "device": trainer.backend.device_name,
         "run": f"{run.folder}, seed {run.config['seed']}",
     }
@@ -86,13 +86,14 @@ def _optimiser(recipe: Recipe) -> str:
     optimiser, schedule = recipe.optimiser, recipe.schedule
     parts = [optimiser.kind, f"learning rate {schedule.learning_rate:g}", f"{schedule.kind} schedule"]
     if schedule.warmup:
-        parts.append(f"warm-up of {_number(schedule.warmup, 'epoch')}")
+        parts.append(f"warm-up of {number(schedule.warmup, 'epoch')}")
     if optimiser.weight_decay:
         parts.append(f"weight decay {optimiser.weight_decay:g}")
     return ", ".join(parts)
 
 
-def _number(count: float, what: str) -> str:
+def number(count: float, what: str) -> str:
+    """The count with the word, which is plural unless the count is 1."""
     return f"{count:,g} {what}{'' if count == 1 else 's'}"
 
 

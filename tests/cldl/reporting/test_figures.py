@@ -1,37 +1,21 @@
-"""What the figures say: their words, the ends of their axes, and bars that stand on one another."""
+"""What the figures over the epochs say: their words, the ends of their axes, and bars that stand on one another."""
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
-from cldl.objective import Objective
-from cldl.reporting import classes, figures
+from cldl.reporting import figures
 from cldl.reporting.poster import errors
-from cldl.training.evaluation import Evaluation
+from cldl.reporting.style import FLOOR
 from tests.cldl import tiny
+from tests.cldl.reporting.drawn import bars, boxes, legend, legend_is_clear, tick_texts, words
 
 LEGEND = ["classifier 1 (bottom)", "classifier 2", "classifier 3 (top)"]
 FUSED = "all together (fused)"
 
 
-def words(axes):
-    """Title, label of the x axis and of the y axis."""
-    return axes.get_title(), axes.get_xlabel(), axes.get_ylabel()
-
-
-def legend(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def evaluation(K, decided):
-    """Two classifiers; image i is of class i % K, and decided by decided[i]."""
-    labels = np.arange(len(decided)) % K
-    sure, unsure = 9.0 * np.eye(K)[labels], 3.0 * np.eye(K)[labels]
-    top = np.array(decided)[:, None] == 1
-    return Evaluation([np.where(top, unsure, sure), np.where(top, sure, unsure)], labels, Objective((1.0, 1.0)))
-
-
 def test_the_learning_curves_say_what_they_show_and_what_the_poster_reports():
-    figure = figures.learning_curves(tiny.metrics(3), errors("MNIST"))
+    figure = figures.learning_curves(tiny.metrics(3), errors("MNIST"), fused=True)
     test, train = figure.axes
     assert words(test) == ("test images", "epoch", "error in %")
     assert words(train) == ("training images", "epoch", "")
@@ -50,7 +34,7 @@ def test_without_a_joint_prediction_the_learning_curves_have_no_line_for_it():
 
 def test_the_marks_of_many_epochs_are_left_out():
     for epochs, size in ((50, 4), (51, 0)):
-        test = figures.learning_curves(tiny.metrics(epochs), {}).axes[0]
+        test = figures.learning_curves(tiny.metrics(epochs), {}, fused=True).axes[0]
         assert {line.get_markersize() for line in test.lines} == {size}
 
 
@@ -61,11 +45,6 @@ def test_the_companions_curves_say_what_they_show():
     assert legend(figure) == LEGEND
     assert axes.get_ylim() == pytest.approx((0.09, 1.2))
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.8, 0.4, 0.8 / 3])
-
-
-def bars(axes, side, length):
-    """Where each part's bars begin, and how long they are, (M, positions)."""
-    return [[[getattr(bar, f"get_{of}")() for bar in part] for part in axes.containers] for of in (side, length)]
 
 
 def test_the_shares_of_an_epoch_stand_on_one_another_up_to_100():
@@ -87,38 +66,83 @@ def test_bars_have_gaps_between_them_unless_there_are_many():
         assert axes.containers[0][0].get_width() == pytest.approx(width)
 
 
-def test_the_shares_of_a_class_stand_side_by_side_up_to_100_with_the_first_class_on_top():
-    figure = classes.shares_by_class(evaluation(3, [0, 0, 1, 1, 0, 1]), ("cat", "dog", "owl"))
-    (axes,) = figure.axes
-    assert words(axes) == ("", "share of the class's test images in %", "class")
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["cat", "dog", "owl"]
-    assert axes.get_xlim() == (0, 100)
-    bottom, top = axes.get_ylim()
-    assert bottom > 2 > 0 > top
-    starts, widths = bars(axes, "x", "width")
-    np.testing.assert_allclose(starts, [[0, 0, 0], [50, 100, 0]])
-    np.testing.assert_allclose(widths, [[50, 100, 0], [50, 0, 100]])
+def test_the_learning_curves_are_the_errors_of_the_metrics_and_the_posters_lines():
+    metrics = tiny.metrics(3)
+    metrics[2]["test_error"]["1"] = 0.0
+    test, train = figures.learning_curves(metrics, errors("MNIST"), fused=True).axes
+    np.testing.assert_allclose(test.lines[0].get_ydata(), [50, 25, FLOOR])
+    np.testing.assert_allclose(train.lines[3].get_ydata(), [80, 40, 80 / 3])
+    assert test.get_yscale() == "log"
+    assert [line.get_ydata()[0] for line in test.lines[4:]] == [0.28, 0.42]
+    assert test.get_ylim()[0] < FLOOR
 
 
-def test_a_class_of_one_image_has_a_whole_bar():
-    axes = classes.shares_by_class(evaluation(2, [0, 1]), "ab").axes[0]
-    np.testing.assert_allclose(bars(axes, "x", "width")[1], [[100, 0], [0, 100]])
+def test_every_classifier_has_its_own_line_of_both_errors():
+    metrics = tiny.metrics(3)
+    for axes, key in zip(
+        figures.learning_curves(metrics, {}, fused=True).axes, ("test_error", "train_error"), strict=True
+    ):
+        lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+        for label, name in zip([*LEGEND, FUSED], ("1", "2", "3", "fused"), strict=True):
+            np.testing.assert_allclose(lines[label], [line[key][name] for line in metrics])
 
 
-def test_the_confusion_matrix_says_what_its_rows_and_columns_are():
-    axes = classes.confusion(evaluation(3, [0] * 6), ("cat", "dog", "owl")).axes[0]
-    assert words(axes) == ("", "predicted class", "true class")
-    for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
-        assert [tick.get_text() for tick in ticks] == ["cat", "dog", "owl"]
-    assert {tick.get_rotation() for tick in axes.get_xticklabels()} == {90}
-    assert {
-        tick.get_rotation() for tick in classes.confusion(evaluation(3, [0] * 6), "abc").axes[0].get_xticklabels()
-    } == {0}
+def test_classifiers_differ_in_colour_and_mark_and_the_joint_prediction_stands_out_in_black():
+    *singles, fused = figures.learning_curves(tiny.metrics(3, 7), {}, fused=True).axes[0].lines
+    for distinct in ("color", "marker"):
+        assert len({getattr(line, f"get_{distinct}")() for line in (*singles, fused)}) == 8
+    assert to_rgb(fused.get_color()) == (0, 0, 0)
+    assert all(fused.get_linewidth() > line.get_linewidth() for line in singles)
 
 
-def test_a_confusion_matrix_of_many_classes_has_no_numbers_but_a_scale():
-    names = [str(k) for k in range(21)]
-    few, many = (classes.confusion(evaluation(K, [0] * 42), names[:K]) for K in (20, 21))
-    assert (len(few.axes), len(few.axes[0].texts)) == (1, 20)
-    assert (len(many.axes), len(many.axes[0].texts)) == (2, 0)
-    assert many.axes[1].get_ylabel() == "mistakes"
+def test_beyond_seven_classifiers_colours_and_marks_begin_again():
+    lines = figures.companions(tiny.metrics(2, 9)).axes[0].lines
+    assert [lines[8].get_color(), lines[8].get_marker()] == [lines[1].get_color(), lines[1].get_marker()]
+
+
+def test_test_and_training_images_are_side_by_side_on_one_grid():
+    figure = figures.learning_curves(tiny.metrics(3), {}, fused=True)
+    figure.draw_without_rendering()
+    test, train = figure.axes
+    assert test.get_position().x1 < train.get_position().x0
+    for axes in (test, train):
+        assert axes.get_axisbelow()
+        assert all(line.get_visible() for line in (*axes.get_xgridlines(), *axes.get_ygridlines()))
+        assert {line.get_color() for line in axes.get_xgridlines()} == {"0.9"}
+
+
+def test_the_posters_names_stand_in_the_figure_each_on_its_side_of_its_dotted_line():
+    figure = figures.learning_curves(tiny.metrics(3), errors("MNIST"), fused=True)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    below, above = boxes(axes.texts)
+    heights = [axes.transData.transform((1, error))[1] for error in (0.28, 0.42)]
+    assert below.y1 <= heights[0] < heights[1] <= above.y0
+    assert all(axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1 for box in (below, above))
+    assert {line.get_linestyle() for line in axes.lines[4:]} == {":"}
+    assert {text.get_fontsize() for text in axes.texts} == {8}
+
+
+@pytest.mark.parametrize(("epochs", "texts"), [(1, ["1"]), (3, ["1", "2", "3"])])
+def test_the_marks_of_the_epochs_are_whole_numbers(epochs, texts):
+    for figure in (figures.companions(tiny.metrics(epochs)), figures.shares(tiny.metrics(epochs))):
+        assert tick_texts(figure.axes[0].xaxis) == texts
+        assert figure.axes[0].get_xlabel() == "epoch"
+
+
+def test_a_logarithmic_axis_has_plain_round_numbers():
+    test = figures.learning_curves(tiny.metrics(3), {}, fused=True).axes[0]
+    assert tick_texts(test.yaxis) == ["5", "10", "20", "50", "100"]
+    assert tick_texts(figures.companions(tiny.metrics(3)).axes[0].yaxis) == ["0.1", "0.2", "0.5", "1"]
+
+
+def test_the_legend_hides_nothing():
+    metrics = tiny.metrics(3)
+    assert legend_is_clear(figures.learning_curves(metrics, errors("MNIST"), fused=True))
+    assert legend_is_clear(figures.companions(metrics))
+    assert legend_is_clear(figures.shares(metrics))
+
+
+def test_bars_have_no_edges():
+    (axes,) = figures.shares(tiny.metrics(3)).axes
+    assert {bar.get_linewidth() for part in axes.containers for bar in part} == {0}

@@ -12,9 +12,8 @@ from cldl.objective import Objective
 from cldl.reporting import classes, figures, gallery
 from cldl.reporting.poster import beside, errors
 from cldl.reporting.run_report import write_report
-from cldl.reporting.style import FLOOR
 from cldl.training.evaluation import Evaluation
-from data.dataset import ArraySplit, Dataset
+from data.dataset import Dataset
 from engine.errors import UserError
 from tests.cldl import tiny
 
@@ -165,7 +164,7 @@ def test_a_classifier_has_the_same_colour_in_every_figure():
     metrics, seen = tiny.metrics(3), evaluation()
     curves = [
         {line.get_label(): line.get_color() for line in axes.lines[:3]}
-        for axes in figures.learning_curves(metrics, {}).axes
+        for axes in figures.learning_curves(metrics, {}, fused=True).axes
     ]
     falling = {line.get_label(): line.get_color() for line in figures.companions(metrics).axes[0].lines}
     bars = [
@@ -176,25 +175,6 @@ def test_a_classifier_has_the_same_colour_in_every_figure():
     assert curves + bars == [falling] * 4
 
 
-def test_the_learning_curves_are_the_errors_of_the_metrics_and_the_posters_lines():
-    metrics = tiny.metrics(3)
-    metrics[2]["test_error"]["1"] = 0.0
-    test, train = figures.learning_curves(metrics, errors("MNIST")).axes
-    np.testing.assert_allclose(test.lines[0].get_ydata(), [50, 25, FLOOR])
-    np.testing.assert_allclose(train.lines[3].get_ydata(), [80, 40, 80 / 3])
-    assert test.get_yscale() == "log"
-    assert [line.get_ydata()[0] for line in test.lines[4:]] == [0.28, 0.42]
-    assert test.get_ylim()[0] < FLOOR
-
-
-def test_the_confusion_matrix_counts_the_true_class_in_its_row():
-    z = np.eye(3)[[0, 0, 1, 2, 2, 2]] * 9  # the answers
-    seen = Evaluation([z], np.array([0, 1, 1, 2, 2, 0]), Objective((1.0,)))
-    np.testing.assert_array_equal(classes.confusions(seen, 3), [[1, 0, 1], [1, 1, 0], [0, 0, 2]])
-    texts = {t.get_position(): t.get_text() for t in classes.confusion(seen, "abc").axes[0].texts}
-    assert texts == {(0, 0): "1", (2, 0): "1", (0, 1): "1", (1, 1): "1", (2, 2): "2"}  # (column, row)
-
-
 def test_the_shares_of_every_class_add_up_to_all_of_it_and_a_class_without_images_has_no_bar():
     seen = evaluation(K=10)
     bars = classes.shares_by_class(seen, [str(k) for k in range(12)]).axes[0].containers
@@ -202,42 +182,6 @@ def test_the_shares_of_every_class_add_up_to_all_of_it_and_a_class_without_image
     np.testing.assert_allclose(widths.sum(axis=0), [100] * 10 + [0, 0])
     third = seen.labels == 3
     np.testing.assert_allclose(widths[:, 3], [100 * np.mean(seen.deciding_exits[third] == m) for m in range(3)])
-
-
-def shown(gallery):
-    return [axes.images[0].get_array()[0, 0] for axes in gallery.axes if axes.images]
-
-
-def test_figure_1_shows_what_the_bottom_has_right_beside_what_only_the_top_has_right():
-    labels = np.array([0, 0, 1, 1, 2])
-    bottom = np.array([[5, 0, 0], [9, 0, 0], [0, 3, 0], [4, 0, 0], [0, 4, 0]])  # right: 0, 1 and 2
-    middle = np.array([[5, 0, 0], [9, 0, 0], [0, 3, 0], [4, 0, 0], [0, 0, 4]])  # right: 0, 1, 2 and 4
-    top = np.array([[5, 0, 0], [9, 0, 0], [3, 0, 0], [0, 4, 0], [0, 0, 4]])  # right: 0, 1, 3 and 4
-    images = np.broadcast_to(np.arange(5, dtype=np.uint8)[:, None, None, None], (5, 4, 4, 1))
-    figure = gallery.easy_and_hard(
-        Evaluation([bottom, middle, top], labels, Objective((1.0,) * 3)), ArraySplit(images, labels), "abc"
-    )
-    left, right = figure.subfigs
-    assert shown(left) == [1, 0, 2]  # by class, the surest first
-    assert shown(right) == [3]
-    assert right.axes[0].get_xlabel() == "b\nnot a"
-
-
-def test_figure_1_takes_the_classes_in_turn():
-    labels = np.arange(300) % 10
-    z = 5.0 * np.eye(10)[labels]
-    z[labels == 4] *= 2  # all of these are surer than any other
-    images = np.broadcast_to(labels.astype(np.uint8)[:, None, None, None], (300, 4, 4, 1))
-    evaluation, split = Evaluation([z, z], labels, Objective((1.0, 1.0))), ArraySplit(images, labels)
-    left, _ = gallery.easy_and_hard(evaluation, split, "0123456789").subfigs
-    assert shown(left) == sorted([*range(10)] * 2)
-
-
-def test_figure_1_says_so_where_there_are_no_such_images():
-    z = 5.0 * np.eye(3)[[0, 1, 2]]
-    split = ArraySplit(np.zeros((3, 4, 4, 3), np.uint8), np.arange(3))
-    figure = gallery.easy_and_hard(Evaluation([z, z], np.arange(3), Objective((1.0, 1.0))), split, "abc")
-    assert "none of the test images" in [text.get_text() for text in figure.subfigs[1].texts]
 
 
 def test_our_errors_stand_beside_the_posters_however_many_there_are():

@@ -60,7 +60,7 @@ def _most_confident(chosen: Array, confidence: Array, labels: Array) -> Array:
     """The indices of the most confident of the chosen images, taken from the classes in turn; sorted by class."""
     order = np.flatnonzero(chosen)
     order = order[np.argsort(-confidence[order], kind="stable")]
-    turn = np.zeros(len(order), int)  # an image is the turn-th of its class
+    turn = np.zeros(len(order))  # an image is the turn-th of its class
     for k in np.unique(labels[order]):
         mine = labels[order] == k
         turn[mine] = np.arange(mine.sum())

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from cldl.objective import Objective
 from cldl.reporting.difficulty import (
@@ -11,7 +12,9 @@ from cldl.reporting.difficulty import (
     difficulty,
     shares_by_difficulty,
 )
+from cldl.reporting.style import colour
 from cldl.training.evaluation import Evaluation
+from tests.cldl.reporting.drawn import bars, legend, legend_is_clear, tick_texts
 
 RIGHT = np.linspace(8, 1, 20)  # the logit of the right class, from the easiest image to the hardest
 ORDER = np.random.default_rng(0).permutation(20)
@@ -57,9 +60,7 @@ def test_fewer_images_than_groups_leave_groups_empty():
 
 
 def test_of_two_classifiers_each_is_left_what_the_other_gives_to_the_wrong_class():
-    bottom, top = companions_by_difficulty(
-        evaluation(np.zeros(20, bool))
-    )  # the bottom one is the surer by twice the logit
+    bottom, top = companions_by_difficulty(evaluation(np.zeros(20, bool)))  # the bottom one's logits are twice the top one's
     wrong = 1 / (1 + np.exp(RIGHT)), 1 / (1 + np.exp(RIGHT / 2))
     assert top == pytest.approx(wrong[0].reshape(GROUPS, 2).mean(axis=1))
     assert bottom == pytest.approx(wrong[1].reshape(GROUPS, 2).mean(axis=1))
@@ -67,9 +68,21 @@ def test_of_two_classifiers_each_is_left_what_the_other_gives_to_the_wrong_class
     assert [line.get_ydata().tolist() for line in lines] == [bottom.tolist(), top.tolist()]
 
 
-def test_the_bars_stand_on_one_another():
-    axes = (figure := shares_by_difficulty(evaluation(np.arange(20) >= 10, wrong=[19]))).axes[0]
-    tops = [bar.get_y() + bar.get_height() for bar in axes.containers[-1]]
-    assert tops == [100] * GROUPS
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["classifier 1 (bottom), right", "classifier 2 (top), right", "wrong"]
+def test_the_bars_are_the_shares_from_the_easiest_images_to_the_hardest():
+    axes, below = (figure := shares_by_difficulty(evaluation(np.arange(20) >= 10, wrong=[19]))).axes
+    starts, heights = bars(axes, "y", "height")
+    assert heights == [[100] * 5 + [0] * 5, [0] * 5 + [100] * 4 + [50], [0] * 9 + [50]]
+    assert starts == [[0] * GROUPS, [100] * 5 + [0] * 5, [100] * 9 + [50]]
+    assert legend(figure) == ["classifier 1 (bottom), right", "classifier 2 (top), right", "wrong"]
+    assert tick_texts(below.xaxis) == ["easiest tenth", *[""] * 8, "hardest tenth"]
+    assert (axes.get_ylim(), axes.get_ylabel()) == ((0, 100), "share of the images in %")
+    assert (below.get_ylim(), below.get_ylabel()) == ((0, 1.02), "mean T")
+
+
+def test_wrong_answers_are_black_and_right_ones_in_the_colours_of_the_classifiers_without_edges():
+    axes, below = (figure := shares_by_difficulty(evaluation(np.arange(20) >= 10, wrong=[19]))).axes
+    assert [line.get_color() for line in below.lines] == [colour(0), colour(1)]
+    colours = [{bar.get_facecolor()[:3] for bar in part} for part in axes.containers]
+    assert colours == [{to_rgb(c)} for c in (colour(0), colour(1), "black")]
+    assert {bar.get_linewidth() for part in axes.containers for bar in part} == {0}
+    assert legend_is_clear(figure)

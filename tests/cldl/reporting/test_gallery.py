@@ -92,6 +92,11 @@ def test_the_hard_images_are_those_of_which_the_top_classifier_is_surest():
     assert len(shown(right)) == gallery.ROWS * gallery.COLUMNS
 
 
+def test_of_equally_sure_images_the_first_of_each_class_are_shown():
+    left, _ = drawn([answers(*[0, 1] * 30)], [0, 1] * 30).subfigs
+    assert shown(left) == [*range(0, 20, 2), *range(1, 20, 2)]
+
+
 def test_a_long_name_has_a_line_of_its_own(one_row):
     for name, caption in (("orchid", "c\nnot orchid"), ("orchids", "c\nnot\norchids")):
         _, right = drawn([answers(0)], [2], (name, "b", "c")).subfigs

@@ -1,7 +1,8 @@
-"""What the tests of the display share."""
+"""What the tests of the display, and those of the page, share."""
 
 import pytest
 
+from cldl.reporting import gallery
 from cldl.training.trainer import Trainer
 from tests.cldl import tiny
 from tests.cldl.synthetic import digits
@@ -28,3 +29,10 @@ def plain_environment(monkeypatch):
     for name in ("CI", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pages with pictures of no size: their words are the same, and they are there at once."""
+    monkeypatch.setattr("cldl.reporting.run_report._png", lambda figure: b"")
+    monkeypatch.setattr(gallery, "ROWS", 1)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from cldl.objective import Objective
-from cldl.reporting import gallery
 from cldl.reporting.run_report import write_report
 from cldl.training.evaluation import Evaluation
 from data.dataset import Dataset
@@ -27,12 +26,7 @@ CONFIG = {
     "versions": {"python": "3.12.1", "numpy": "2.3"},
 }
 
-
-@pytest.fixture(autouse=True)
-def not_drawn(monkeypatch):
-    """Pictures of no size: the words are the same."""
-    monkeypatch.setattr("cldl.reporting.run_report._png", lambda figure: b"")
-    monkeypatch.setattr(gallery, "ROWS", 1)
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def page(folder, M, loss="cldl", epochs=1, K=10, name="MNIST", **options):

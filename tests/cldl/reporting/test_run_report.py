@@ -102,7 +102,7 @@ def test_the_page_holds_all_its_figures_and_needs_no_other_file(folder, M, K, C,
     assert {file.name for file in path.parent.iterdir()} - {"index.html"} == {f.name for f in path.parent.glob("*.png")}
 
 
-def test_the_page_gives_the_result_beside_the_posters(folder):
+def test_the_page_gives_the_result_beside_the_posters(folder, undrawn):
     seen = evaluation()
     wrong = int((seen.predictions != seen.labels).sum())
     page = Page(write_report(folder, tiny.metrics(1), seen, dataset(), CONFIG))
@@ -112,7 +112,7 @@ def test_the_page_gives_the_result_beside_the_posters(folder):
         assert f"{name} {error:.2f}" in page.text or f"{name}{error:.2f}" in page.text
 
 
-def test_an_augmented_run_stands_beside_the_posters_augmented_column(folder):
+def test_an_augmented_run_stands_beside_the_posters_augmented_column(folder, undrawn):
     config = CONFIG | {"recipe": CONFIG["recipe"] | {"data": {"augment": True}}}
     seen, data = evaluation(M=1, K=100), dataset(100, C=3, name="CIFAR-100")
     text = Page(write_report(folder, [], seen, data, config)).text
@@ -121,7 +121,7 @@ def test_an_augmented_run_stands_beside_the_posters_augmented_column(folder):
     assert "30.40" in Page(write_report(folder, [], seen, data, CONFIG)).text
 
 
-def test_texts_of_the_configuration_and_of_the_data_cannot_break_the_page(folder):
+def test_texts_of_the_configuration_and_of_the_data_cannot_break_the_page(folder, undrawn):
     text = write_report(folder, [], evaluation(M=1, K=12, sure=0), dataset(12), CONFIG).read_text()
     assert "a &lt;b&gt;bold&lt;/b&gt; plan" in text
     assert "inferred &amp; &lt;i&gt;open&lt;/i&gt;" in text
@@ -133,7 +133,7 @@ def small_report(folder, seed):
     return write_report(folder, [], evaluation(M=1), dataset(), CONFIG | {"seed": seed})
 
 
-def test_a_new_report_takes_the_place_of_the_old_one(folder):
+def test_a_new_report_takes_the_place_of_the_old_one(folder, undrawn):
     assert "12345" in Page(small_report(folder, seed=12345)).text
     assert "12345" not in Page(small_report(folder, seed=7)).text
 
@@ -197,7 +197,7 @@ def test_our_errors_stand_beside_the_posters_however_many_there_are():
 
 
 @pytest.mark.parametrize("loss", ["softmax", "hinge"])
-def test_under_deep_supervision_the_page_speaks_of_companions_and_of_no_fused_answer(folder, loss):
+def test_under_deep_supervision_the_page_speaks_of_companions_and_of_no_fused_answer(folder, loss, undrawn):
     seen = evaluation(M=4)
     seen = Evaluation(seen.logits, seen.labels, Objective((1.0,) * 4, loss=loss))
     page = Page(write_report(folder, tiny.metrics(2, 4), seen, dataset(), CONFIG))
@@ -205,4 +205,4 @@ def test_under_deep_supervision_the_page_speaks_of_companions_and_of_no_fused_an
     assert "the network gets" in page.text
     for word in ("asked together", "fused", "mean of T"):
         assert word not in page.text
-    assert len(page.pictures) == 3
+    assert page.titles == ["How the error falls", "Easy and hard images", "Confusion matrix", "Settings"]

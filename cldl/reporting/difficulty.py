@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from matplotlib.figure import Figure
 
+from cldl import joint
 from cldl.reporting.figures import PERCENT
 from cldl.reporting.poster import classifier_names
 from cldl.reporting.style import BAR, GRID, MARKERS, colour, legend, new_figure, stack
@@ -14,7 +15,8 @@ from cldl.training.evaluation import Evaluation
 from engine.typing import Array
 
 GROUPS = 10  # of images, of equal size
-SIZE, HEIGHTS = (7, 5.6), (3, 2)  # in inches; of the bars and the lines, relative to one another
+SIZE = (7, 5.6)  # in inches
+RATIO = (3, 2)  # of the bars above to the lines below
 SMALL = {"fontsize": 9}
 MARK = {"markersize": 4}
 
@@ -53,7 +55,7 @@ def shares_by_difficulty(evaluation: Evaluation) -> Figure:
     """`answers_by_difficulty` as bars, a colour for each classifier, and below it `companions_by_difficulty` as lines."""
     right, wrong = answers_by_difficulty(evaluation)
     figure = new_figure(SIZE)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=HEIGHTS)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=RATIO)
     stack(above.bar, "bottom", range(GROUPS), right, [f"{name}, right" for name in classifier_names(len(right))])
     above.bar(range(GROUPS), wrong, bottom=right.sum(axis=0), color="black", label="wrong", **BAR)
     above.set(ylim=PERCENT, ylabel="share of the images in %")
@@ -64,6 +66,20 @@ def shares_by_difficulty(evaluation: Evaluation) -> Figure:
     below.set_xticks(range(GROUPS), ["easiest tenth", *[""] * (GROUPS - 2), "hardest tenth"])
     legend(figure, above, **SMALL)
     return figure
+
+
+def in_turn(evaluation: Evaluation) -> str:
+    """A sentence: what each classifier would answer if they were asked in turn (`cldl.joint.in_turn`), and how well."""
+    labels, answering = joint.in_turn(evaluation.logits)
+    is_wrong = labels != evaluation.labels
+    parts = []
+    for m in range(len(evaluation.logits)):
+        own = answering == m
+        parts.append(f"classifier {m + 1} {100 * own.mean():.1f} % ({(is_wrong & own).sum():,} wrong)")
+    return (
+        f"Asked in turn from the bottom, each answering if it gives a class {100 * joint.SURE:g} % or more, they would answer: "
+        f"{', '.join(parts)}; {100 * is_wrong.mean():.2f} % wrong in all."
+    )
 
 
 def _groups(evaluation: Evaluation) -> Iterator[tuple[int, Array]]:

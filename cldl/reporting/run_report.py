@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cldl.reporting import classes, figures, gallery, poster
-from cldl.reporting.difficulty import shares_by_difficulty
+from cldl.reporting.difficulty import in_turn, shares_by_difficulty
 from cldl.reporting.html import document, table
 from cldl.reporting.summary import number
 from cldl.training.evaluation import Evaluation
@@ -124,7 +124,7 @@ The same for the present network, class by class: some classes need more layers 
 The test images, from the tenth to whose right class the classifiers give the highest probability, on average, to the tenth
 with the lowest. A colour is the share that a classifier decides, and rightly; over all images: {shares}. Were the labour
 divided by difficulty, the bottom classifier's colour would fill the left, and the top one's the right. Below: the mean of T,
-the share of each classifier's loss that the others leave to it."""
+the share of each classifier's loss that the others leave to it. {in_turn(evaluation)}"""
         bars = shares_by_difficulty(evaluation)
         sections.append(("shares_by_difficulty", "Which classifier decides how hard an image", bars, caption))
     pictures = gallery.easy_and_hard(evaluation, dataset.test, names)

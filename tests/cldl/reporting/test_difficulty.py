@@ -10,6 +10,7 @@ from cldl.reporting.difficulty import (
     answers_by_difficulty,
     companions_by_difficulty,
     difficulty,
+    in_turn,
     shares_by_difficulty,
 )
 from cldl.reporting.style import colour
@@ -60,8 +61,8 @@ def test_fewer_images_than_groups_leave_groups_empty():
 
 
 def test_of_two_classifiers_each_is_left_what_the_other_gives_to_the_wrong_class():
-    bottom, top = companions_by_difficulty(evaluation(np.zeros(20, bool)))  # the bottom one's logits are twice the top one's
-    wrong = 1 / (1 + np.exp(RIGHT)), 1 / (1 + np.exp(RIGHT / 2))
+    bottom, top = companions_by_difficulty(evaluation(np.zeros(20, bool)))
+    wrong = 1 / (1 + np.exp(RIGHT)), 1 / (1 + np.exp(RIGHT / 2))  # of the bottom classifier, and the top one
     assert top == pytest.approx(wrong[0].reshape(GROUPS, 2).mean(axis=1))
     assert bottom == pytest.approx(wrong[1].reshape(GROUPS, 2).mean(axis=1))
     lines = shares_by_difficulty(evaluation(np.zeros(20, bool))).axes[1].lines
@@ -86,3 +87,11 @@ def test_wrong_answers_are_black_and_right_ones_in_the_colours_of_the_classifier
     assert colours == [{to_rgb(c)} for c in (colour(0), colour(1), "black")]
     assert {bar.get_linewidth() for part in axes.containers for bar in part} == {0}
     assert legend_is_clear(figure)
+
+
+def test_asked_in_turn_the_bottom_classifier_answers_where_it_is_sure():
+    easy = np.log(999) < RIGHT  # P is 0.999 or more
+    assert (easy.sum(), easy[:3].all()) == (3, True)
+    sentence = in_turn(evaluation(np.zeros(20, bool), wrong=[2, 18, 19]))
+    assert "gives a class 99.9 % or more" in sentence
+    assert "classifier 1 15.0 % (1 wrong), classifier 2 85.0 % (2 wrong); 15.00 % wrong in all" in sentence

@@ -54,15 +54,23 @@ EVERY_CLASSIFIER = {  # ways in which each of them learns
     "CLDL, exponent 0.1": CLDL["map with dropout, exponent 0.1"],
     "CLDL, half unweighted": CLDL["map with dropout, half unweighted"],
 }
+SLOWER = {  # lower classifiers
+    "softmax": SOFTMAX,
+    "CLDL": f"{DROPPED} --lower-lr-mult 0.1",
+    "CLDL, exponent 0.1": f"{DROPPED} --lower-lr-mult 0.1 --exponent 0.1",
+}
 HALF = "--width 0.5 --held-out 10000"
-SGD = "--optimiser sgd --momentum 0.9 --weight-decay 0.0005"
+SGD = "--optimiser sgd --momentum 0.9"
 
 TABLES = {
     "mnist": Table("mnist_nin", f"{HALF} --epochs 6", VARIANTS),
+    "mnist_sgd": Table("mnist_nin", f"{HALF} --epochs 6 {SGD} --learning-rate 0.05 --weight-decay 0.0001", SLOWER),
     "mnist_full": Table("mnist_nin", "--held-out 10000", EVERY_CLASSIFIER),
     "cifar100": Table("cifar100_nin", f"{HALF} --epochs 8 --batch-size 64 --learning-rate 0.001", VARIANTS),
     "cifar100_sgd": Table(
-        "cifar100_nin", f"{HALF} --epochs 12 --batch-size 64 --learning-rate 0.05 --warmup 1 {SGD}", METHODS
+        "cifar100_nin",
+        f"{HALF} --epochs 12 --batch-size 64 {SGD} --learning-rate 0.05 --warmup 1 --weight-decay 0.0005",
+        METHODS,
     ),
     "cifar100_few": Table(
         "cifar100_nin", f"{HALF} --epochs 40 --batch-size 64 --learning-rate 0.001 --limit-train 10000", METHODS

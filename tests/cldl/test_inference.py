@@ -32,6 +32,14 @@ def test_the_label_is_the_argmin_and_the_printed_rule_the_argmax(case):
     assert np.array_equal(losses[rows, predict(*arguments, rule="argmax")], losses.max(axis=1))
 
 
+def test_the_exponent_decides_between_classifiers_that_disagree():
+    z, weights = [grid((200, 5), Key(m), 3.0) for m in range(3)], (1.0, 2.0, 3.0)
+    labels = [predict(z, weights, exponent) for exponent in (0.0, None, 2.0)]
+    for found, exponent in zip(labels, (0.0, None, 2.0), strict=True):
+        assert np.array_equal(found, class_losses(z, weights, exponent).argmin(axis=1))
+    assert len({tuple(found.tolist()) for found in labels}) == 3
+
+
 def test_classifiers_that_agree_are_believed_and_argmax_picks_what_none_believes():
     z = [np.array([[3.0, 0.0, -3.0]]), np.array([[2.0, 1.0, -4.0]])]
     assert predict(z).tolist() == [0]

@@ -26,6 +26,45 @@ def test_cldl_is_cldl_loss_and_its_predictions_are_joint():
     assert not Objective((1.0,)).is_ensemble
 
 
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 2.0])
+def test_the_predictions_are_of_the_exponent_that_is_trained_with(exponent):
+    z = [grid((200, 4), Key(m), 3.0) for m in range(3)]
+    others = {0.0, 0.5, 2.0} - {exponent}
+    found = Objective(WEIGHTS, exponent).predictions(z)
+    assert np.array_equal(found, predict(z, WEIGHTS, exponent))
+    assert not any(np.array_equal(found, predict(z, WEIGHTS, other)) for other in others)
+
+
+PARTS = (
+    Objective(WEIGHTS, 0.3, through_companions=False),
+    Objective(WEIGHTS, 0.3, through_companions=False, unweighted_share=0.25),
+    Objective(WEIGHTS, loss="hinge"),
+)
+
+
+@pytest.mark.parametrize("objective", PARTS)
+def test_a_part_of_a_batch_has_its_share_of_the_loss_in_memory_that_it_is_given(objective):
+    asked = []
+
+    def empty(shape, dtype):
+        asked.append(shape)
+        return np.empty(shape, dtype)
+
+    whole, part = objective(LOGITS, LABELS), objective(LOGITS, LABELS, samples=24, empty=empty)  # a quarter of 24
+    assert part.value == pytest.approx(whole.value / 4, rel=1e-12)
+    for found, own in zip(part.gradients, whole.gradients, strict=True):
+        np.testing.assert_allclose(found, own / 4, rtol=1e-12)
+    passes = 2 if objective.unweighted_share else 1
+    assert asked.count(LOGITS[0].shape) == 3 * passes  # the gradients, of CLDL and of deep supervision
+
+
+def test_companions_that_are_held_constant_weigh_the_cross_entropy():
+    found = Objective(WEIGHTS, 0.3, through_companions=False)(LOGITS, LABELS)
+    expected = cldl_loss(LOGITS, LABELS, WEIGHTS, 0.3, False)
+    assert all(map(np.array_equal, found.gradients, expected.gradients))
+    assert not np.array_equal(found.gradients[0], cldl_loss(LOGITS, LABELS, WEIGHTS, 0.3).gradients[0])
+
+
 def test_softmax_is_the_weighted_sum_of_cross_entropies():
     result = Objective(WEIGHTS, loss="softmax")(LOGITS, LABELS)
     alone = [cldl_loss([z], LABELS) for z in LOGITS]
@@ -90,6 +129,12 @@ def test_a_rising_exponent_begins_as_deep_supervision_and_ends_as_cldl():
     assert [objective.at(epoch).g for epoch in (0, 1, 2, 4, 9)] == [0.0, 0.125, 0.25, 0.5, 0.5]
     assert objective.at(0)(LOGITS, LABELS).value == Objective(WEIGHTS, loss="softmax")(LOGITS, LABELS).value
     assert objective.at(4) == Objective(WEIGHTS, exponent=0.5)
+
+
+def test_companions_go_when_their_time_is_over_though_the_exponent_rises():
+    objective = Objective(WEIGHTS, exponent_epochs=4.0, companion_epochs=2.0)
+    assert objective.at(1) == Objective(WEIGHTS, exponent=0.125, companion_epochs=2.0)
+    assert objective.at(3) == Objective((0.0, 0.0, 2.0), exponent=0.375)
 
 
 @pytest.mark.parametrize("epochs", [0, -1.0, float("nan")])

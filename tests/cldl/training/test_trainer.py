@@ -68,6 +68,21 @@ def test_every_step_of_a_run_has_a_learning_rate_and_a_key_of_its_own():
     assert len({key for key, _ in seen}) == len({rate for _, rate in seen}) == 2 * steps
 
 
+def test_a_step_is_told_the_samples_of_the_next_one_and_the_last_of_an_epoch_of_none():
+    t = trainer(epochs=1)
+    step, batches, told = t.train_step, [], []
+
+    def noted(batch, key, learning_rate, objective, next_batch):
+        batches.append(batch.tolist())
+        told.append(next_batch.tolist())
+        return step(batch, key, learning_rate, objective, next_batch)
+
+    t.train_step = noted
+    run(t, 1)
+    assert len(batches) == 3
+    assert told == [*batches[1:], []]
+
+
 def test_training_on_after_the_schedules_end_is_refused():
     t = trainer(epochs=1)
     run(t, 1)

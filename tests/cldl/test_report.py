@@ -67,6 +67,18 @@ def test_runs_that_differ_in_their_seeds_alone_share_a_row(tmp_path, capsys):
     assert second[1] == "CLDL (mnist_nin, learning_rate 0.01)"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("limit_train", 100), ("limit_test", 100), ("held_out", 100), ("machine", "a slide rule"), ("threads", 1)],
+)
+def test_runs_that_differ_in_more_than_their_seeds_do_not_share_a_row(tmp_path, capsys, name, value):
+    runs = [finished(tmp_path / str(seed), seed=seed) for seed in (0, 1)]
+    path = tmp_path / "1" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    assert main(runs) == 0
+    assert [row[5] for row in table(capsys)] == ["0", "1"]
+
+
 def test_what_the_poster_has_not_is_not_compared(tmp_path, capsys):
     runs = [
         finished(tmp_path / "five", classifiers=5),
@@ -87,6 +99,7 @@ def test_the_page_and_the_comma_separated_values_hold_the_same_table(tmp_path, c
     (row,) = table(capsys)
     with open(tmp_path / "table.csv", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [list(HEAD), row]
+    assert (tmp_path / "table.csv").read_bytes().count(b"\r") == 0
     page = (tmp_path / "table.html").read_text(encoding="utf-8")
     assert all(f">{cell}</td>" in page for cell in row)
 

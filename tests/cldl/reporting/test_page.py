@@ -144,6 +144,8 @@ def test_a_data_set_that_is_not_on_the_poster_has_no_poster_on_the_page(tmp_path
 
 def test_the_settings_are_all_that_the_run_was_made_with(tmp_path):
     text = page(tmp_path, 1)
+    assert "The recipe's values, and the source of each. setting value source data images a page" in words(text)
+    assert "The run and its machine. setting value seed 7" in words(text)
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", text[text.index("Settings") :])]
     assert [row for row in rows if row] == [
         ["data", "images", "a page"],

@@ -99,6 +99,8 @@ def test_the_page_holds_all_its_figures_and_needs_no_other_file(folder, M, K, C,
         data = base64.b64decode(source.removeprefix("data:image/png;base64,"))
         assert data in beside_it
         Image.open(io.BytesIO(data)).load()
+    figure = classes.confusion(evaluation(M, K), "abc"[:1] * K)
+    assert Image.open(path.parent / "confusion.png").width == round(30 * figure.get_figwidth())
     assert {file.name for file in path.parent.iterdir()} - {"index.html"} == {f.name for f in path.parent.glob("*.png")}
 
 

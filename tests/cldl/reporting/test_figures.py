@@ -83,6 +83,7 @@ def test_every_classifier_has_its_own_line_of_both_errors():
         figures.learning_curves(metrics, {}, fused=True).axes, ("test_error", "train_error"), strict=True
     ):
         lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+        assert {tuple(line.get_xdata()) for line in axes.lines} == {(1, 2, 3)}
         for label, name in zip([*LEGEND, FUSED], ("1", "2", "3", "fused"), strict=True):
             np.testing.assert_allclose(lines[label], [line[key][name] for line in metrics])
 

@@ -13,7 +13,7 @@ from cldl.reporting.difficulty import (
     in_turn,
     shares_by_difficulty,
 )
-from cldl.reporting.style import colour
+from cldl.reporting.style import MARKERS, colour
 from cldl.training.evaluation import Evaluation
 from tests.cldl.reporting.drawn import bars, legend, legend_is_clear, tick_texts
 
@@ -80,9 +80,21 @@ def test_the_bars_are_the_shares_from_the_easiest_images_to_the_hardest():
     assert (below.get_ylim(), below.get_ylabel()) == ((0, 1.02), "mean T")
 
 
+def test_the_lines_stand_under_the_bars_of_their_images():
+    above, below = (figure := shares_by_difficulty(evaluation(np.arange(20) >= 10))).axes
+    figure.draw_without_rendering()
+    assert {tuple(line.get_xdata()) for line in below.lines} == {tuple(range(GROUPS))}
+    assert above.get_xlim() == below.get_xlim()
+    assert above.get_position().height > below.get_position().height
+    assert above.get_position().y0 > below.get_position().y1
+    assert {line.get_color() for line in below.get_ygridlines()} == {"0.9"}
+    assert not any(line.get_visible() for line in below.get_xgridlines())
+
+
 def test_wrong_answers_are_black_and_right_ones_in_the_colours_of_the_classifiers_without_edges():
     axes, below = (figure := shares_by_difficulty(evaluation(np.arange(20) >= 10, wrong=[19]))).axes
     assert [line.get_color() for line in below.lines] == [colour(0), colour(1)]
+    assert [line.get_marker() for line in below.lines] == [*MARKERS[:2]]
     colours = [{bar.get_facecolor()[:3] for bar in part} for part in axes.containers]
     assert colours == [{to_rgb(c)} for c in (colour(0), colour(1), "black")]
     assert {bar.get_linewidth() for part in axes.containers for bar in part} == {0}

@@ -82,6 +82,15 @@ class Flatten(OnReference, layers.Flatten):
     pass
 
 
+class LocalResponseNorm(OnReference, layers.LocalResponseNorm):
+    def __init__(self, size=3, alpha=2.0, beta=0.75, k=1.5):
+        super().__init__(size, alpha=alpha, beta=beta, k=k)
+
+
+class L2Normalize(OnReference, layers.L2Normalize):
+    pass
+
+
 class Dropout(OnReference, layers.Dropout):
     def mask(self, x, ctx, key):
         """b: bits of the key, a row for every sample of the batch."""
@@ -98,7 +107,15 @@ class Dropout(OnReference, layers.Dropout):
         return dy.copy() if cache is None else super().backward(dy, cache, ctx)
 
 
-# Two inputs
+# Several inputs
+
+
+class Concat(OnReference, layers.Concat):
+    pass
+
+
+class Add(OnReference, layers.Add):
+    pass
 
 
 class WeightedSum(OnReference, Layer):

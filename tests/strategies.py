@@ -1,5 +1,6 @@
 """What Hypothesis draws: the structure (shapes, strides, labels, M, K, seeds); the numbers come from the grid."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,19 @@ seeds = st.integers(0, 2**32 - 1)
 def layer_cases(draw, name: str) -> Case:
     """A layer of this name, small, with the shape of its input."""
     return LAYERS[name](lambda low, high: draw(st.integers(low, high)))
+
+
+def batch(case: Case, dtype: type = np.float64) -> np.ndarray | tuple[np.ndarray, ...]:
+    """Numbers from the grid for a case's layer: an array (N, ...), or a tuple of them where it has several inputs."""
+    if isinstance(case.shape, tuple):
+        return grid((case.samples, *case.shape), Key(case.seed)).astype(dtype)
+    keys = map(Key(case.seed).fold, range(len(case.shape)))
+    return tuple(grid((case.samples, *shape), key).astype(dtype) for key, shape in zip(keys, case.shape, strict=True))
+
+
+def mapped(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray | tuple[np.ndarray, ...]):
+    """The function of an array, or of each of several."""
+    return tuple(map(function, x)) if isinstance(x, tuple) else function(x)
 
 
 @dataclass(frozen=True)

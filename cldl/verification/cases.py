@@ -18,6 +18,7 @@ from engine.codegen.simd import LANES
 from engine.context import Context
 from engine.device import contiguous
 from engine.gradcheck import grid
+from engine.gradcheck.inputs import Shapes
 from engine.ops.convolution import ALGORITHMS
 from engine.parameters import initialise
 from engine.random import Key
@@ -29,8 +30,10 @@ from layers.fuse import FusedConv
 from layers.layer import Layer
 from layers.linear import Linear
 from layers.maxout import Maxout
+from layers.merge import Add, Concat
 from layers.network import Network
 from layers.node import INPUT, Node
+from layers.normalise import LocalResponseNorm
 from layers.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from layers.relu import ReLU
 from layers.sequential import Sequential
@@ -44,10 +47,13 @@ def clear_bias(key: Key, shape: Shape) -> Array:
 
 
 class Case(NamedTuple):
-    """What `check_layer` takes: a layer, the shape of one sample of its input, the number of samples, a seed."""
+    """What `check_layer` takes: a layer, the shape of one sample of its input, the number of samples, a seed.
+
+    shape -- a list of shapes, where the layer has several inputs
+    """
 
     layer: Layer
-    shape: Shape
+    shape: Shapes
     samples: int
     seed: int = 0
 
@@ -130,6 +136,24 @@ def _maxout(choose: Choose) -> Case:
     return Case(Maxout(pieces), shape, choose(1, 4))
 
 
+def _local_response_norm(choose: Choose) -> Case:
+    """Strong enough to matter; the power 3/4, for which there is a short cut, and another."""
+    size, beta = [1, 3, 5][choose(0, 2)], [0.75, 0.5][choose(0, 1)]
+    channels = choose(1, 7)
+    shape = _image(choose, channels=channels) if choose(0, 1) else (channels,)
+    return Case(LocalResponseNorm(size, alpha=choose(0, 3) / 2, beta=beta, k=choose(1, 2)), shape, choose(1, 3))
+
+
+def _concat(choose: Choose) -> Case:
+    inputs, pixels = choose(2, 4), (choose(1, 3),) * (2 * choose(0, 1))
+    return Case(Concat(inputs), [(*pixels, choose(1, 4)) for _ in range(inputs)], choose(1, 3))
+
+
+def _add(choose: Choose) -> Case:
+    inputs, shape = choose(2, 4), _image(choose)
+    return Case(Add(inputs), [shape] * inputs, choose(1, 3))
+
+
 def _fused_conv(choose: Choose) -> Case:
     """A convolution and up to two 1x1 convolutions, widths that fill a vector or not, some ReLUs left out."""
     inputs, kernel = choose(1, 2), choose(1, 3)
@@ -198,6 +222,9 @@ _LAYERS: dict[str, Callable[[Choose], Case]] = {
     "AvgPool2d": _pool(AvgPool2d),
     "Dropout": _dropout,
     "Maxout": _maxout,
+    "LocalResponseNorm": _local_response_norm,
+    "Concat": _concat,
+    "Add": _add,
     "FusedConv": _fused_conv,
     "Sequential": _sequential,
     "Network": _network,

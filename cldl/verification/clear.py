@@ -10,9 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from engine.gradcheck.inputs import MARGIN, candidates
+from engine.gradcheck.inputs import MARGIN, Shapes, candidates
 from engine.gradcheck.under_test import LayerUnderTest
-from engine.typing import Array, Shape
+from engine.typing import Array
 from layers.conv2d import Conv2d
 from layers.layer import Layer
 from layers.relu import ReLU
@@ -20,7 +20,7 @@ from layers.relu import ReLU
 CLEAR = 2 * MARGIN
 
 
-def move_biases(layer: Layer, shape: Shape, *, samples: int, seed: int) -> None:
+def move_biases(layer: Layer, shape: Shapes, *, samples: int, seed: int) -> None:
     """Move the biases of convolutions before a ReLU, as little as possible, until `check_layer` finds its input.
 
     shape, samples, seed -- as `check_layer` is given them: they decide which inputs it draws. The first of these is taken, as

@@ -8,7 +8,7 @@ import numpy as np
 
 from cldl.hinge import batch_hinge
 from cldl.loss import batch_loss
-from engine.kernels.cpu import elementwise, images, maxout, patches, pooling, updates
+from engine.kernels.cpu import elementwise, images, maxout, normalise, patches, pooling, updates
 from engine.random import Key
 
 KEY = Key(5).fold(3)
@@ -78,10 +78,28 @@ def of_precision(real: type) -> Iterator[Case]:
     argmax = rng.integers(0, 2, (4, 3)).astype(np.uint8)
     yield Case("maxout forward", maxout.forward, (pieces, empty((4, 3), real), empty((4, 3), np.uint8)))
     yield Case("maxout backward", maxout.backward, (reals(rng, 4, 3, dtype=real), argmax, empty((4, 3, 2), real)))
+    yield from of_normalisation(real)
     logits, labels, weights, _, _, *outputs = loss_arguments(rng, 3, True, real)
     yield Case("batch_hinge", batch_hinge, (logits, labels, weights, *outputs), ulps=8)
     for M, through in ((1, True), (2, False), (3, True), (4, True)):
         yield Case(f"batch_loss of {M}, {through}", batch_loss, loss_arguments(rng, M, through, real), ulps=64)
+
+
+def of_normalisation(real: type) -> Iterator[Case]:
+    rng = np.random.default_rng(4)
+    x, dy = (reals(rng, 3, 7, dtype=real) for _ in range(2))
+    s, row = 1 + abs(reals(rng, 3, 7, dtype=real)), (3, 7)
+    for size, beta in ((5, 0.75), (3, 0.5)):
+        constants = size, real(0.3), real(beta)
+        arguments = (x, empty(row, real), empty(row, real), *constants, real(2))
+        yield Case(f"lrn_forward {size} {beta}", normalise.lrn_forward, arguments, ulps=4)
+        yield Case(
+            f"lrn_backward {size} {beta}", normalise.lrn_backward, (x, s, dy, empty(row, real), *constants), ulps=8
+        )
+    x[1] = 0
+    lengths = np.array([1.5, 0, 2])
+    yield Case("l2_forward", normalise.l2_forward, (x, empty(row, real), empty(3, np.float64)), ulps=2)
+    yield Case("l2_backward", normalise.l2_backward, (x, lengths, dy, empty(row, real)), ulps=4)
 
 
 def of_updates(real: type) -> Iterator[Case]:

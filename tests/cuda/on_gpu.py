@@ -9,20 +9,21 @@ import numpy as np
 from engine.kernels.cuda.gemm import choose_products, use_products
 from engine.runtime.cuda_context import CudaContext
 from layers.layer import Layer
+from tests.strategies import mapped
 
 
 class OnGpu(Layer):
     """The layer; every pass copies x, dy and the parameters to the GPU, and the results back."""
 
     def __init__(self, layer: Layer) -> None:
-        self.layer = layer
+        self.layer, self.n_inputs = layer, layer.n_inputs
 
     def forward(self, x, ctx):
         gradients = {}
         gpu_ctx = CudaContext(cupy.asarray(np.array(ctx.next_key().halves, np.uint64)), gradients)
         gpu_ctx.begin(training=ctx.training, first_sample=ctx.first_sample)
         with self._parameters_on_gpu():
-            y, cache = self.layer.forward(cupy.asarray(x), gpu_ctx)
+            y, cache = self.layer.forward(mapped(cupy.asarray, x), gpu_ctx)
         return cupy.asnumpy(y), (gpu_ctx, gradients, cache)
 
     def backward(self, dy, cache, ctx, need_dx=True):
@@ -32,7 +33,7 @@ class OnGpu(Layer):
             dx = self.layer.backward(cupy.asarray(dy), own, gpu_ctx, need_dx)
         for parameter, gradient in gradients.items():
             ctx.gradient(parameter)[...] += cupy.asnumpy(gradient)
-        return None if dx is None else cupy.asnumpy(dx)
+        return None if dx is None else mapped(cupy.asnumpy, dx)
 
     def parameters(self):
         return self.layer.parameters()

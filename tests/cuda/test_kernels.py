@@ -16,7 +16,7 @@ WITHOUT_PAIR = [  # helpers of the GPU's products and of its training step
     "add_bias", "add_bias_relu", "add_column_sums", "relu_backward_add_column_sums", "gather", "stop_unless_finite",
     "predictions",
 ]  # fmt: skip
-MODULES = ("bias", "elementwise", "images", "maxout", "patches", "pooling", "updates")
+MODULES = ("bias", "elementwise", "images", "maxout", "normalise", "patches", "pooling", "updates")
 needs_compiler = pytest.mark.skipif(
     find_spec("numba_cuda") is None or find_spec("nvidia") is None or find_spec("nvidia.cu13") is None,
     reason="numba-cuda and nvidia-nvvm are not installed (they are for Linux on x86-64)",

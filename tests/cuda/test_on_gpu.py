@@ -19,6 +19,7 @@ from engine.parameters import cast
 from engine.random import Key
 from tests.cuda.cases import cases, difference
 from tests.cuda.trainings import BASE, TRAININGS, dataset, network
+from tests.strategies import mapped
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
@@ -60,12 +61,20 @@ def test_a_layer_and_its_gradients_are_those_of_the_cpu(name, seed, real):
     rng = np.random.default_rng(seed)
     layer, shape, samples, _ = LAYERS[name](lambda low, high: int(rng.integers(low, high + 1)))
     cast(layer.parameters(), real)
-    x = rng.normal(size=(samples, *shape)).astype(real)
-    dy = rng.normal(size=(samples, *layer.output_shape(shape))).astype(real)
+    several = not isinstance(shape, tuple)
+    shapes = tuple(shape) if several else (shape,)
+    xs = tuple(rng.normal(size=(samples, *part)).astype(real) for part in shapes)
+    dy = rng.normal(size=(samples, *layer.output_shape(shapes if several else shape))).astype(real)
+    x = xs if several else xs[0]
     gpu = through(layer, x, dy, on_gpu=True)
     cpu = through(layer, x, dy, on_gpu=False)
     for a, b in zip(cpu, gpu, strict=True):
         assert np.abs(a - b).max(initial=0) <= TOLERANCE[real] * max(1, np.abs(a).max(initial=0))
+
+
+def flat(dx):
+    """The gradients of all inputs."""
+    return dx if isinstance(dx, tuple) else (dx,)
 
 
 def through(layer, x, dy, *, on_gpu):
@@ -76,7 +85,7 @@ def through(layer, x, dy, *, on_gpu):
         ctx = Context(training=True, key=key)
         y, cache = layer.forward(x, ctx)
         dx = layer.backward(dy, cache, ctx)
-        return [y.copy(), dx.copy(), *(ctx.gradients()[p] for p in layer.parameters())]
+        return [y.copy(), *mapped(np.copy, flat(dx)), *(ctx.gradients()[p] for p in layer.parameters())]
     import cupy
 
     from engine.runtime.cuda import CudaBackend
@@ -85,11 +94,11 @@ def through(layer, x, dy, *, on_gpu):
     found = []
 
     def work(ctx, start, stop):
-        y, cache = layer.forward(cupy.asarray(x), ctx)
+        y, cache = layer.forward(mapped(cupy.asarray, x), ctx)
         dx = layer.backward(cupy.asarray(dy), cache, ctx)
-        found.extend(map(cupy.asnumpy, (y, dx)))
+        found.extend(map(cupy.asnumpy, (y, *flat(dx))))
 
-    backend.run(len(x), work, training=True, key=key)
+    backend.run(len(dy), work, training=True, key=key)
     gradients = [cupy.asnumpy(backend.gradients.views[p]) for p in layer.parameters()]
     for p, value in values.items():
         p.value = value

@@ -14,12 +14,16 @@ from engine.context import Context
 from engine.errors import UserError
 from engine.initialisers import constant
 from layers import (
+    Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     Dropout,
     Flatten,
     GlobalAvgPool,
+    L2Normalize,
     Linear,
+    LocalResponseNorm,
     Maxout,
     MaxPool2d,
     Network,
@@ -178,6 +182,47 @@ def mean(layer, C, at):
         y, dx = run(layer, image(pixels, C))
         equal(y, expected)
         equal(dx, 0.5)
+
+
+def test_localresponsenorm():
+    for value in (np.nan, INF, -INF):
+        y, _ = run(LocalResponseNorm(3), [[1, 1, value, 1, 1], [1, 1, 1, 1, 1]])
+        equal(y[0, 1:4], [np.nan] * 3 if np.isnan(value) else [0, np.nan, 0])
+        assert np.isfinite(y[0, [0, 4]]).all()
+        assert np.isfinite(y[1]).all()
+    no_samples(LocalResponseNorm(), (2, 3), (2, 3))
+
+
+def test_l2normalize():
+    for value in (np.nan, INF, -INF):
+        y, _ = run(L2Normalize(), [[1, value, -1], [0, 0, 2]])
+        equal(y[0], np.nan if np.isnan(value) else [0, np.nan, 0])
+        equal(y[1], [0, 0, 1])
+    no_samples(L2Normalize(), (2, 3), (2, 3))
+
+
+def several(layer, *x):
+    """y, and the gradients of all inputs for a dy of twos."""
+    ctx = Context()
+    y, cache = layer.forward(tuple(np.array([row], np.float32) for row in x), ctx)
+    return y, layer.backward(np.full_like(y, 2), cache, ctx)
+
+
+def test_concat():
+    y, dx = several(Concat(2), [1, np.nan], [INF, -INF, 3])
+    equal(y, [1, np.nan, INF, -INF, 3])
+    assert [part.tolist() for part in dx] == [[[2, 2]], [[2, 2, 2]]]
+    none = np.ones((0, 2), np.float32), np.ones((0, 3), np.float32)
+    assert Concat(2).forward(none, Context())[0].shape == (0, 5)
+
+
+def test_add():
+    y, dx = several(Add(3), [np.nan, INF, -INF, INF], [1, 1, 1, -INF], [2, 2, 2, 2])
+    equal(y, [np.nan, INF, -INF, np.nan])
+    for part in dx:
+        equal(part, 2)
+    none = (np.ones((0, 2), np.float32),) * 3
+    assert Add(3).forward(none, Context())[0].shape == (0, 2)
 
 
 def test_dropout():

@@ -16,37 +16,14 @@ import tests.conftest  # noqa: F401 - how many examples
 from cldl.verification.cases import LAYERS
 from engine.context import Context
 from engine.errors import UserError
-from engine.gradcheck import grid
 from engine.parameters import cast
 from engine.random import Key
 from layers import Layer
-from layers.border import check_gradient, check_input
 from tests.on_gpu import OnGpu
-from tests.strategies import layer_cases
+from tests.strategies import batch, layer_cases, mapped
 
 PRECISIONS = (np.float32, np.float64)
 OTHER_DTYPES = (np.float16, np.longdouble, np.complex64, np.uint8, np.int64, np.bool_, object, ">f4", ">f8")
-
-
-class Sum(Layer):
-    """y = x1 + x2."""
-
-    n_inputs = 2
-
-    def forward(self, x, ctx):
-        (x1, x2), y_like = check_input(self, x)
-        return np.add(x1, x2, out=ctx.empty(y_like.shape, y_like.dtype)), y_like
-
-    def backward(self, dy, cache, ctx, need_dx=True):
-        dy = check_gradient(self, dy, cache)
-        return dy, dy
-
-    def output_shape(self, shapes):
-        if shapes[0] != shapes[1]:
-            raise UserError(
-                f"{self} was given samples of shapes {shapes}; they must be equal: check the layers before it."
-            )
-        return shapes[0]
 
 
 @dataclass
@@ -140,12 +117,14 @@ def check_gradients(layer: Layer, x: np.ndarray, count: Count) -> None:
 
 def check_orders_and_zero_samples(layer: Layer, x: np.ndarray) -> None:
     """Any memory order gives the same numbers, and no samples give empty arrays and gradients of zeros."""
-    for other_x in other_orders(x):
-        same(forward_and_backward(layer, other_x), forward_and_backward(layer, x))
-    y, dx, *gradients = forward_and_backward(layer, x[:0])
-    assert y.shape == (0, *layer.output_shape(x.shape[1:]))
-    assert dx.shape == x[:0].shape
-    assert not any(gradient.any() for gradient in gradients)
+    several = x if isinstance(x, tuple) else (x,)
+    for in_other_order in zip(*map(other_orders, several), strict=True):
+        same(forward_and_backward(layer, alone(in_other_order)), forward_and_backward(layer, x))
+    none = mapped(lambda x: x[:0], x)
+    y, *found = forward_and_backward(layer, none)
+    assert y.shape == (0, *layer.output_shape(mapped(lambda x: x.shape[1:], x)))
+    assert [dx.shape for dx in found[: len(several)]] == [(0, *part.shape[1:]) for part in several]
+    assert not any(gradient.any() for gradient in found[len(several) :])
 
 
 def check_network(network, x: np.ndarray, count: Count) -> None:
@@ -173,24 +152,31 @@ def check_network(network, x: np.ndarray, count: Count) -> None:
     assert network.backward(zero, cache, ctx).shape == x[:0].shape
 
 
-def check_two_inputs(count: Count) -> None:
-    """Of a layer with two inputs."""
-    layer, x = Sum(), np.ones((2, 3), np.float32)
-    same(layer.forward((x, x.copy(order="F")), Context())[:1], [x + x])
-    assert layer.forward((x[:0], x[:0]), Context())[0].shape == (0, 3)
-    for wrong in (
-        x,
-        [x, x],
-        (x,),
-        (x, x, x),
-        (x, x[:1]),
-        (x, x[:, :2]),
-        (x, x.astype(float)),
-        (x, x.view(OnGpu)),
-        (x, None),
-    ):
-        count.must_refuse(lambda wrong=wrong: layer.forward(wrong, Context()), f"{type(wrong)} of {len(wrong)}")
-    check_gradients(layer, (x, x), count)
+def check_several_inputs(layer: Layer, right: tuple[np.ndarray, ...], count: Count) -> None:
+    """Of a layer with several inputs: a tuple of as many, of one N, precision and device, of shapes that `output_shape` takes."""
+    first, *rest = right
+    forward = layer.forward
+    wrongs = [first, list(right), right[:-1], (*right, first), None]
+    wrongs += [(wrong, *rest) for _, wrong in not_arrays(first)]
+    wrongs += [(wrong, *rest) for wrong in (first.astype(other(first.dtype)), first.view(OnGpu), first[:0])]
+    for wrong in wrongs:
+        count.must_refuse(lambda wrong=wrong: forward(wrong, Context()), f"a {type(wrong).__name__}")
+    for part in other_shapes(first):
+        x = (part, *rest)
+        try:
+            fits = part.ndim and 0 not in part.shape[1:] and len(part) == len(first)
+            expected = layer.output_shape(tuple(a.shape[1:] for a in x)) if fits else None
+        except UserError:
+            expected = None
+        if expected is None:
+            count.must_refuse(lambda x=x: forward(x, Context()), f"a first input of shape {part.shape}")
+        else:
+            assert forward(x, Context())[0].shape == (len(part), *expected)
+
+
+def alone(several: tuple) -> object:
+    """The only one as it is, several as a tuple."""
+    return several if len(several) > 1 else several[0]
 
 
 def other(dtype: np.dtype) -> type:
@@ -206,19 +192,16 @@ def same(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
 def check(name: str) -> Count:
     """Every check of a layer, on drawn cases, in both precisions."""
     count = Count()
-    if name == "two inputs":
-        check_two_inputs(count)
-        return count
 
     @given(case=layer_cases(name))
     def holds(case):
         for precision in PRECISIONS:
             cast(case.layer.parameters(), precision)
-            x = grid((case.samples, *case.shape), Key(case.seed)).astype(precision)
+            x = batch(case, precision)
             if name == "Network":
                 check_network(case.layer.network, x, count)
             else:
-                check_inputs(case.layer, x, count)
+                (check_several_inputs if isinstance(x, tuple) else check_inputs)(case.layer, x, count)
                 check_gradients(case.layer, x, count)
                 check_orders_and_zero_samples(case.layer, x)
 
@@ -226,10 +209,8 @@ def check(name: str) -> Count:
     return count
 
 
-NAMES = [*LAYERS, "two inputs"]
-
 if __name__ == "__main__":
-    for name in sys.argv[1:] or NAMES:
+    for name in sys.argv[1:] or LAYERS:
         try:
             count = check(name)
             print(f"{name}: {count.tried} tried, {count.refused} refused", flush=True)

@@ -33,6 +33,17 @@ def equal_pieces_go_to_the_first(maxout):
     assert dx.ravel().tolist() == [3.0] + [0.0] * (maxout.pieces - 1)
 
 
+def no_direction_at_zero(normalize):
+    """A vector of length 0 has no direction: it stays 0, and so does its gradient; the vectors beside it do not notice."""
+    ctx = Context()
+    y, cache = normalize.forward(np.array([[0.0, -0.0], [3.0, 4.0]]), ctx)
+    assert y.tolist() == [[0.0, 0.0], [0.6, 0.8]]
+    dx = normalize.backward(np.ones((2, 2)), cache, ctx)
+    assert dx[0].tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(dx[1], [0.032, -0.024], atol=1e-15)
+
+
 CONVENTIONS = {
-    convention.__name__: convention for convention in (flat_at_zero, ties_go_to_the_first, equal_pieces_go_to_the_first)
+    convention.__name__: convention
+    for convention in (flat_at_zero, ties_go_to_the_first, equal_pieces_go_to_the_first, no_direction_at_zero)
 }

@@ -21,10 +21,10 @@ from cldl.gradcheck import chooser
 from cldl.recipes import FAMILIES
 from cldl.verification.cases import LAYERS, Case, Logits
 from engine.context import Context
-from engine.gradcheck import grid
 from engine.memory import LINE
 from engine.parameters import cast
 from engine.random import Key
+from tests.strategies import batch, mapped
 
 PAGE = mmap.PAGESIZE
 NO_ACCESS, PATTERN = 0, 0xA5
@@ -88,12 +88,12 @@ class GuardedContext(Context):
 
 def run(case: Case, dtype: type, at_end: bool) -> None:
     """Forward and backward, in training and not."""
-    layer, shape, samples, seed = case
+    layer, seed = case.layer, case.seed
     cast(layer.parameters(), dtype)
     guarded = Guarded(at_end)
     for p in layer.parameters():
         p.value = guarded.copy(p.value)
-    x = guarded.copy(grid((samples, *shape), Key(seed)).astype(dtype))
+    x = mapped(guarded.copy, batch(case, dtype))
     for training in (True, False):
         ctx = GuardedContext(guarded, training=training, key=Key(seed))
         y, cache = layer.forward(x, ctx)

@@ -18,17 +18,21 @@ from engine.ops.convolution import FFT, Patches
 from engine.parameters import cast, initialise
 from engine.random import Key
 from layers import (
+    Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     Dropout,
+    L2Normalize,
     Layer,
+    LocalResponseNorm,
     Maxout,
     MaxPool2d,
     ReLU,
     Sequential,
 )
 from layers.window import gather_windows, scatter_windows, windows
-from tests.strategies import layer_cases, seeds
+from tests.strategies import batch, layer_cases, mapped, seeds
 
 PUBLIC = [
     kind for kind in map(layers.__dict__.get, layers.__all__) if inspect.isclass(kind) and issubclass(kind, Layer)
@@ -42,15 +46,19 @@ def fast(layer, x, dy):
     ctx = Context(training=True, key=Key(3))
     y, cache = layer.forward(x, ctx)
     y = np.array(y)
-    dx = layer.backward(dy, cache, ctx)
-    return [y, np.array(dx), *(ctx.gradients()[p] for p in layer.parameters())], cache
+    dx = as_tuple(layer.backward(dy, cache, ctx))
+    return [y, *map(np.array, dx), *(ctx.gradients()[p] for p in layer.parameters())], cache
 
 
 def by_reference(layer, x, dy, *drawn):
     """The same by the reference; `drawn` is the mask of a dropout layer."""
-    y, cache = layer.reference(x, *drawn)
-    gradients = layer.reference_backward(dy, cache)
-    return [y, *(gradients if isinstance(gradients, tuple) else [gradients])]
+    y, cache = layer.reference(*as_tuple(x), *drawn)
+    return [y, *as_tuple(layer.reference_backward(dy, cache))]
+
+
+def as_tuple(value):
+    """Several arrays as they are, one as a tuple."""
+    return value if isinstance(value, tuple) else (value,)
 
 
 def mask(layer, x, cache):
@@ -68,18 +76,18 @@ def test_the_fast_path_agrees_with_the_reference(name, precision):
 
     @given(case=layer_cases(name), ties=st.booleans())
     def holds(case, ties):
-        layer, shape, samples, seed = case
+        layer, seed = case.layer, case.seed
         cast(layer.parameters(), precision)
-        x = grid((samples, *shape), Key(seed))
-        x = (np.round(x) if ties else x).astype(precision)
-        dy = Key(seed).normal((samples, *layer.output_shape(shape))).astype(precision)
+        x = mapped(lambda x: (np.round(x) if ties else x).astype(precision), batch(case))
+        shape = mapped(lambda x: x.shape[1:], x)
+        dy = Key(seed).normal((case.samples, *layer.output_shape(shape))).astype(precision)
         found, cache = fast(layer, x, dy)
         drawn = mask(layer, x, cache)
         expected = by_reference(layer, x, dy, *drawn)
         for p in layer.parameters():
             p.value = np.abs(p.value)
-        sizes = by_reference(layer, np.abs(x), np.abs(dy), *drawn)  # of the terms, which may cancel
-        names = ["y", "dx", *(f"d{p.name}" for p in layer.parameters())]
+        sizes = by_reference(layer, mapped(np.abs, x), np.abs(dy), *drawn)  # of the terms, which may cancel
+        names = ["y", *(f"dx{i}" for i in range(1, layer.n_inputs + 1)), *(f"d{p.name}" for p in layer.parameters())]
         for name, got, right, size in zip(names, found, expected, sizes, strict=True):
             assert got.dtype == right.dtype == precision
             agree(name, got, right, TOLERANCE[precision], float(np.abs(size).max()))
@@ -90,12 +98,12 @@ def test_the_fast_path_agrees_with_the_reference(name, precision):
 @pytest.mark.parametrize("name", SIMPLE)
 def test_the_reference_agrees_with_differences(name):
     """One case of each, with the middle of every range that its draw has."""
-    layer, shape, samples, _ = LAYERS[name](lambda low, high: (low + high + 1) // 2)
+    case = LAYERS[name](lambda low, high: (low + high + 1) // 2)
+    layer, x = case.layer, batch(case._replace(seed=1))
     cast(layer.parameters(), np.float64)
-    x = grid((samples, *shape), Key(1))
     drawn = mask(layer, x, layer.forward(x, Context(training=True))[1])
-    pair = lambda x: layer.reference(x, *drawn), layer.reference_backward
-    check_gradients(*pair, [x], layer.parameters()).raise_if_failed()
+    pair = lambda *x: layer.reference(*x, *drawn), layer.reference_backward
+    check_gradients(*pair, list(as_tuple(x)), layer.parameters()).raise_if_failed()
 
 
 def test_every_layer_but_containers_has_a_reference_of_its_own():
@@ -273,3 +281,49 @@ def test_dropout_keeps_a_byte_an_element_and_in_evaluation_or_at_rate_zero_does_
         y, cache = layer.forward(x, ctx)
         assert y is x
         assert layer.backward(y, cache, ctx) is y
+
+
+def test_local_response_normalisation_worked_by_hand():
+    """Three channels, a window of three: the middle one sees all squares, 9 + 16 + 144; alpha is divided by the size."""
+    layer = LocalResponseNorm(3, alpha=3.0, beta=0.5, k=1.0)
+    x, dy = np.array([[3.0, 4.0, 12.0]]), np.array([[1.0, 0.0, 0.0]])
+    s = 1 + np.array([25.0, 169.0, 160.0])
+    for y, dx in (fast(layer, x, dy)[0], by_reference(layer, x, dy)):
+        np.testing.assert_allclose(y, x / np.sqrt(s), rtol=1e-14)
+        np.testing.assert_allclose(dx, [[26**-0.5 - 9 * 26**-1.5, -12 * 26**-1.5, 0]], rtol=1e-13)
+
+
+def test_the_power_of_three_quarters_is_that_of_any_other_way():
+    """It is computed by square roots; a beta beside it is not."""
+    x, ctx = grid((4, 9), Key(1)), Context()
+    y, beside = (LocalResponseNorm(5, alpha=2.0, beta=beta).forward(x, ctx)[0] for beta in (0.75, 0.75 + 1e-12))
+    np.testing.assert_allclose(y, beside, rtol=1e-11)
+    assert not np.array_equal(y, beside)
+
+
+def test_local_response_normalisation_is_by_default_that_of_the_published_networks():
+    layer = LocalResponseNorm()
+    assert (layer.size, layer.alpha, layer.beta, layer.k) == (5, 1e-4, 0.75, 1.0)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_a_vector_of_any_size_in_float32_is_divided_by_its_length(scale):
+    x = (np.array([[3.0, -4.0]]) * scale).astype(np.float32)
+    np.testing.assert_allclose(L2Normalize().forward(x, Context())[0], [[0.6, -0.8]], rtol=1e-6)
+
+
+def test_every_pixel_of_an_image_is_a_vector_of_its_own():
+    x = grid((2, 3, 2, 4), Key(1))
+    y, _ = L2Normalize().forward(x, Context())
+    np.testing.assert_allclose((y * y).sum(axis=-1), 1, rtol=1e-14)
+    np.testing.assert_allclose(y / y[..., :1], x / x[..., :1], rtol=1e-12)
+
+
+def test_several_inputs_lie_side_by_side_or_are_added_and_get_their_own_gradient():
+    x = tuple(np.full((2, 1, C), float(C)) for C in (1, 2, 3))
+    (y, *dx), _ = fast(Concat(3), x, np.arange(12.0).reshape(2, 1, 6))
+    assert y[0, 0].tolist() == [1, 2, 2, 3, 3, 3]
+    assert [part[1, 0].tolist() for part in dx] == [[6], [7, 8], [9, 10, 11]]
+    (y, *dx), _ = fast(Add(3), tuple(part[..., :1] for part in x), np.full((2, 1, 1), 5.0))
+    assert y.ravel().tolist() == [6, 6]
+    assert [part.ravel().tolist() for part in dx] == [[5, 5]] * 3

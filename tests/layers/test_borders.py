@@ -17,12 +17,16 @@ from engine.optim import SGD
 from engine.parameters import FlatBuffer, Parameter, cast
 from engine.random import Key
 from layers import (
+    Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     Dropout,
     Flatten,
     GlobalAvgPool,
+    L2Normalize,
     Linear,
+    LocalResponseNorm,
     Maxout,
     MaxPool2d,
     Network,
@@ -32,7 +36,7 @@ from layers import (
     chain,
 )
 from layers.border import check_input
-from tests.layers.borders import NAMES, Sum, forward_and_backward, same
+from tests.layers.borders import forward_and_backward, same
 from tests.strategies import layer_cases
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +52,7 @@ def counted():
     return lines, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LAYERS)
 def test_an_input_or_gradient_that_does_not_fit_is_refused_in_one_sentence(counted, name):
     lines, told = counted
     assert name in lines, f"it crashed before {name} was done: {told}"
@@ -114,6 +118,8 @@ def test_no_layer_copies_what_lies_in_order():
         (Dropout(), (4, 4, 3)),
         (ReLU(), (4, 4, 3)),
         (Maxout(3), (4, 4, 1)),
+        (LocalResponseNorm(), (4, 4, 3)),
+        (L2Normalize(), (4, 4, 3)),
         (MaxPool2d(2), (2, 2, 3)),
         (AvgPool2d(2), (2, 2, 3)),
         (GlobalAvgPool(), (3,)),
@@ -235,6 +241,9 @@ SIZES = [0, -1, 2.5, 2.0, np.nan, np.inf, True, "2", None]
         lambda n: MaxPool2d(n),
         lambda n: AvgPool2d(n, 2),
         lambda n: Maxout(n),
+        lambda n: LocalResponseNorm(n),
+        lambda n: Concat(n),
+        lambda n: Add(n),
     ],
 )
 def test_what_is_no_size_is_refused(make, size):
@@ -313,13 +322,13 @@ APART = "all inputs must have one N, one precision and one device."
 )
 def test_inputs_that_do_not_fit_each_other_are_refused_in_one_sentence(given, sentence):
     with pytest.raises(UserError) as refused:
-        Sum().forward(given, Context())
-    assert str(refused.value) == f"Sum() {sentence}"
+        Add(2).forward(given, Context())
+    assert str(refused.value) == f"Add(2) {sentence}"
 
 
 def test_several_inputs_are_added_in_whatever_memory_order_they_lie():
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
-    y, y_like = Sum().forward((x, x.copy(order="F")), Context())
+    y, y_like = Add(2).forward((x, x.copy(order="F")), Context())
     assert np.array_equal(y, 2 * x)
     assert y_like == (x.shape, x.dtype, np.ndarray)
-    assert Sum().forward((x[:0], x[:0]), Context())[0].shape == (0, 3)
+    assert Add(2).forward((x[:0], x[:0]), Context())[0].shape == (0, 3)

@@ -5,7 +5,20 @@ import pytest
 
 from engine.context import Context
 from engine.initialisers import constant
-from layers import AvgPool2d, Conv2d, Dropout, GlobalAvgPool, Linear, Maxout, MaxPool2d, ReLU
+from layers import (
+    Add,
+    AvgPool2d,
+    Concat,
+    Conv2d,
+    Dropout,
+    GlobalAvgPool,
+    L2Normalize,
+    Linear,
+    LocalResponseNorm,
+    Maxout,
+    MaxPool2d,
+    ReLU,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +47,8 @@ def test_a_bias_begins_at_zero_and_does_not_decay_and_both_learn_at_the_rate_giv
         (AvgPool2d(2), (2, 4, 4, 3)),
         (GlobalAvgPool(), (2, 4, 4, 3)),
         (Conv2d(3, 4, 3), (2, 4, 4, 3)),
+        (LocalResponseNorm(), (2, 3)),
+        (L2Normalize(), (2, 3)),
     ],
     ids=str,
 )
@@ -45,5 +60,17 @@ def test_what_a_layer_gives_lies_in_the_memory_of_the_pass(layer, shape):
         dx = layer.backward(np.ones_like(y), cache, ctx)
         held.append(ctx.nbytes)
         assert ctx.nbytes >= y.nbytes + dx.nbytes
+        del y, cache, dx
+    assert held == held[:1] * 3
+
+
+@pytest.mark.parametrize("layer", [Concat(2), Add(3)], ids=str)
+def test_what_a_layer_of_several_inputs_gives_lies_in_the_memory_of_the_pass(layer):
+    ctx, held = Context(), []
+    for _ in range(3):
+        y, cache = layer.forward((np.ones((2, 3), np.float32),) * layer.n_inputs, ctx)
+        dx = layer.backward(y, cache, ctx)
+        held.append(ctx.nbytes)
+        assert ctx.nbytes >= y.nbytes
         del y, cache, dx
     assert held == held[:1] * 3

@@ -10,11 +10,10 @@ from hypothesis import given
 from cldl.recipes import FAMILIES
 from cldl.verification.cases import LAYERS
 from engine.context import Context
-from engine.gradcheck import grid
 from engine.initialisers import constant, normal, uniform
 from engine.random import Key
 from layers import Flatten, Linear, Network, Node, ReLU, Sequential
-from tests.strategies import layer_cases
+from tests.strategies import batch, layer_cases
 
 COPIES = {"copied": copy.deepcopy, "pickled": lambda thing: pickle.loads(pickle.dumps(thing))}
 
@@ -38,11 +37,7 @@ def passes(layer, x):
 def test_a_copy_of_a_layer_computes_the_same_and_shares_nothing(name, copied):
     @given(case=layer_cases(name))
     def holds(case):
-        several = isinstance(case.shape, list)
-        shapes = case.shape if several else [case.shape]
-        dtype = next((p.dtype for p in case.layer.parameters()), np.float32)
-        inputs = [grid((case.samples, *shape), Key(i), 1.0).astype(dtype) for i, shape in enumerate(shapes)]
-        x = tuple(inputs) if several else inputs[0]
+        x = batch(case, next((p.dtype for p in case.layer.parameters()), np.float32))
         other = copied(case.layer)
         for a, b in zip(passes(case.layer, x), passes(other, x), strict=True):
             np.testing.assert_array_equal(a, b)

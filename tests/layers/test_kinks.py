@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from engine.context import Context
 from engine.gradcheck import grid
 from engine.random import Key
-from layers import AvgPool2d, Maxout, MaxPool2d, ReLU, Sequential
+from layers import AvgPool2d, L2Normalize, LocalResponseNorm, Maxout, MaxPool2d, ReLU, Sequential
 from tests.strategies import seeds
 
 
@@ -22,6 +22,8 @@ def test_kink_distances_are_half_the_gap_and_the_distance_from_zero():
     assert Maxout(1).kink_distance(x, ctx) == np.inf
     assert Maxout(3).kink_distance(np.array([[0.0, 3.0, 9.0, 1.0, 2.0, 7.0]]), ctx) == 2.5
     assert AvgPool2d(2).kink_distance(x, ctx) == np.inf
+    assert LocalResponseNorm().kink_distance(x, ctx) == np.inf
+    assert L2Normalize().kink_distance(np.array([[3.0, -4.0], [0.5, -0.25]]), ctx) == 0.5
     assert Sequential(ReLU(), MaxPool2d(2)).kink_distance(-np.abs(x), ctx) == 0.5
 
 

@@ -1,18 +1,24 @@
 """What layers say of themselves, and what they refuse: shapes, work, text, errors."""
 
+import re
+
 import numpy as np
 import pytest
 
 from engine.context import Context
 from engine.errors import UserError
 from layers import (
+    Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     Dropout,
     Flatten,
     GlobalAvgPool,
+    L2Normalize,
     Layer,
     Linear,
+    LocalResponseNorm,
     Maxout,
     MaxPool2d,
     ReLU,
@@ -37,6 +43,10 @@ def test_layers_say_what_they_are():
     assert repr(Dropout()) == "Dropout(0.5)"
     assert repr(Dropout(0.2, scale=1)) == "Dropout(0.2, scale 1)"
     assert repr(Maxout(2)) == "Maxout(2)"
+    assert repr(LocalResponseNorm(3, alpha=0.5)) == "LocalResponseNorm(3, alpha 0.5, beta 0.75, k 1)"
+    assert repr(L2Normalize()) == "L2Normalize()"
+    assert repr(Concat(4)) == "Concat(4)"
+    assert repr(Add()) == "Add(2)"
     assert repr(Linear(3, 4)) == "Linear(3, 4)"
     assert repr(Sequential(ReLU(), Flatten())) == "Sequential(ReLU(), Flatten())"
 
@@ -109,6 +119,34 @@ CONV, MAX, IMAGES = Conv2d(3, 4, 1), MaxPool2d(2), "it takes images (H, W, C)"
             lambda: Maxout(2).output_shape((4, 4, 3)),
             samples("Maxout(2)", (4, 4, 3), "its pieces must divide the last axis"),
         ),
+        (
+            lambda: LocalResponseNorm(4),
+            "LocalResponseNorm was given size = 4; an odd whole number is needed.",
+        ),
+        (
+            lambda: LocalResponseNorm(alpha=-1e-4),
+            "LocalResponseNorm was given alpha = -0.0001; a finite number of 0 or more is needed.",
+        ),
+        (
+            lambda: LocalResponseNorm(beta=np.nan),
+            "LocalResponseNorm was given beta = nan; a finite number is needed.",
+        ),
+        (lambda: LocalResponseNorm(k=0), "LocalResponseNorm was given k = 0; a finite number above 0 is needed."),
+        (
+            lambda: LocalResponseNorm().output_shape(()),
+            samples(LocalResponseNorm(), (), "it takes samples (..., C)"),
+        ),
+        (lambda: L2Normalize().output_shape(()), samples("L2Normalize()", (), "it takes samples (..., C)")),
+        (lambda: Concat(1), "Concat was given 1 inputs; a whole number of 2 or more is needed."),
+        (
+            lambda: Concat(2).output_shape(((4, 4, 3), (4, 5, 3))),
+            "Concat(2) was given samples of shapes (4, 4, 3) and (4, 5, 3); they may differ in their last axis alone: check the "
+            "layers before it.",
+        ),
+        (
+            lambda: Add(2).output_shape(((4,), (5,))),
+            "Add(2) was given samples of shapes (4,) and (5,); they must be equal: check the layers before it.",
+        ),
         (lambda: Dropout(1.0), "the dropout rate is 1.0; it must be at least 0 and less than 1."),
         (lambda: Dropout(-0.1), "the dropout rate is -0.1; it must be at least 0 and less than 1."),
         (
@@ -135,3 +173,12 @@ def test_nonsense_is_refused_in_one_sentence_that_says_what_to_do(make, message)
     with pytest.raises(UserError) as refusal:
         make()
     assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize("name", ["alpha", "beta", "k"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, True, "1", None], ids=repr)
+def test_a_constant_of_local_response_normalisation_that_is_no_finite_number_is_refused(name, value):
+    with pytest.raises(
+        UserError, match=f"^LocalResponseNorm was given {name} = {re.escape(repr(value))}; a finite number"
+    ):
+        LocalResponseNorm(**{name: value})

@@ -4,6 +4,6 @@ The scalar mathematics is not written twice: the kernels call the scalar functio
 the same element: every sum has a fixed order, so results repeat bit for bit. Imported only when CUDA is used.
 """
 
-from engine.kernels.cuda import bias, elementwise, fused_linear, images, maxout, patches, pooling, updates
+from engine.kernels.cuda import bias, elementwise, fused_linear, images, maxout, normalise, patches, pooling, updates
 
-__all__ = ["bias", "elementwise", "fused_linear", "images", "maxout", "patches", "pooling", "updates"]
+__all__ = ["bias", "elementwise", "fused_linear", "images", "maxout", "normalise", "patches", "pooling", "updates"]

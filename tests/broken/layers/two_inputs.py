@@ -1,9 +1,9 @@
-"""Broken layers with two inputs."""
+"""Broken layers with two inputs or more."""
 
 import numpy as np
 
 from tests.broken.layers.gallery import TWO, rejected_by
-from tests.reference import Product, Skip, WeightedSum
+from tests.reference import Add, Concat, Product, Skip, WeightedSum
 
 
 @rejected_by("gradient_of_input", TWO)
@@ -59,3 +59,32 @@ class SecondGradientTransposed(Skip):
     def reference_backward(self, dy, cache):
         dx1, dx2, dW = super().reference_backward(dy, cache)
         return dx1, dx2[:, :-1], dW
+
+
+@rejected_by("gradient_of_input", [(2, 3), (2, 3)])
+class GradientsInTheOtherOrder(Concat):
+    def reference_backward(self, dy, cache):
+        return super().reference_backward(dy, cache)[::-1]
+
+
+@rejected_by("shape_known", [(2, 3), (2, 1)])
+class SplitInEqualParts(Concat):
+    def reference_backward(self, dy, cache):
+        return tuple(np.split(dy, 2, axis=-1))
+
+
+@rejected_by("gradient_of_input", [(4,), (4,), (4,)], 3)
+class GradientShared(Add):
+    """Every input gets a third of it."""
+
+    def reference_backward(self, dy, cache):
+        return tuple(dx / self.n_inputs for dx in super().reference_backward(dy, cache))
+
+
+@rejected_by("untouched", TWO)
+class AddedIntoTheFirstInput(Add):
+    def reference(self, *x):
+        first, *others = x
+        for other in others:
+            first += other
+        return first, None

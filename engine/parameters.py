@@ -27,6 +27,9 @@ class Parameter:
                   fork for DSN a local policy)
     max_norm   -- after an update no column (the weights that lead to one output) is longer
 
+    Before it is drawn by `initialise`, a value is what the initialiser gives for Key(0), drawn when it is first read: a network
+    of a hundred million parameters is built, counted and described without one.
+
     Parameters are compared by identity: a pass stores gradients by parameter. `value` can be assigned any array of the
     parameter's shape; one in another memory order is copied, so that all that read it find the elements in C order.
 
@@ -51,10 +54,13 @@ class Parameter:
         self.max_norm = max_norm
         self.name = name
         self.shape = tuple(shape)
-        self.value = initialiser(Key(0), shape).astype(np.float32)
+        self._value: np.ndarray | None = None
 
     @property
     def value(self) -> np.ndarray:
+        if self._value is None:
+            self.value = self.initialiser(Key(0), self.shape).astype(np.float32)
+        assert self._value is not None
         return self._value
 
     @value.setter
@@ -65,8 +71,18 @@ class Parameter:
         self._value = contiguous(value)
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether there is a value yet."""
+        return self._value is not None
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
     def dtype(self) -> np.dtype:
-        return self.value.dtype
+        return np.dtype(np.float32) if self._value is None else self._value.dtype
 
     def __repr__(self) -> str:
         return f"Parameter({self.name or '?'}, {self.shape}, {self.dtype})"
@@ -100,7 +116,11 @@ class WeightTransform(Protocol):
 def initialise(parameters: Iterable[Parameter], key: Key) -> None:
     """Draw the initial value of every parameter, each from a key of its own."""
     for index, parameter in enumerate(parameters):
-        parameter.value[...] = parameter.initialiser(key.fold(index), parameter.shape)
+        drawn = parameter.initialiser(key.fold(index), parameter.shape)
+        if parameter.is_drawn:
+            parameter.value[...] = drawn
+        else:
+            parameter.value = drawn.astype(np.float32)
 
 
 def cast(parameters: Iterable[Parameter], dtype: type) -> None:
@@ -118,12 +138,12 @@ class FlatBuffer:
 
     def __init__(self, parameters: Sequence[Parameter]) -> None:
         dtype = parameters[0].dtype if parameters else np.float32
-        self.starts = np.cumsum([0, *(-(-p.value.size // ALIGNMENT) * ALIGNMENT for p in parameters)])
+        self.starts = np.cumsum([0, *(-(-p.size // ALIGNMENT) * ALIGNMENT for p in parameters)])
         shape, module = (int(self.starts[-1]),), array_module(parameters[0].value) if parameters else np
         self.buffer = aligned(shape, dtype) if module is np else module.empty(shape, dtype)
         self.buffer.fill(0)
         self.views: dict[Parameter, np.ndarray] = {
-            p: self.buffer[start : start + p.value.size].reshape(p.shape)
+            p: self.buffer[start : start + p.size].reshape(p.shape)
             for p, start in zip(parameters, self.starts.tolist(), strict=False)
         }
 

@@ -127,7 +127,7 @@ class Conv2d(Layer):
 
     def multiply_adds(self, shape: Shape) -> int:
         Ho, Wo, _ = self.output_shape(shape)
-        return Ho * Wo * self.weight.value.size
+        return Ho * Wo * self.weight.size
 
     def __repr__(self) -> str:
         w = self.window

@@ -87,7 +87,7 @@ class Linear(Layer):
         return self.bias.shape
 
     def multiply_adds(self, shape: Shape) -> int:
-        return self.weight.value.size
+        return self.weight.size
 
     def __repr__(self) -> str:
         return f"Linear({self.weight.shape[0]}, {self.weight.shape[1]})"

@@ -124,7 +124,7 @@ def _cost(network: Network, step: Step, samples: int) -> Cost:
     x = sum(math.prod(shapes[name]) for name in step.inputs)
     dx = sum(math.prod(shapes[name]) for name in step.inputs if network.learns(name))
     y = sum(math.prod(shapes[node.name]) for node in nodes)
-    W = sum(p.value.size for node in nodes for p in node.layer.parameters())
+    W = sum(p.size for node in nodes for p in node.layer.parameters())
     return Cost(
         first.name,
         kind,

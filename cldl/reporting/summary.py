@@ -98,7 +98,7 @@ def number(count: float, what: str) -> str:
 
 
 def _count(parameters: Iterable[Parameter]) -> str:
-    return f"{sum(p.value.size for p in parameters):,}"
+    return f"{sum(p.size for p in parameters):,}"
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -60,3 +60,21 @@ def test_the_arrays_of_a_flat_buffer_lie_one_after_another_with_zeros_between_th
     assert flat.starts.tolist() == [0, 16, 48, 64]
     assert flat.buffer.tolist() == [1.0] * 12 + [0.0] * 4 + [1.0] * 17 + [0.0] * 15 + [1.0] * 16
     assert FlatBuffer([]).buffer.shape == (0,)
+
+
+def test_a_value_is_drawn_when_it_is_first_read_and_only_once():
+    drawn = []
+
+    def initialiser(key, shape):
+        drawn.append(key.word)
+        return key.normal(shape)
+
+    p, other = Parameter((2, 3), initialiser), Parameter((4,), initialiser)
+    assert (p.size, p.dtype, repr(p)) == (6, np.float32, "Parameter(?, (2, 3), float32)")
+    assert not p.is_drawn
+    assert p.value is p.value
+    assert np.array_equal(p.value, Key(0).normal((2, 3)).astype(np.float32))
+    initialise([other], Key(5))
+    assert np.array_equal(other.value, Key(5).fold(0).normal((4,)).astype(np.float32))
+    assert (p.is_drawn, other.is_drawn) == (True, True)
+    assert drawn == [Key(0).word, Key(5).fold(0).word]

@@ -244,6 +244,39 @@ def test_in_ceil_mode_a_window_that_is_less_than_a_stride_too_long_takes_the_who
             layer.output_shape((2, 2, 1))
 
 
+def pooled_as_in_caffe(x, kernel, stride, padding):
+    """Of an image (H, W): the largest and the mean of each window, by the loops of Caffe's pooling_layer.cpp."""
+    H, W = x.shape
+    Ho, Wo = (int(np.ceil((n + 2 * padding - kernel) / stride)) + 1 for n in (H, W))
+    if padding:
+        Ho -= (Ho - 1) * stride >= H + padding
+        Wo -= (Wo - 1) * stride >= W + padding
+    largest, mean = np.empty((Ho, Wo)), np.empty((Ho, Wo))
+    for i, j in np.ndindex(Ho, Wo):
+        hstart, wstart = i * stride - padding, j * stride - padding
+        hend, wend = min(hstart + kernel, H + padding), min(wstart + kernel, W + padding)
+        pool_size = (hend - hstart) * (wend - wstart)
+        window = x[max(hstart, 0) : min(hend, H), max(wstart, 0) : min(wend, W)]
+        largest[i, j], mean[i, j] = window.max(), window.sum() / pool_size
+    return largest, mean
+
+
+@given(
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 5),
+    padding=st.integers(0, 2),
+    size=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+)
+def test_pooling_in_ceil_mode_is_that_of_caffe(kernel, stride, padding, size):
+    """Strides up to the kernel: beyond it an image that is not padded can have a window outside, which Caffe counts."""
+    stride, padding = min(stride, kernel), min(padding, kernel // 2)
+    x = grid(tuple(max(n, kernel - 2 * padding) for n in size), Key(1))
+    expected = pooled_as_in_caffe(x, kernel, stride, padding)
+    for kind, right in zip((MaxPool2d, AvgPool2d), expected, strict=True):
+        y, _ = kind(kernel, stride, padding, ceil=True).forward(x[None, :, :, None], Context())
+        np.testing.assert_allclose(y[0, :, :, 0], right, rtol=1e-13, atol=1e-13)
+
+
 @pytest.mark.parametrize("rate", [0.2, 0.1, 0.99999, 1 - 2**-30, 2**-18, 0.5])
 def test_dropout_scales_by_the_rate_that_it_draws(rate):
     """A multiple of 2^-16: 0.2 is drawn as 13107 / 65536."""

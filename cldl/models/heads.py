@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from engine.errors import UserError
-from engine.typing import Shape
+from engine.typing import Shape, is_whole
 from layers.layer import Layer
 from layers.network import Network
-from layers.node import INPUT, Node, chain
+from layers.node import INPUT, Node, chain, gather
 
 INITIALISERS = ("he", "published")
 NamedLayers = Sequence[tuple[str, Layer]]
@@ -21,17 +21,25 @@ def attach_heads(
 
     A head's nodes are called by the tap: head_pool1.linear. So names do not depend on which other heads there are.
     """
-    taps, nodes, exits, shape = set(taps), list[Node](), list[str](), image
-    if unknown := taps - {name for name, _ in trunk}:
-        names = ", ".join(name for name, _ in trunk)
+    return attach(chain(INPUT, trunk), taps, head, top, image)
+
+
+def attach(
+    trunk: Sequence[Node], taps: Iterable[str], head: Callable[[Shape], NamedLayers], top: NamedLayers, image: Shape
+) -> Network:
+    """`attach_heads` of a trunk that branches and merges, its nodes in topological order."""
+    taps, nodes, exits, shapes = set(taps), list[Node](), list[str](), {INPUT: image}
+    if unknown := taps - {node.name for node in trunk}:
+        names = ", ".join(node.name for node in trunk)
         raise UserError(f"there is no node {min(unknown)!r} to attach a classifier to; choose from {names}.")
-    for node in chain(INPUT, trunk):
+    for node in trunk:
         nodes.append(node)
-        shape = node.layer.output_shape(shape)
+        shapes[node.name] = node.layer.output_shape(gather(shapes, node.inputs))
         if node.name in taps:
-            nodes += chain(node.name, [(f"head_{node.name}.{name}", layer) for name, layer in head(shape)])
+            layers = head(shapes[node.name])
+            nodes += chain(node.name, [(f"head_{node.name}.{name}", layer) for name, layer in layers])
             exits.append(nodes[-1].name)
-    nodes += chain(trunk[-1][0], [(f"head_top.{name}", layer) for name, layer in top])
+    nodes += chain(trunk[-1].name, [(f"head_top.{name}", layer) for name, layer in top])
     return Network(nodes, [*exits, nodes[-1].name], image)
 
 
@@ -47,3 +55,10 @@ def check_initialisation(name: str) -> None:
     """Raise unless it is one of INITIALISERS."""
     if name not in INITIALISERS:
         raise UserError(f"the initialisation {name!r} is unknown; choose one of {', '.join(INITIALISERS)}.")
+
+
+def check_classifiers(classifiers: int, least: int, most: int) -> None:
+    """Raise unless there are places for so many classifiers."""
+    if not is_whole(classifiers) or not least <= classifiers <= most:
+        places = f"{least} to {most}" if least < most else f"{most}"
+        raise UserError(f"the number of classifiers is {classifiers!r}; this network has places for {places}.")

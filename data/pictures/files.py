@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from data.pictures.colours import to_eight_bits, to_rgb
 from engine.errors import UserError
 
 MAX_BYTES = 1 << 28
@@ -37,9 +38,7 @@ def open_picture(path: Path) -> Image.Image:
     except Exception as error:  # Pillow reports damage with nearly any exception
         reason = "may not be read" if isinstance(error, PermissionError) else "cannot be read as a PNG or JPEG picture"
         raise UserError(f"{path} {reason}: give an intact file of one of these kinds.") from error
-    if upright.mode.startswith("I"):  # 16 bits of grey
-        upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
-    return upright
+    return to_eight_bits(upright)
 
 
 def read_picture(path: Path, height: int, width: int) -> np.ndarray:
@@ -49,11 +48,7 @@ def read_picture(path: Path, height: int, width: int) -> np.ndarray:
 
     Raises:    UserError as `open_picture`.
     """
-    picture = open_picture(path)
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    picture = picture.convert("RGB")
+    picture = to_rgb(open_picture(path))
     if picture.size != (width, height):
         picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
     return np.asarray(picture)

@@ -27,7 +27,6 @@ from engine.errors import UserError
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1 << 28
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 EMPTY = "is empty"
 OTHER = "is not a JPEG, PNG, GIF, BMP or WebP image"
 CUT = "is cut short"

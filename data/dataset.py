@@ -10,11 +10,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
 from engine.errors import UserError
+from engine.random import Key
 from engine.typing import Array, Shape
 
 BATCH = 4096  # images that are read at a time where many are needed
@@ -54,6 +55,22 @@ class Split(Protocol):
     @property
     def fingerprint(self) -> str:
         """Letters and digits that differ where images or labels do, such as their SHA-256: a run continues on the same ones."""
+        ...
+
+
+class VariedSplit(Split, Protocol):
+    """A split whose images take long to read, and can be seen in another way each time: random crops of files on the disk."""
+
+    def varied(self, key: Key) -> Split:
+        """The same images as drawn from a key: image i depends on the key and i alone."""
+        ...
+
+    def cropped(self, number: int) -> Split:
+        """The same images, each seen through the crop of this number, 0 to 9; 0 is how the split itself is read."""
+        ...
+
+    def part(self, start: int, stop: int) -> VariedSplit:
+        """The images from `start` to `stop`, fewer where there are fewer."""
         ...
 
 
@@ -196,10 +213,10 @@ class Dataset:
             N = len(trained)
             if held_out >= N:
                 raise UserError(f"{held_out} of {N} training samples held out leave none: give fewer")
-            trained, tested = Part(trained, 0, N - held_out), Part(trained, N - held_out, N)
+            trained, tested = part_of(trained, 0, N - held_out), part_of(trained, N - held_out, N)
             name = f"{name}, {held_out:,} training images held out"
-        trained = trained if train is None else Part(trained, 0, train)
-        tested = tested if test is None else Part(tested, 0, test)
+        trained = trained if train is None else part_of(trained, 0, train)
+        tested = tested if test is None else part_of(tested, 0, test)
         return replace(self, name=name, train=trained, test=tested)
 
     def _check_labels(self, part: str, split: Split) -> None:
@@ -216,6 +233,16 @@ class Dataset:
                 f"{self.name}: {part} labels reach from {labels.min()} to {labels.max()}, expected 0 to {K - 1}: "
                 "number the classes from 0 and name each one"
             )
+
+
+def part_of(split: Split, start: int, stop: int) -> Split:
+    """The samples of a split from `start` to `stop`, fewer where it has fewer."""
+    return split.part(start, stop) if is_varied(split) else Part(split, start, stop)
+
+
+def is_varied(split: Split) -> TypeGuard[VariedSplit]:
+    """Whether a split is a `VariedSplit`."""
+    return hasattr(split, "varied")
 
 
 def read_images(split: Split, indices: Array | Sequence[int] | None = None) -> Array:

@@ -1,0 +1,87 @@
+"""A split whose images are files: each is read and decoded when it is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from data.disk.index import Index
+from data.transforms.views import View
+from engine.errors import UserError
+from engine.random import Key
+from engine.typing import Array, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class DiskSplit:
+    """N images of an index, (size, size, 3) each; a `data.dataset.VariedSplit`.
+
+    rows   -- (N,), which files of the index they are
+    labels -- (N,) int64
+    view   -- how they are resized and cropped
+    crop   -- which crop of a test image (see `View.crop`)
+    key    -- where the windows are drawn from, image i's from key.fold(i); None: those of a test
+    """
+
+    root: Path
+    index: Index
+    rows: Array
+    labels: Array
+    view: View
+    crop: int = 0
+    key: Key | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> Shape:
+        """(H, W, C)."""
+        return self.view.shape
+
+    def varied(self, key: Key) -> DiskSplit:
+        """The same images, each seen through a window that is drawn from the key."""
+        return replace(self, key=key)
+
+    def cropped(self, number: int) -> DiskSplit:
+        """The same images, each seen through the crop of this number."""
+        return replace(self, crop=number, key=None)
+
+    def part(self, start: int, stop: int) -> DiskSplit:
+        """The images from `start` to `stop`."""
+        return replace(self, rows=self.rows[start:stop], labels=self.labels[start:stop])
+
+    def read(self, indices: Array, out: Array) -> None:
+        """Decode the images `indices` (n,) into `out` (n, H, W, C)."""
+        for i, pixels in zip(np.asarray(indices).tolist(), out, strict=True):
+            pixels[...] = self._image(i)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256 of their files' digests, their labels, and how they are seen in a test."""
+        view = self.view.size, self.view.resize, self.view.test_scale
+        digest = hashlib.sha256(repr((len(self), view)).encode())
+        digest.update(np.ascontiguousarray(self.index.digests[self.rows]).data)
+        digest.update(self.labels.astype("<i8").data)
+        return digest.hexdigest()
+
+    def _image(self, i: int) -> Array:
+        """Image i, (H, W, C)."""
+        from data.pictures.decode import Encoded
+
+        path = self.root / self.index.name(int(self.rows[i]))
+        try:
+            image = Encoded(path.read_bytes())
+            size = image.height, image.width
+            window = self.view.draw(*size, self.key.fold(i)) if self.key else self.view.crop(*size, self.crop)
+            return self.view.render(image, window)
+        except (UserError, OSError) as error:
+            reason = str(error) if isinstance(error, UserError) else f"cannot be read ({error.strerror})"
+            raise UserError(
+                f"{path} {reason}, though it was an image when the data set was indexed: put it there again, or start anew, "
+                "without it."
+            ) from None

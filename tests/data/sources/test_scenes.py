@@ -27,9 +27,9 @@ def refusal(find, folder, *options):
 
 @pytest.fixture
 def mit67(tmp_path):
-    """Two rooms, and an image that no list has."""
-    train = [f"{room}/{i}.jpg" for room in ("bar", "auditorium") for i in range(3)]
-    test = [f"{room}/t 1.jpg" for room in ("bar", "auditorium")]
+    """Two scenes, and an image that no list has."""
+    train = [f"{scene}/{i}.jpg" for scene in ("bar", "auditorium") for i in range(3)]
+    test = [f"{scene}/t 1.jpg" for scene in ("bar", "auditorium")]
     write(tmp_path / "Images", {p: jpeg(i) for i, p in enumerate([*train, *test, "bar/unused.jpg"])})
     return write(tmp_path, {"TrainImages.txt": lines(train), "TestImages.txt": lines(test)})
 

@@ -1,0 +1,100 @@
+"""Batches of a split that takes long to read, read by threads of their own while the batch before is trained on.
+
+Reading and decoding mostly happen outside of Python's lock, so the threads use every core that the training leaves idle: while a
+step computes they share the cores with it, and while they wait for the disk it has all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from data.dataset import Split, VariedSplit
+from engine.random import Key
+from engine.typing import Array, Shape
+
+PIECE = 4  # images that a thread reads before it takes the next ones
+
+
+class ReadAhead:
+    """A `Split` that holds two batches: the one that was prepared, and the next one, which is being read.
+
+    `waited` is how many seconds `prepare` has waited for images.
+    """
+
+    def __init__(self, split: VariedSplit, threads: int) -> None:
+        self.split, self.threads, self.waited = split, threads, 0.0
+        self._drawn: Split = split
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
+        self._buffers = [np.empty((0, *split.shape), np.uint8) for _ in range(2)]
+        self._indices = np.empty(0, np.int64)  # of the batch that was begun last
+        self._pieces: list[Future] = []
+        self._images, self._rows = self._buffers[0], dict[int, int]()
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    @property
+    def labels(self) -> Array:
+        """(N,)."""
+        return self.split.labels
+
+    @property
+    def shape(self) -> Shape:
+        """(H, W, C)."""
+        return self.split.shape
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the split."""
+        return self.split.fingerprint
+
+    def vary(self, key: Key) -> None:
+        """From now on the images are those that are drawn from this key (see `VariedSplit.varied`)."""
+        self._finish()
+        self._drawn, self._indices, self._rows = self.split.varied(key), np.empty(0, np.int64), {}
+
+    def prepare(self, batch: Array, next_batch: Array) -> None:
+        """Have the images `batch` ready, and begin to read those of `next_batch`, which may be empty."""
+        began = time.perf_counter()
+        if not np.array_equal(batch, self._indices):
+            self._finish()
+            self._begin(batch)
+        self._finish()
+        self.waited += time.perf_counter() - began
+        self._images, self._rows = self._buffers[0], {int(i): row for row, i in enumerate(batch)}
+        if len(next_batch):
+            self._begin(next_batch)
+
+    def read(self, indices: Array, out: Array) -> None:
+        """Copy images of the prepared batch to `out`; others are read now."""
+        rows = [self._rows.get(int(i), -1) for i in indices]
+        if min(rows, default=0) < 0:
+            self._drawn.read(indices, out)
+        else:
+            np.take(self._images, rows, axis=0, out=out)
+
+    def __reduce__(self) -> tuple:
+        """A copy, or what is pickled: it has read nothing yet."""
+        return ReadAhead, (self.split, self.threads)
+
+    def _begin(self, batch: Array) -> None:
+        """Read a batch into the buffer that is not in use."""
+        self._buffers.reverse()
+        if len(self._buffers[0]) < len(batch):
+            self._buffers[0] = np.empty((len(batch), *self.shape), np.uint8)
+        images, read = self._buffers[0], self._drawn.read
+        parts = [slice(start, min(start + PIECE, len(batch))) for start in range(0, len(batch), PIECE)]
+        self._pieces = [self._pool.submit(read, batch[part], images[part]) for part in parts]
+        self._indices = batch
+
+    def _finish(self) -> None:
+        """Wait for what was begun; the first exception is raised again, once nothing is being written any more."""
+        pieces, self._pieces = self._pieces, []
+        errors = [piece.exception() for piece in pieces]
+        for error in errors:
+            if error is not None:
+                self._indices = np.empty(0, np.int64)
+                raise error

@@ -14,6 +14,7 @@ from typing import Any
 from cldl.commands import add_data_arguments, add_device_arguments, guarded, leave, parser, whole
 from cldl.recipes import RECIPES, find, options
 from cldl.recipes.recipe import Recipe
+from cldl.recipes.spec import cited
 from cldl.reporting import poster
 from cldl.reporting.display import Display
 from cldl.reporting.explain import explain
@@ -28,6 +29,8 @@ from engine.errors import UserError
 from engine.io.files import make_folder, remove_temporary
 from engine.io.lock import exclusive
 from engine.runtime.cpu import MAX_THREADS, available_threads
+
+FOUND = "found in the data"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -105,6 +108,7 @@ def begin(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[
         check_free(args.run)
     full, preprocessing = load_data(recipe, cache=args.cache, data=args.data, say=display.say)
     limits = {"limit_train": args.limit_train, "limit_test": args.limit_test, "held_out": args.held_out}
+    recipe = recipe.changed(**{leaf: cited(value, FOUND) for leaf, value in recipe.data.found(full).items()})
     dataset = limited(full, limits)
     settings: dict[str, Any] = {
         "seed": args.seed,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from data.dataset import Dataset
+from data.disk.photos import Listing
 from data.fetch.download import Say, quiet
-from data.sources import cifar100, mnist
+from data.sources import cifar100, folder, imagenet, mnist, scenes
 from engine.errors import UserError
 from engine.typing import Shape
 
@@ -23,6 +25,13 @@ IMAGES: dict[str, tuple[Shape, int]] = {
     "mnist": ((28, 28, 1), 10),
     "cifar100": ((32, 32, 3), 100),
 }  # (H, W, C), classes
+PHOTOS: dict[str, Callable[..., Listing]] = {  # image files, of any size
+    "folder": folder.find,
+    "imagenet": imagenet.find,
+    "mit67": scenes.find_mit67,
+    "sun397": scenes.find_sun397,
+    "places205": scenes.find_places205,
+}
 
 
 def load(name: str, cache: str | Path | None = None, data: str | Path | None = None, say: Say = quiet) -> Dataset:
@@ -37,3 +46,11 @@ def load(name: str, cache: str | Path | None = None, data: str | Path | None = N
     if name not in LOADERS:
         raise UserError(f"there is no data set {name!r}: choose one of {', '.join(LOADERS)}")
     return LOADERS[name](cache, data=data, say=say)
+
+
+def find_photos(name: str, data: str | Path | None, partition: int = 1) -> Listing:
+    """Which files are the images of the data set of this name, in the folder `data`; `partition` is of SUN397's.
+
+    Raises:    UserError that says what is missing, and where to get it.
+    """
+    return PHOTOS[name](data, partition) if name == "sun397" else PHOTOS[name](data)

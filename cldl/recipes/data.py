@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cldl.recipes.spec import Spec
+from data import registry
 from data.dataset import Dataset
 from data.fetch.download import Say, quiet
 from data.registry import IMAGES, LOADERS
@@ -43,6 +44,14 @@ class DataSpec(Spec):
     def classes(self) -> int:
         """K."""
         return IMAGES[self.dataset][1]
+
+    def load(self, cache: Path | None = None, data: Path | None = None, say: Say = quiet) -> Dataset:
+        """The whole data set (see `data.registry`)."""
+        return registry.load(self.dataset, cache, data, say)
+
+    def found(self, dataset: Dataset) -> dict[str, Any]:
+        """The values that only the data set tells, by leaf."""
+        return {}
 
     def build_preprocessing(self, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
         """From bytes to the network's input; a fit is read from the folder, or stored there, if one is given."""

@@ -18,7 +18,7 @@ from cldl.recipes.recipe import Recipe, nearest
 from cldl.recipes.spec import KINDS, Spec, defaults, find_kind, leaf_types
 from engine.errors import UserError
 
-CHOICES = [section for section, kinds in KINDS.items() if len(kinds) > 1]  # sections with several kinds of specs
+CHOICES = [s for s, kinds in KINDS.items() if len(kinds) > 1 and s != "data"]  # sections with kinds to choose from
 Types = Mapping[str, type[Spec]]
 
 

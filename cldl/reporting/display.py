@@ -174,6 +174,7 @@ def _cells(line: dict, epochs: int) -> dict[str, str]:
     companions = line["test_companions"]
     if all(T == 1 for T in companions.values()):  # one classifier, or deep supervision
         companions = {}
+    waited = line.get("waiting_seconds")  # for images, where they are read from the disk
     return {
         "epoch": f"{line['epoch']}/{epochs}",
         "loss": f"{line['train_loss']:.4f}",
@@ -181,4 +182,5 @@ def _cells(line: dict, epochs: int) -> dict[str, str]:
         **{f"T {name}": f"{T:.4f}" for name, T in companions.items()},
         "images/s": f"{line['images_per_second']:,.0f}",
         "time": f"{line['seconds']:.0f}s",
+        **({} if waited is None else {"waiting": f"{waited / max(line['seconds'], 1e-9):.1%}"}),
     }

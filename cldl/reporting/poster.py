@@ -11,7 +11,12 @@ from itertools import zip_longest
 
 from cldl.recipes.recipe import Recipe
 
-NAMES = {"mnist": "MNIST", "cifar100": "CIFAR-100"}  # of the data sets
+NAMES = {
+    "mnist": "MNIST",
+    "cifar100": "CIFAR-100",
+    "imagenet": "ImageNet",
+    "folder": "a folder of your own",
+}  # of the data sets
 CLASSIFIERS = 3  # of CLDL
 ERRORS = {  # test error in %, the best first; by data set
     "MNIST": {"CLDL": 0.28, "DSN": 0.39, "NIN": 0.42, "Maxout": 0.47},
@@ -29,7 +34,7 @@ def errors(dataset: str, augmented: bool = False) -> dict[str, float]:
 def dataset(recipe: Recipe) -> str:
     """What the poster calls the recipe's data, a key of ERRORS; their own name where the poster does not have them."""
     name = NAMES.get(recipe.data.dataset, recipe.data.dataset)
-    return f"{name}, augmented" if recipe.data.augment else name
+    return f"{name}, augmented" if recipe.data.augment and recipe.data.kind == "images" else name
 
 
 def method(recipe: Recipe) -> str:

@@ -11,10 +11,12 @@ import numpy as np
 from cldl.inference import softmax
 from cldl.loss import CldlResult
 from cldl.objective import Objective
-from data.dataset import Split, read_images
+from data.dataset import Split, is_varied, read_images
+from data.disk.read_ahead import ReadAhead
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
 from engine.runtime.backend import Backend
+from engine.runtime.cpu import available_threads
 from engine.typing import Array
 from layers.network import Network
 from layers.relu import ReLU
@@ -88,10 +90,11 @@ def _error(predictions: Array, labels: Array) -> float:
 def compute_logits(network: Network, split: Split, preprocessing: Preprocessing, backend: Backend) -> list[Array]:
     """The logits of the M classifiers on all images of a split: M arrays (N, K) float32."""
     logits = [np.empty((len(split), network.classes), np.float32) for _ in network.exits]
+    source = ReadAhead(split, available_threads()) if is_varied(split) and backend.threads == 1 else split
 
     def work(ctx: Context, start: int, stop: int) -> None:
         ctx.needs_backward = False
-        z, _ = network.forward(preprocessing(_read(split, start, stop, ctx), ctx), ctx)
+        z, _ = network.forward(preprocessing(_read(source, start, stop, ctx), ctx), ctx)
         for whole, part in zip(logits, z, strict=True):
             whole[start:stop] = ctx.to_host(part)
 
@@ -116,4 +119,6 @@ def dead_units(network: Network, split: Split, preprocessing: Preprocessing, bac
 
 def _read(split: Split, start: int, stop: int, ctx: Context) -> Array:
     """The images from start to stop, where the pass computes."""
+    if isinstance(split, ReadAhead):
+        split.prepare(np.arange(start, stop), np.arange(stop, min(2 * stop - start, len(split))))
     return ctx.to_device(read_images(split, range(start, stop)))

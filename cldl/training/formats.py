@@ -68,5 +68,6 @@ def metrics_line(M: int) -> Check:
             "learning_rate": number(0),
             "images_per_second": number(0),
             "seconds": number(0),
-        }
+        },
+        {"waiting_seconds": number(0)},  # of those, for images from the disk
     )

@@ -18,6 +18,7 @@ class EpochMetrics:
     wrong: Array  # (M + 1,): of each classifier by itself, then of the objective
     companions: Array  # (M,): of the T^(m)
     seconds: float
+    waited: float = 0.0  # of the seconds, for images that are read from the disk; a resumed epoch counts from there on
 
     @classmethod
     def empty(cls, classifiers: int) -> EpochMetrics:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from cldl.recipes.recipe import Recipe
-from data import registry
 from data.dataset import Dataset
 from data.fetch.download import Say, quiet
 from data.transforms.preprocessing import Preprocessing
@@ -30,7 +29,7 @@ def load_data(
     Raises:    UserError where they cannot be had, or are not those that the run began with.
     """
     config = config or {}
-    dataset = registry.load(recipe.data.dataset, cache, data, say)
+    dataset = recipe.data.load(cache, data, say)
     if config.get("training_sha256", dataset.train.fingerprint) != dataset.train.fingerprint:
         raise UserError(
             f"the run was trained on other images or labels than this copy of {dataset.name} has (its SHA-256 is "

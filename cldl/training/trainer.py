@@ -7,6 +7,7 @@ any step and resumed to the same bits. Every random number is derived from the s
     Key(seed).fold(0).fold(i)      the initial weights of parameter i (`Trainer.from_recipe`)
     Key(seed).fold(1).fold(e)      the order of the samples in epoch e
     Key(seed).fold(2).fold(s)      augmentation and dropout in step s of the run
+    Key(seed).fold(3).fold(e)      how images on the disk are seen in epoch e, image i by the key's child i
 """
 
 from __future__ import annotations
@@ -23,22 +24,23 @@ from cldl.training.evaluation import Evaluation, dead_units
 from cldl.training.metrics import EpochMetrics
 from cldl.training.step import CpuStep, InputPipeline, TrainStep
 from cldl.training.trained import TrainedModel
-from data.dataset import Dataset
+from data.dataset import Dataset, Split, is_varied
+from data.disk.read_ahead import ReadAhead
 from data.transforms.augmentation import Augmentation
 from data.transforms.preprocessing import Preprocessing, Scale
 from engine.device import copy_from_host, to_host
 from engine.errors import UserError
 from engine.optim.optimisers import Optimiser
 from engine.random import Key
-from engine.runtime.backend import make_backend
-from engine.runtime.cpu import CpuBackend
+from engine.runtime.backend import Backend, make_backend
+from engine.runtime.cpu import CpuBackend, available_threads
 from engine.typing import Array
 from layers.network import Network
 
 if TYPE_CHECKING:
     from cldl.recipes.recipe import Recipe
 
-WEIGHTS, ORDER, STEP = range(3)
+WEIGHTS, ORDER, STEP, VIEWS = range(4)
 
 
 class DivergedError(UserError):
@@ -112,6 +114,7 @@ class Trainer:
         self.preprocessing = preprocessing or Scale()
         self.backend = make_backend(device, network.parameters(), threads=threads, precision=precision)
         optimiser.bind()  # to the parameters where they are now
+        self.reader = _read_ahead(dataset.train, self.backend)
         self.train_step = self._make_step(InputPipeline(self.preprocessing, augmentation))
         self.epoch = 0  # epochs that are finished
         self.step = 0  # steps that are finished in the present epoch
@@ -160,6 +163,8 @@ class Trainer:
             raise UserError(f"the {self.schedule.epochs} epochs of the schedule are over: train with a longer one.")
         order = self.key.fold(ORDER).fold(self.epoch).permutation(len(self.dataset.train))
         size = self.schedule.batch_size
+        if self.reader:
+            self.reader.vary(self.key.fold(VIEWS).fold(self.epoch))
         while self.step < self.steps_per_epoch:
             start = self.step * size
             self._train(order[start : start + size], order[start + size : start + 2 * size])
@@ -187,6 +192,8 @@ class Trainer:
             "images_per_second": self.metrics.samples / max(self.metrics.seconds, 1e-9),
             "seconds": self.metrics.seconds,
         }
+        if self.reader:
+            line["waiting_seconds"] = self.metrics.waited
         self.step, self.metrics = 0, EpochMetrics.empty(len(self.network.exits))
         return line, evaluation
 
@@ -232,6 +239,8 @@ class Trainer:
     def _train(self, batch: Array, next_batch: Array) -> None:
         """One step on the samples `batch` (indices into the training split), before the one on `next_batch`."""
         began = time.perf_counter()
+        if self.reader:
+            self.reader.prepare(batch, next_batch)
         update = self.epoch * self.steps_per_epoch + self.step
         epoch, objective = update / self.steps_per_epoch, self.objective.at(self.epoch)
         if (momentum := self.schedule.momentum_at(epoch)) is not None:
@@ -250,11 +259,13 @@ class Trainer:
         self.metrics.wrong += np.count_nonzero(result.predictions != labels[:, None], axis=0)
         self.metrics.companions += result.companions.sum(axis=0)
         self.metrics.seconds += time.perf_counter() - began
+        if self.reader:
+            self.metrics.waited += self.reader.take_waited()
         self.step += 1
 
     def _make_step(self, pipeline: InputPipeline) -> TrainStep:
         """A step on the device of the backend."""
-        parts = self.network, pipeline, self.dataset.train
+        parts = self.network, pipeline, self.reader or self.dataset.train
         if isinstance(self.backend, CpuBackend):
             return CpuStep(*parts, self.backend, self.optimiser)
         from cldl.training.cuda.step import CudaStep
@@ -272,6 +283,13 @@ class Trainer:
             bad = np.count_nonzero(~np.isfinite(w)) + np.count_nonzero(~np.isfinite(dw))
             rows.append((p.name, float(np.abs(w).max()), float(np.abs(dw).max()), int(bad)))
         return rows
+
+
+def _read_ahead(split: Split, backend: Backend) -> ReadAhead | None:
+    """What reads the training images ahead, where they take long to read: a thread for each that trains, on a GPU all of them."""
+    if not is_varied(split):
+        return None
+    return ReadAhead(split, backend.threads if isinstance(backend, CpuBackend) else available_threads())
 
 
 def _check_fit(network: Network, objective: Objective, dataset: Dataset) -> None:

@@ -14,8 +14,8 @@ from data.dataset import Dataset
 from data.disk.index import GONE, Index, load_index, reasons_known
 from data.disk.kept_split import load_split
 from data.disk.split import DiskSplit
+from data.disk.views import View
 from data.fetch.download import Say, quiet
-from data.transforms.views import View
 from engine.errors import UserError
 from engine.io.files import cache_folder
 from engine.typing import Array

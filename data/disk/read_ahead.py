@@ -21,7 +21,7 @@ PIECE = 4  # images that a thread reads before it takes the next ones
 class ReadAhead:
     """A `Split` that holds two batches: the one that was prepared, and the next one, which is being read.
 
-    `waited` is how many seconds `prepare` has waited for images.
+    `waited` is how many seconds `prepare` has waited for images, since they were last taken.
     """
 
     def __init__(self, split: VariedSplit, threads: int) -> None:
@@ -68,10 +68,18 @@ class ReadAhead:
         if len(next_batch):
             self._begin(next_batch)
 
+    def take_waited(self) -> float:
+        """How many seconds were waited since the last call."""
+        waited, self.waited = self.waited, 0.0
+        return waited
+
     def read(self, indices: Array, out: Array) -> None:
-        """Copy images of the prepared batch to `out`; others are read now."""
+        """Copy images of the prepared batch, or all of the next one, to `out`; others are read now."""
         rows = [self._rows.get(int(i), -1) for i in indices]
-        if min(rows, default=0) < 0:
+        if np.array_equal(indices, self._indices) and len(indices):
+            self._finish()
+            np.copyto(out, self._buffers[0][: len(indices)])
+        elif min(rows, default=0) < 0:
             self._drawn.read(indices, out)
         else:
             np.take(self._images, rows, axis=0, out=out)

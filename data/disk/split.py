@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data.disk.index import Index
-from data.transforms.views import View
+from data.disk.views import View
 from engine.errors import UserError
 from engine.random import Key
 from engine.typing import Array, Shape
@@ -45,7 +45,7 @@ class DiskSplit:
 
     def varied(self, key: Key) -> DiskSplit:
         """The same images, each seen through a window that is drawn from the key."""
-        return replace(self, key=key)
+        return replace(self, key=key if self.view.is_random else None)
 
     def cropped(self, number: int) -> DiskSplit:
         """The same images, each seen through the crop of this number."""
@@ -77,7 +77,9 @@ class DiskSplit:
         try:
             image = Encoded(path.read_bytes())
             size = image.height, image.width
-            window = self.view.draw(*size, self.key.fold(i)) if self.key else self.view.crop(*size, self.crop)
+            window = (
+                self.view.draw(*size, self.key.fold(i)) if self.key is not None else self.view.crop(*size, self.crop)
+            )
             return self.view.render(image, window)
         except (UserError, OSError) as error:
             reason = str(error) if isinstance(error, UserError) else f"cannot be read ({error.strerror})"

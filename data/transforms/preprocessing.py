@@ -18,6 +18,7 @@ and threads share the work.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,8 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from data.dataset import Dataset, Split, read_images
+from data.dataset import Dataset, Split, is_varied, read_images
+from data.disk.read_ahead import ReadAhead
 from data.fetch.cache import Arrays, load_or_make
 from data.fetch.download import Say, quiet
 from data.transforms.border import BYTES, check_images, expect_size
@@ -36,12 +38,15 @@ from engine.errors import UserError
 from engine.io.storage import Attributes, fingerprint
 from engine.kernels.cpu import images as kernels
 from engine.ops import fused_linear as affine
+from engine.runtime.cpu import available_threads
 from engine.typing import Array, Shape
 
 NORM = 55.0  # of an image after contrast normalisation
 BIAS = 0.1  # is added to the covariance's eigenvalues
 Form = dict[str, tuple[Shape, np.dtype]]
-ROWS = 5000  # images that are fitted at a time
+ROWS = 5000  # images that are fitted at a time,
+PART_BYTES = 1 << 26  # and their bytes
+MOST_WHITENED = 8192  # numbers of an image: P takes 256 MiB then
 
 
 class Preprocessing(Protocol):
@@ -96,8 +101,7 @@ class Scale:
         """The mean and the standard deviation of each channel, (C,), in units of 255; std is 1 where all pixels are equal."""
         C = split.shape[-1]
         counts = np.zeros((C, 256), np.int64)
-        for start in range(0, len(split), ROWS):
-            images = _read_rows(split, start)  # (n, H, W, C)
+        for images in _read_parts(split):  # (n, H, W, C)
             counts += [np.bincount(images[..., c].ravel(), minlength=256) for c in range(C)]
         values, n = np.arange(256) / 255, counts[0].sum()
         mean = (counts * values).sum(axis=1) / n
@@ -181,9 +185,9 @@ class Whitening:
         g = np.empty((min(N, ROWS), D))
 
         def parts():
-            for start in range(0, N, ROWS):
-                rows = g[: min(ROWS, N - start)]
-                kernels.contrast(_read_rows(split, start).reshape(len(rows), D), rows, NORM)
+            for images in _read_parts(split):
+                rows = g[: len(images)]
+                kernels.contrast(images.reshape(len(rows), D), rows, NORM)
                 yield rows
 
         with threadpool_limits(1, user_api="blas"):
@@ -205,9 +209,15 @@ def fitted(kind: str, dataset: Dataset, folder: Path | None = None, say: Say = q
 
     folder -- the cache: it is looked up there first; None fits it and stores nothing
 
-    Raises:    UserError when the cached file is damaged, or the folder cannot be written to.
+    Raises:    UserError when the cached file is damaged, or the folder cannot be written to; for images too large to whiten.
     """
     cls = KINDS[kind]
+    D = math.prod(dataset.train.shape)
+    if cls is Whitening and D > MOST_WHITENED:
+        raise UserError(
+            f"whitening takes a matrix of {D:,} x {D:,} numbers for images "
+            f"{tuple(dataset.train.shape)}, and {MOST_WHITENED:,} is the most: choose another preprocessing or smaller images."
+        )
     attributes: Attributes = {"fitted_on": dataset.train.fingerprint}
 
     def make():
@@ -230,9 +240,15 @@ def fitted(kind: str, dataset: Dataset, folder: Path | None = None, say: Say = q
     return cls(**arrays, sha256=fingerprint(arrays, attributes, kind=kind, version=1))
 
 
-def _read_rows(split: Split, start: int) -> Array:
-    """The images from `start`, at most ROWS of them."""
-    return read_images(split, range(start, min(start + ROWS, len(split))))
+def _read_parts(split: Split) -> Iterator[Array]:
+    """All images of a split, at most ROWS and PART_BYTES at a time; by all threads, where they take long to read."""
+    N, size = len(split), max(1, min(ROWS, PART_BYTES // math.prod(split.shape)))
+    source = ReadAhead(split, available_threads()) if is_varied(split) else split
+    for start in range(0, N, size):
+        part, after = (np.arange(i, min(i + size, N)) for i in (start, start + size))
+        if isinstance(source, ReadAhead):
+            source.prepare(part, after)
+        yield read_images(source, part)
 
 
 def _rows(images: Array) -> Array:

@@ -3,7 +3,8 @@
 What changes from step to step lies at fixed addresses of the GPU's memory and is copied there before the graph is launched: the
 key, the indices and labels of the batch, the optimiser's hyperparameters. All else is in the graph, from the bytes of the images
 to the update; losses and predictions come back in one copy. The data set's images stay on the GPU where they take no more than
-half of its free memory; otherwise each batch is copied there during the step before it.
+half of its free memory; otherwise each batch is copied there during the step before it. Images of files are read by threads
+meanwhile.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from cldl.training.cuda.inference import predictions
 from cldl.training.cuda.loss import stop_unless_finite
 from cldl.training.step import InputPipeline, StepResult, loss_and_gradients
 from data.dataset import BATCH, Split, read_images
+from data.disk.read_ahead import ReadAhead
 from engine.errors import UserError
 from engine.kernels.cuda.images import gather
 from engine.optim.optimisers import SHARED, Optimiser
@@ -47,7 +49,8 @@ class CudaStep:
         self._network, self._pipeline, self._split = network, pipeline, split
         self._backend, self._optimiser = backend, optimiser
         self._images, self.prefetcher = None, None
-        if len(split) * math.prod(split.shape) <= SHARE * cupy.cuda.runtime.memGetInfo()[0]:
+        in_memory = not isinstance(split, ReadAhead)
+        if in_memory and len(split) * math.prod(split.shape) <= SHARE * cupy.cuda.runtime.memGetInfo()[0]:
             self._images = _to_gpu(split)
         else:
             self.prefetcher = Prefetcher(split.read, split.shape, batch_size)

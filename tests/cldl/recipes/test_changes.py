@@ -86,6 +86,18 @@ CHANGES = {
     ("cifar100_nin_softmax", "cifar100_nin_augmented_softmax"): AUGMENTED,
     ("cifar100_nin", "cifar100_nin_published"): NIN
     | {"model.dropout": 0.5, "optimiser.weight_decay": 5e-4, "schedule.learning_rate": 0.02},
+    ("cifar100_nin", "folder"): {
+        "data.dataset": "folder",
+        "data.preprocessing": "standard",
+        "data.augment": True,
+        **dict.fromkeys(("data.size", "data.min_scale", "data.max_scale", "data.test_scale", "data.n_classes")),
+        "data.resize": "short",
+        "data.mirror": True,
+        "data.colour_shift": 0.0,
+        "data.partition": 1,
+        "model.lower_head": "mean",
+        "schedule.epochs": 30,
+    },
     ("mnist_nin", "mnist_dsn"): DSN | {"loss.companion_epochs": 4.0},
     ("cifar100_nin", "cifar100_dsn"): DSN
     | {"data.preprocessing": "gcn", "model.dropout": 0.5, "loss.companion_epochs": 3.0},
@@ -133,6 +145,9 @@ ORIGINS = (
     r"Lin et al\., ICLR 2014",
     r"Goodfellow et al\., ICML 2013",
     r"He et al\., ICCV 2015, eq\. 10",
+    r"Krizhevsky et al\., NIPS 2012, section 4\.1",
+    r"Simonyan and Zisserman, ICLR 2015, section 3\.1",
+    r"as the folder has it",
     r"Loshchilov and Hutter, ICLR 2019",
     r"mavenlin/cuda-convnet, NIN(/(mnist|cifar-100)_def)?",
     r"cuda-convnet's default",

@@ -7,7 +7,7 @@ from data.dataset import Dataset, is_varied, read_images
 from data.disk.index import load_index
 from data.disk.split import DiskSplit
 from data.disk.tree import image_files
-from data.transforms.views import View
+from data.disk.views import View
 from engine.errors import UserError
 from engine.random import Key
 from tests.data.disk.photos import jpeg, write

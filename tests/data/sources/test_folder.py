@@ -3,8 +3,8 @@ import pytest
 
 from data.dataset import read_images
 from data.disk.photos import load_photos
+from data.disk.views import View
 from data.sources import folder
-from data.transforms.views import View
 from engine.errors import UserError
 from tests.data.disk.photos import encode, jpeg, tree, write
 

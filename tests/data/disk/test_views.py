@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from data.disk.views import COMPONENTS, VARIANCES, View
 from data.pictures.decode import Encoded
-from data.transforms.views import COMPONENTS, VARIANCES, View
 from engine.errors import UserError
 from engine.random import Key
 from tests.data.disk.photos import encode

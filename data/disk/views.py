@@ -54,6 +54,7 @@ class View:
     shift      -- the standard deviation of the colour shift, 0 for none: a (normal, for each of three components) times the
                   component of ImageNet's pixels times its variance is added to all pixels (Krizhevsky et al., section 4.1, where
                   it is 0.1); then they are rounded and cut off at 0 and 255, as the authors do not say
+    is_random  -- False: training images are seen as in a test
 
     Raises:    UserError where a scale is smaller than the crop.
     """
@@ -64,6 +65,7 @@ class View:
     test_scale: int = 256
     mirror: bool = True
     shift: float = 0.0
+    is_random: bool = True
 
     def __post_init__(self) -> None:
         least, most = self.scales

@@ -1,0 +1,41 @@
+"""A folder of your own images: Network in Network at the size of the images, or at 64 pixels where they are larger."""
+
+from __future__ import annotations
+
+from cldl.recipes.families.nin import CIFAR100_NIN
+from cldl.recipes.photos import PhotoSpec
+from cldl.recipes.sources import UNTRIED
+from cldl.recipes.spec import cited
+
+KRIZHEVSKY = "Krizhevsky et al., NIPS 2012, section 4.1"
+OWN = "as the folder has it"
+AS_NIN = UNTRIED + ": as cifar100_nin"
+
+FOLDER = CIFAR100_NIN.changed(
+    name="folder",
+    summary="CLDL on a folder of class folders, --data PATH: NIN with three classifiers, crops and reflections",
+    data=cited(
+        PhotoSpec(
+            dataset=cited("folder", OWN),
+            preprocessing=cited("standard", UNTRIED + ": fitted on the folder's images"),
+            augment=cited(True, KRIZHEVSKY),
+            size=cited(None, OWN + ": 32 to 64 pixels"),
+            resize=cited("short", "Simonyan and Zisserman, ICLR 2015, section 3.1"),
+            min_scale=cited(None, KRIZHEVSKY + ": 256 for crops of 224"),
+            max_scale=cited(None, KRIZHEVSKY + ": 256 for crops of 224"),
+            test_scale=cited(None, KRIZHEVSKY + ": 256 for crops of 224"),
+            mirror=cited(True, KRIZHEVSKY),
+            colour_shift=cited(0.0, UNTRIED + ": none; 0.1 in " + KRIZHEVSKY),
+            partition=cited(1, OWN + ": one partition; SUN397 has ten"),
+            n_classes=cited(None, OWN),
+        ),
+        "",
+    ),
+    lower_head=cited("mean", UNTRIED + ": the whole map would have a weight for each of its pixels"),
+    learning_rate=cited(0.0007, AS_NIN),
+    warmup=cited(0.25, AS_NIN),
+    batch_size=cited(32, AS_NIN),
+    epochs=cited(30, UNTRIED),
+)
+
+RECIPES = (FOLDER,)

@@ -1,0 +1,107 @@
+"""Photographs of any size, on the disk: what is trained on, and how they become images of one size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cldl.recipes.data import DataSpec
+from data import registry
+from data.dataset import Dataset
+from data.disk.photos import Photos, load_photos
+from data.disk.views import RESIZES, View
+from data.fetch.download import Say, quiet
+from data.sources.scenes import PARTITIONS
+from data.transforms.preprocessing import KINDS, Contrast, Preprocessing, Scale
+from engine.typing import Shape
+
+RGB_MEAN = np.array([123.68, 116.779, 103.939])  # of ImageNet's training images (Simonyan and Zisserman, ICLR 2015)
+LEAST_SIZE, MOST_SIZE = 32, 64  # pixels, of a size that is chosen by the images
+ASSUMED_CLASSES = 10  # before the images were looked at
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoSpec(DataSpec):
+    """Photographs of a registered data set (see `data.disk.views`).
+
+    preprocessing -- "rgb_mean" (the mean colour of ImageNet is subtracted, in 0..255), or one of `DataSpec`
+    augment       -- whether training crops, their scales, reflections and colours are drawn
+    size          -- the crop, in pixels; None: that of the median training image, but 32 to 64
+    resize        -- "short", "square" or "warp"
+    min_scale, max_scale, test_scale -- what images are resized to; None: 8/7 of the size, as 256 is of 224
+    mirror        -- whether half of the training crops are reflected
+    colour_shift  -- the standard deviation of the shift along the principal components of ImageNet's colours
+    partition     -- which of SUN397's ten
+    n_classes     -- K; None: as the data set has
+    """
+
+    section: ClassVar[str] = "data"
+    kind: ClassVar[str] = "photos"
+    size: int | None
+    resize: str
+    min_scale: int | None
+    max_scale: int | None
+    test_scale: int | None
+    mirror: bool
+    colour_shift: float
+    partition: int
+    n_classes: int | None
+
+    def check(self) -> None:
+        self.check_choice(registry.PHOTOS, "dataset")
+        self.check_choice(("rgb_mean", "scale", "gcn", *KINDS), "preprocessing")
+        self.check_choice(RESIZES, "resize")
+        self.check_range(8, 1024, "size")
+        self.check_range(8, 4096, "min_scale", "max_scale", "test_scale")
+        self.check_range(0, 10, "colour_shift")
+        self.check_range(1, PARTITIONS, "partition")
+        self.check_range(2, 1 << 20, "n_classes")
+        if self.size is not None:
+            self.view(self.size)
+
+    @property
+    def image_shape(self) -> Shape:
+        """(H, W, C); of the largest size that is chosen, where none is given yet."""
+        return self.size or MOST_SIZE, self.size or MOST_SIZE, 3
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        return self.n_classes or ASSUMED_CLASSES
+
+    def view(self, size: int) -> View:
+        """How images of this size are taken of photographs."""
+        usual = round(size * 8 / 7)
+        least = self.min_scale or min(usual, self.max_scale or usual)
+        scales = least, self.max_scale or max(usual, least)
+        return View(size, self.resize, scales, self.test_scale or usual, self.mirror, self.colour_shift, self.augment)
+
+    def load(self, cache: Path | None = None, data: Path | None = None, say: Say = quiet) -> Dataset:
+        """The data set as it is seen: an index of its files; images are read when they are needed."""
+        photos = load_photos(registry.find_photos(self.dataset, data, self.partition), cache, say)
+        return photos.dataset(self.view(self.size or fitting_size(photos)))
+
+    def found(self, dataset: Dataset) -> dict[str, Any]:
+        """The values that only the data set tells, by leaf."""
+        found = {"size": dataset.train.shape[0], "n_classes": len(dataset.class_names)}
+        return {f"data.{name}": value for name, value in found.items() if getattr(self, name) is None}
+
+    def fixed_preprocessing(self) -> Preprocessing | None:
+        """The preprocessing, where it needs no data set to be fitted on."""
+        fixed: dict[str, Preprocessing] = {
+            "scale": Scale(),
+            "gcn": Contrast(),
+            "rgb_mean": Scale(RGB_MEAN / 255, np.full(3, 1 / 255)),
+        }
+        return fixed.get(self.preprocessing)
+
+    def build_augmentation(self) -> None:
+        """Nothing: what varies is drawn when an image is read."""
+
+
+def fitting_size(photos: Photos) -> int:
+    """The shorter side of the median training image, a multiple of 8 from 32 to 64: small enough for a network that keeps it."""
+    return max(LEAST_SIZE, min(MOST_SIZE, photos.median_side // 8 * 8))

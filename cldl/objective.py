@@ -109,6 +109,12 @@ class Objective:
                 weighted += other
         return result
 
+    def class_scores(self, logits: Sequence[Array]) -> Array:
+        """What ranks the classes, (N, K), the predicted one highest: -L(y) of "cldl", or the top classifier's logits."""
+        if self.loss == "cldl":
+            return -inference.class_losses(logits, self.weights, self.exponent)
+        return logits[-1].astype(np.float64)
+
     def predictions(self, logits: Sequence[Array]) -> Array:
         """The labels (N,)."""
         if self.loss == "cldl":
@@ -127,9 +133,7 @@ class Objective:
         so equal P, `inference.predict` takes that of the larger mean margin. Under "hinge" P only ranks the classes: hinge losses
         are not logarithms of probabilities.
         """
-        if self.loss == "cldl":
-            return inference.softmax(-inference.class_losses(logits, self.weights, self.exponent))
-        return inference.softmax(logits[-1].astype(np.float64))
+        return inference.softmax(self.class_scores(logits))
 
     def deciding_exits(self, logits: Sequence[Array], predictions: Array) -> Array:
         """The classifier that decided, (N,) in 0..M-1: the one that finds the prediction the most probable, or the top one."""

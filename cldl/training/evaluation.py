@@ -21,6 +21,7 @@ from engine.typing import Array
 from layers.network import Network
 from layers.relu import ReLU
 
+ROWS = 4096  # samples whose classes are ranked at a time
 ALIVE_SAMPLES = 512  # images on which a unit must be 0 everywhere to count as dead
 
 
@@ -63,6 +64,16 @@ class Evaluation:
         errors = {str(m): _error(z.argmax(axis=1), self.labels) for m, z in enumerate(self.logits, 1)}
         return {**errors, "fused": _error(self.predictions, self.labels)}
 
+    def top_errors(self, k: int = 5) -> dict[str, float]:
+        """The error in %, by the names of `errors`, where a sample is right if its class is among the k best."""
+        N, parts = len(self.labels), []
+        for start in range(0, N, ROWS):
+            logits, labels = [z[start : start + ROWS] for z in self.logits], self.labels[start : start + ROWS]
+            scores = [*logits, self.objective.class_scores(logits)]
+            parts.append([_is_among(z, labels, k) for z in scores])
+        wrong = 100 * (1 - np.concatenate(parts, axis=1).mean(axis=1))
+        return dict(zip((*map(str, range(1, len(self.logits) + 1)), "fused"), wrong.tolist(), strict=True))
+
     @property
     def shares(self) -> dict[str, float]:
         """The share in % of the samples that each classifier decides."""
@@ -81,6 +92,12 @@ class Evaluation:
     def companions(self) -> dict[str, float]:
         """The mean of T^(m) over the samples."""
         return {str(m): float(T.mean()) for m, T in enumerate(self.loss.companions, 1)}
+
+
+def _is_among(scores: Array, labels: Array, k: int) -> Array:
+    """Whether each label's score is one of the k highest, (N,) bool; where scores are equal, the label comes last."""
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    return ~((scores >= own).sum(axis=1) > k) & np.isfinite(scores).all(axis=1)
 
 
 def _error(predictions: Array, labels: Array) -> float:

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
+from cldl.inference import softmax
 from cldl.objective import Objective
 from cldl.training.evaluation import Evaluation, compute_logits
-from data.dataset import ArraySplit, Split
+from data.dataset import ArraySplit, Split, is_varied
 from data.transforms.preprocessing import Preprocessing
 from engine.errors import UserError
 from engine.runtime.backend import Backend
 from engine.typing import Array
 from layers.network import Network
+
+CROPS = (1, 5, 10)  # of a test image
+TINY = np.finfo(np.float32).tiny  # the least probability of which a logarithm is taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +55,29 @@ class TrainedModel:
         """The probability of each class, (N, K), of which the predicted one is the largest; see `Objective.probabilities`."""
         return self.objective.probabilities(self.logits(images))
 
-    def evaluate(self, split: Split) -> Evaluation:
-        """Losses, errors and predictions on a split of a data set."""
-        return Evaluation(self._logits(split), split.labels, self.objective)
+    def evaluate(self, split: Split, crops: int = 1) -> Evaluation:
+        """Losses, errors and predictions on a split of a data set.
+
+        crops -- 1, or of photographs 5 (the middle and the corners) or 10 (their reflections too): the classifiers' probabilities
+                 are averaged over them, and their logarithms taken as logits (Krizhevsky et al., NIPS 2012, section 4.1); hinge
+                 losses' logits are averaged themselves
+
+        Raises:    UserError for another number, and for crops of images that are no photographs.
+        """
+        if crops not in CROPS:
+            raise UserError(f"the number of crops is {crops!r}; choose one of {', '.join(map(str, CROPS))}.")
+        if crops == 1:
+            return Evaluation(self._logits(split), split.labels, self.objective)
+        if not is_varied(split):
+            raise UserError(
+                f"{crops} crops are taken of photographs, and these images have the network's size: leave the crops out."
+            )
+        hinge, total = self.objective.loss == "hinge", list[Array]()
+        for number in range(crops):
+            parts = [z if hinge else softmax(z) for z in self._logits(split.cropped(number))]
+            total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
+        mean = [z / crops if hinge else np.log(np.maximum(z / crops, TINY)) for z in total]
+        return Evaluation(mean, split.labels, self.objective)
 
     def _logits(self, split: Split) -> list[Array]:
         return compute_logits(self.network, split, self.preprocessing, self.backend)

@@ -1,0 +1,94 @@
+"""`python -m cldl.train folder`: from a folder of images to a run that is evaluated and goes on."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cldl import evaluate, train
+from cldl.recipes.recipe import Recipe
+from cldl.training.run import Run
+from tests.cldl.training.test_own_training import small_network
+from tests.data.disk.photos import jpeg, tree, write
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Two small classifiers in the place of the recipe's network."""
+
+    def build(recipe):
+        return small_network(shape=recipe.data.image_shape, classes=recipe.data.classes)
+
+    monkeypatch.setattr(Recipe, "build_network", build)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    return write(tree(tmp_path / "pets", "cat", "dog", "cow", count=10), {"cat/broken.jpg": jpeg()[:-80]})
+
+
+def options(tmp_path, pets, *more):
+    common = ["--data", str(pets), "--cache", str(tmp_path / "cache")]
+    return [*common, *more]
+
+
+def run(tmp_path, pets, *more):
+    own = [
+        "folder",
+        "--run",
+        str(tmp_path / "run"),
+        "--threads",
+        "1",
+        "--epochs",
+        "1",
+        "--classifiers",
+        "2",
+        "--batch-size",
+        "8",
+    ]
+    return train.main([*own, *options(tmp_path, pets, *more)])
+
+
+def test_a_folder_is_trained_on_and_tested_and_what_was_found_in_it_is_kept(tmp_path, pets, small, capsys):
+    assert run(tmp_path, pets) == 0
+    printed = capsys.readouterr().out
+    assert "warning: pets: 1 of 31 files are skipped: 'cat/broken.jpg' is cut short" in printed
+    assert "pets, 24 images to train on and 6 to test on, 32 x 32 x 3, 3 classes" in printed
+    assert "waiting" in printed
+    opened = Run.open(tmp_path / "run")
+    assert (opened.recipe.data.size, opened.recipe.data.n_classes) == (32, 3)
+    assert opened.recipe.sources["data.n_classes"] == "found in the data"
+    assert opened.config["classes"] == ["cat", "cow", "dog"]
+    (line,) = opened.metrics()
+    assert 0 <= line["waiting_seconds"] <= line["seconds"]
+
+
+def test_a_run_on_a_folder_is_evaluated_on_one_crop_or_ten(tmp_path, pets, small, capsys):
+    run(tmp_path, pets)
+    line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
+    capsys.readouterr()
+    assert evaluate.main([str(tmp_path / "run"), *options(tmp_path, pets)]) == 0
+    assert f"{line['test_error']['fused']:.2f}" in capsys.readouterr().out
+    assert evaluate.main([str(tmp_path / "run"), *options(tmp_path, pets, "--crops", "10")]) == 0
+    assert "on 6 images of pets, 10 crops of each" in capsys.readouterr().out
+
+
+def test_a_run_goes_on_after_images_were_added_only_where_they_are_named(tmp_path, pets, small, capsys):
+    run(tmp_path, pets)
+    weights = Run.open(tmp_path / "run").load()[0]
+    write(pets, {"dog/new.jpg": jpeg(99)})
+    resume = ["--resume", "--run", str(tmp_path / "run"), "--epochs", "2", *options(tmp_path, pets)]
+    assert train.main(resume) == 2
+    assert "the run was trained on other images or labels than this copy of pets has" in capsys.readouterr().err
+    (pets / "dog" / "new.jpg").unlink()
+    assert train.main(resume) == 0
+    arrays = Run.open(tmp_path / "run").load()[0]
+    assert any(not np.array_equal(weights[name], arrays[name]) for name in weights)
+
+
+def test_the_recipe_without_a_folder_is_refused_in_one_line(tmp_path, small, capsys):
+    assert train.main(["folder", "--run", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.startswith(
+        "error: the recipe trains on a folder of your own, and none was named: give it by"
+    )
+    assert not (tmp_path / "run").exists()

@@ -17,13 +17,13 @@ from cldl.recipes.recipe import Recipe
 from cldl.recipes.spec import cited
 from cldl.reporting import poster
 from cldl.reporting.display import Display
-from cldl.reporting.explain import explain
+from cldl.reporting.explain import explain, limit, seconds_to_read
 from cldl.signals import STATUS, Interruption
 from cldl.training.machine import changes
 from cldl.training.run import Run, check_free, make_new_folder, newest_folder
 from cldl.training.run_data import identity, limited, load_data
 from cldl.training.trainer import DivergedError, Trainer
-from data.dataset import Dataset
+from data.dataset import Dataset, is_varied
 from engine.device import choose
 from engine.errors import UserError
 from engine.io.files import make_folder, remove_temporary
@@ -74,8 +74,7 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(
                 "--explain looks at a step on the CPU: leave --device out, or time the GPU's by benchmarks.gpu."
             )
-        recipe = choose_recipe(args)
-        Display().costs(*explain(recipe), recipe.schedule.batch_size)
+        explain_step(choose_recipe(args), args, Display())
         return 0
     with Display() as display, ExitStack() as held:
         run, dataset, trainer, lines = (resume if args.resume else begin)(args, display, held)
@@ -101,6 +100,24 @@ def choose_recipe(args: argparse.Namespace) -> Recipe:
     return find(args.recipe).changed(**args.changes)
 
 
+def explain_step(recipe: Recipe, args: argparse.Namespace, display: Display) -> None:
+    """Show where the time of a step goes; of images that are read from --data, whether they or the network are the limit."""
+    split = None
+    if args.data and recipe.data.kind == "photos":
+        dataset = recipe.data.load(args.cache, args.data, display.say)
+        recipe, split = complete(recipe, dataset), dataset.train
+    costs, peak = explain(recipe)
+    display.costs(costs, peak, recipe.schedule.batch_size)
+    if split is not None and is_varied(split):
+        training = sum(cost.seconds for cost in costs) / recipe.schedule.batch_size
+        display.say(limit(seconds_to_read(split), training))
+
+
+def complete(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """The recipe with the values that only its data set tells."""
+    return recipe.changed(**{leaf: cited(value, FOUND) for leaf, value in recipe.data.found(dataset).items()})
+
+
 def begin(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[Run, Dataset, Trainer, list[dict]]:
     """Begin a new run; the lock of its folder goes to `held`."""
     recipe = choose_recipe(args)
@@ -108,7 +125,7 @@ def begin(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[
         check_free(args.run)
     full, preprocessing = load_data(recipe, cache=args.cache, data=args.data, say=display.say)
     limits = {"limit_train": args.limit_train, "limit_test": args.limit_test, "held_out": args.held_out}
-    recipe = recipe.changed(**{leaf: cited(value, FOUND) for leaf, value in recipe.data.found(full).items()})
+    recipe = complete(recipe, full)
     dataset = limited(full, limits)
     settings: dict[str, Any] = {
         "seed": args.seed,

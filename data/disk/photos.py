@@ -17,6 +17,7 @@ from data.disk.split import DiskSplit
 from data.disk.views import View
 from data.fetch.download import Say, quiet
 from engine.errors import UserError
+from engine.io.fields import MAX_ITEMS, shown
 from engine.io.files import cache_folder
 from engine.typing import Array
 
@@ -62,7 +63,8 @@ class Photos:
     def dataset(self, view: View) -> Dataset:
         """The images as they are seen through a view."""
         train, test = (DiskSplit(self.listing.root, self.index, *part, view) for part in (self.train, self.test))
-        return Dataset(self.listing.name, train, test, self.listing.classes)
+        classes = tuple(name if name.isprintable() else ascii(name)[1:-1] for name in self.listing.classes)
+        return Dataset(self.listing.name, train, test, classes)
 
 
 def load_photos(
@@ -72,6 +74,10 @@ def load_photos(
 
     Raises:    UserError where a listed file is not there, or no image is left.
     """
+    if len(listing.classes) > MAX_ITEMS:
+        raise UserError(
+            f"{listing.name} has {len(listing.classes):,} classes, and {MAX_ITEMS:,} are the most: {listing.where}"
+        )
     folder, parts = cache_folder(cache), [part for part in (listing.train, listing.test) if part is not None]
     paths = [path for part in parts for path in part[0]]
     own = hashlib.sha256(os.fsencode(os.path.abspath(listing.root))).hexdigest()[:16]
@@ -80,7 +86,7 @@ def load_photos(
     if len(gone):
         raise UserError(
             f"{listing.name}: {len(gone):,} of {len(index):,} listed images are not in {listing.root}, such as "
-            f"{index.name(int(gone[0]))}: {listing.where}"
+            f"{shown(index.name(int(gone[0])))}: {listing.where}"
         )
     _tell_skipped(listing.name, index, say)
     labels, n = np.array([label for part in parts for label in part[1]], np.int64), len(listing.train[0])

@@ -12,6 +12,7 @@ import numpy as np
 from data.disk.index import Index
 from data.disk.views import View
 from engine.errors import UserError
+from engine.io.fields import shown
 from engine.random import Key
 from engine.typing import Array, Shape
 
@@ -83,7 +84,8 @@ class DiskSplit:
             return self.view.render(image, window)
         except (UserError, OSError) as error:
             reason = str(error) if isinstance(error, UserError) else f"cannot be read ({error.strerror})"
+            name = str(path) if str(path).isprintable() else shown(str(path))
             raise UserError(
-                f"{path} {reason}, though it was an image when the data set was indexed: put it there again, or start anew, "
+                f"{name} {reason}, though it was an image when the data set was indexed: put it there again, or start anew, "
                 "without it."
             ) from None

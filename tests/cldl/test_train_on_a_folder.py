@@ -1,12 +1,14 @@
 """`python -m cldl.train folder`: from a folder of images to a run that is evaluated and goes on."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from cldl import evaluate, train
 from cldl.recipes.recipe import Recipe
+from cldl.reporting.explain import limit
 from cldl.training.run import Run
 from tests.cldl.training.test_own_training import small_network
 from tests.data.disk.photos import jpeg, tree, write
@@ -84,6 +86,15 @@ def test_a_run_goes_on_after_images_were_added_only_where_they_are_named(tmp_pat
     assert train.main(resume) == 0
     arrays = Run.open(tmp_path / "run").load()[0]
     assert any(not np.array_equal(weights[name], arrays[name]) for name in weights)
+
+
+def test_explain_says_whether_reading_or_the_network_is_the_limit(tmp_path, pets, small, capsys):
+    assert train.main(["folder", "--explain", "--batch-size", "8", "--classifiers", "2", *options(tmp_path, pets)]) == 0
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("images: ")]
+    assert re.fullmatch(
+        r"images: .* ms to read one, .* ms to train on it, so (reading|the network) is the limit; .*", said
+    )
+    assert limit(0.003, 0.001).endswith("so reading is the limit; reading takes 75% of the threads")
 
 
 def test_the_recipe_without_a_folder_is_refused_in_one_line(tmp_path, small, capsys):

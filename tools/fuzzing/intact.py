@@ -18,10 +18,12 @@ from PIL import Image
 
 from cldl import joint
 from data.dataset import Dataset
+from data.disk.index import load_index
+from data.fetch.download import quiet
 from data.sources import cifar100, mnist
 from data.transforms.preprocessing import fitted
 
-TRAIN, NAMES = "train.bin", "fine_label_names.txt"
+TRAIN, NAMES, IMAGE = "train.bin", "fine_label_names.txt", "photos/cat/2.png"
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -136,6 +138,36 @@ def fit(folder: Path) -> list[bytes]:
     fitted("gcn_zca", COLOURS, folder)
     (path,) = folder.glob("fit-*.h5")
     return both_formats(path)
+
+
+def images(folder: Path) -> list[bytes]:
+    """A folder of two classes, one of which will have an image that is damaged."""
+    files = pictures(folder)
+    for name, data in zip(("cat/1.png", "dog/1.png", "dog/2.png"), files, strict=False):
+        path = folder / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return files
+
+
+def image_index(folder: Path) -> list[bytes]:
+    """The index of two images."""
+    (folder / "photos" / "cat").mkdir(parents=True)
+    for i, data in enumerate(pictures(folder)[-2:], 1):
+        (folder / "photos" / "cat" / f"{i}.jpg").write_bytes(data)
+    load_index(folder / "photos", ["cat/1.jpg", "cat/2.jpg"], folder / "index.h5", "photos", quiet, threads=1)
+    return both_formats(folder / "index.h5")
+
+
+def image_list(folder: Path) -> list[bytes]:
+    """MIT67 with an image a class, and the list of its test images."""
+    names = [f"{scene}/{i}.jpg" for scene in ("bar", "attic") for i in (1, 2)]
+    for name, data in zip(names, pictures(folder)[-4:], strict=True):
+        path = folder / "Images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / "TrainImages.txt").write_text("\n".join(names[::2]))
+    return ["\n".join(names[1::2]).encode()]
 
 
 def pictures(folder: Path) -> list[bytes]:

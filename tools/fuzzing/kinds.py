@@ -15,12 +15,20 @@ from cldl.study import training
 from cldl.study.variants import TABLES
 from cldl.training.run import Run
 from cldl.training.trainer import Trainer
+from data.dataset import read_images
+from data.disk.index import load_index
+from data.disk.photos import load_photos
+from data.disk.views import View
+from data.fetch.download import quiet
 from data.pictures.digits import read_digit
 from data.pictures.files import read_picture
 from data.sources import cifar100, mnist
+from data.sources.folder import find as find_folder
+from data.sources.scenes import find_mit67
 from data.transforms.preprocessing import fitted
 from engine.context import Context
 from engine.io.files import write_json
+from engine.random import Key
 from layers import Flatten, Linear, Network, Node
 from tools.fuzzing import intact
 from tools.fuzzing.damage import Restructure, arrays, chunks, inside_gzip, json_lines, json_tree
@@ -117,6 +125,23 @@ def read_fit(folder: Path) -> None:
     fitted("gcn_zca", intact.COLOURS, folder)(intact.COLOURS.test.images, Context())
 
 
+def read_images_of_folder(folder: Path) -> None:
+    """A folder of classes with an image that is indexed, and read where it is not skipped."""
+    view = View(16, scales=(16, 24), test_scale=16, shift=0.1)
+    data = load_photos(find_folder(folder / "photos"), folder / "cache", threads=1).dataset(view)
+    read_images(data.train.varied(Key(0))), read_images(data.test)
+
+
+def read_image_index(folder: Path) -> None:
+    """A cached index, of which nothing may be true any more."""
+    load_index(folder / "photos", ["cat/1.jpg", "cat/2.jpg"], folder / "index.h5", "photos", quiet, threads=1)
+
+
+def read_image_list(folder: Path) -> None:
+    """The list of the test images of MIT67."""
+    load_photos(find_mit67(folder), folder / "cache", threads=1)
+
+
 def read_pictures(folder: Path) -> None:
     """A picture in colours, and a digit."""
     read_picture(folder / "picture.png", 32, 32)
@@ -139,5 +164,8 @@ KINDS = {
     "cifar": Kind(intact.TRAIN, intact.cifar, read_cifar),
     "cifar-names": Kind(intact.NAMES, partial(intact.cifar, name=intact.NAMES), read_cifar),
     "cifar-tar": Kind(cifar100.ARCHIVE, intact.cifar_archive, partial(read_cifar, name=cifar100.ARCHIVE), inside_gzip),
+    "image": Kind(intact.IMAGE, intact.images, read_images_of_folder, chunks),
+    "image-index": Kind("index.h5", intact.image_index, read_image_index, arrays),
+    "image-list": Kind("TestImages.txt", intact.image_list, read_image_list),
     "picture": Kind("picture.png", intact.pictures, read_pictures, chunks),
 }

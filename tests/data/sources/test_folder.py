@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -150,6 +152,16 @@ def test_a_class_that_is_tested_alone_is_refused(tmp_path):
 def test_a_folder_without_an_intact_image_is_refused(tmp_path):
     root = write(tmp_path / "pets", {"cat/1.jpg": "", "dog/1.jpg": ""})
     assert refusal(root) == f"pets has no images to train on in {root}: {folder.LAYOUT}"
+
+
+def test_a_class_whose_name_is_no_text_has_a_name_that_can_be_written(tmp_path):
+    data = load(tree(tmp_path / "pets", os.fsdecode(b"\xff"), "two\nlines", "cat")).dataset(VIEW)
+    assert data.class_names == ("cat", r"two\nlines", r"\udcff")
+
+
+def test_more_classes_than_a_run_can_name_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("data.disk.photos.MAX_ITEMS", 2)
+    assert refusal(tree(tmp_path / "pets", "a", "b", "c")) == f"pets has 3 classes, and 2 are the most: {folder.LAYOUT}"
 
 
 def test_a_kept_split_that_is_damaged_is_refused(tmp_path):

@@ -118,7 +118,7 @@ def test_what_is_missing_is_said_and_where_to_get_it(tmp_path, official):
     base = official / "ILSVRC/Data/CLS-LOC"
     (base / "val" / "ILSVRC2012_val_00000002.JPEG").unlink()
     assert refusal(official) == (
-        f"ImageNet: 1 of 12 listed images are not in {base}, such as val/ILSVRC2012_val_00000002.JPEG"
+        f"ImageNet: 1 of 12 listed images are not in {base}, such as 'val/ILSVRC2012_val_00000002.JPEG'"
     )
     (official / "LOC_val_solution.csv").unlink()
     assert (

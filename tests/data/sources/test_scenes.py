@@ -44,7 +44,7 @@ def test_mit67_is_read_by_its_two_lists(mit67):
 def test_what_is_missing_of_mit67_is_said_and_where_to_get_it(mit67):
     (mit67 / "Images" / "bar" / "2.jpg").unlink()
     assert refusal(scenes.find_mit67, mit67) == (
-        f"MIT67: 1 of 8 listed images are not in {mit67 / 'Images'}, such as bar/2.jpg: {scenes.MIT67}"
+        f"MIT67: 1 of 8 listed images are not in {mit67 / 'Images'}, such as 'bar/2.jpg': {scenes.MIT67}"
     )
     (mit67 / "TestImages.txt").unlink()
     assert refusal(scenes.find_mit67, mit67) == f"{mit67} has no TestImages.txt, the list of its images: {scenes.MIT67}"

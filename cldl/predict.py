@@ -16,8 +16,6 @@ from cldl.inference import softmax
 from cldl.reporting.poster import classifier_names
 from cldl.training.run import Run
 from cldl.training.trained import TrainedModel
-from data.pictures.digits import read_digit
-from data.pictures.files import read_picture
 from engine.errors import UserError
 from engine.typing import Array
 
@@ -37,11 +35,10 @@ def main(argv: list[str] | None = None) -> int:
     model = run.model(
         cache=options.cache, data=options.data, device=options.device, threads=1, precision=options.precision
     )
-    height, width, channels = model.network.input_shape
     status = 0
     for path in options.images:
         try:
-            image = read_digit(path) if channels == 1 else read_picture(path, height, width)
+            image = run.recipe.data.read_image(path)
         except UserError as error:  # the other images are still classified
             print(f"error: {error}", file=sys.stderr, flush=True)
             status = 2

@@ -13,7 +13,7 @@ from data.fetch.download import Say, quiet
 from data.registry import IMAGES, LOADERS
 from data.transforms.augmentation import CropFlip
 from data.transforms.preprocessing import KINDS, Contrast, Preprocessing, Scale, fitted
-from engine.typing import Shape
+from engine.typing import Array, Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,14 @@ class DataSpec(Spec):
     def found(self, dataset: Dataset) -> dict[str, Any]:
         """The values that only the data set tells, by leaf."""
         return {}
+
+    def read_image(self, path: Path) -> Array:
+        """The image in a file as one of the data set's, (H, W, C) uint8; raises UserError where there is none."""
+        from data.pictures.digits import read_digit
+        from data.pictures.files import read_picture
+
+        height, width, channels = self.image_shape
+        return read_digit(path) if channels == 1 else read_picture(path, height, width)
 
     def build_preprocessing(self, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
         """From bytes to the network's input; a fit is read from the folder, or stored there, if one is given."""

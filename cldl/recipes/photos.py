@@ -12,13 +12,15 @@ from cldl.recipes.data import DataSpec
 from data import registry
 from data.dataset import Dataset
 from data.disk.photos import Photos, load_photos
+from data.disk.split import read_file
 from data.disk.views import RESIZES, View
 from data.fetch.download import Say, quiet
 from data.sources.scenes import PARTITIONS
 from data.transforms.preprocessing import KINDS, Contrast, Preprocessing, Scale
-from engine.typing import Shape
+from engine.typing import Array, Shape
 
 RGB_MEAN = np.array([123.68, 116.779, 103.939])  # of ImageNet's training images (Simonyan and Zisserman, ICLR 2015)
+RGB_STD = np.array([58.393, 57.12, 57.375])  # torchvision's 0.229, 0.224 and 0.225
 LEAST_SIZE, MOST_SIZE = 32, 64  # pixels, of a size that is chosen by the images
 ASSUMED_CLASSES = 10  # before the images were looked at
 
@@ -27,7 +29,8 @@ ASSUMED_CLASSES = 10  # before the images were looked at
 class PhotoSpec(DataSpec):
     """Photographs of a registered data set (see `data.disk.views`).
 
-    preprocessing -- "rgb_mean" (the mean colour of ImageNet is subtracted, in 0..255), or one of `DataSpec`
+    preprocessing -- "rgb_mean" (the mean colour of ImageNet is subtracted, in 0..255), "rgb_standard" (and the result divided by
+                     the standard deviations of its colours), or one of `DataSpec`
     augment       -- whether training crops, their scales, reflections and colours are drawn
     size          -- the crop, in pixels; None: that of the median training image, but 32 to 64
     resize        -- "short", "square" or "warp"
@@ -52,7 +55,7 @@ class PhotoSpec(DataSpec):
 
     def check(self) -> None:
         self.check_choice(registry.PHOTOS, "dataset")
-        self.check_choice(("rgb_mean", "scale", "gcn", *KINDS), "preprocessing")
+        self.check_choice(("rgb_mean", "rgb_standard", "scale", "gcn", *KINDS), "preprocessing")
         self.check_choice(RESIZES, "resize")
         self.check_range(8, 1024, "size")
         self.check_range(8, 4096, "min_scale", "max_scale", "test_scale")
@@ -89,12 +92,17 @@ class PhotoSpec(DataSpec):
         found = {"size": dataset.train.shape[0], "n_classes": len(dataset.class_names)}
         return {f"data.{name}": value for name, value in found.items() if getattr(self, name) is None}
 
+    def read_image(self, path: Path) -> Array:
+        """The image in a file as a test sees it, (size, size, 3) uint8; raises UserError where there is none."""
+        return read_file(path, self.view(self.image_shape[0]))
+
     def fixed_preprocessing(self) -> Preprocessing | None:
         """The preprocessing, where it needs no data set to be fitted on."""
         fixed: dict[str, Preprocessing] = {
             "scale": Scale(),
             "gcn": Contrast(),
             "rgb_mean": Scale(RGB_MEAN / 255, np.full(3, 1 / 255)),
+            "rgb_standard": Scale(RGB_MEAN / 255, RGB_STD / 255),
         }
         return fixed.get(self.preprocessing)
 

@@ -119,7 +119,7 @@ def load_index(root: Path, paths: Sequence[str], file: Path, what: str, say: Say
                 saved = time.monotonic()
     finally:
         pool.shutdown(cancel_futures=True)
-    _write(file, index())
+        _write(file, index())  # as far as it was made, after Ctrl-C too
     return index()
 
 

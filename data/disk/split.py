@@ -16,6 +16,8 @@ from engine.io.fields import shown
 from engine.random import Key
 from engine.typing import Array, Shape
 
+REMEDY = ": give an intact JPEG, PNG, GIF, BMP or WebP image."
+
 
 @dataclass(frozen=True, eq=False)
 class DiskSplit:
@@ -72,20 +74,25 @@ class DiskSplit:
 
     def _image(self, i: int) -> Array:
         """Image i, (H, W, C)."""
-        from data.pictures.decode import Encoded
-
         path = self.root / self.index.name(int(self.rows[i]))
-        try:
-            image = Encoded(path.read_bytes())
-            size = image.height, image.width
-            window = (
-                self.view.draw(*size, self.key.fold(i)) if self.key is not None else self.view.crop(*size, self.crop)
-            )
-            return self.view.render(image, window)
-        except (UserError, OSError) as error:
-            reason = str(error) if isinstance(error, UserError) else f"cannot be read ({error.strerror})"
-            name = str(path) if str(path).isprintable() else shown(str(path))
-            raise UserError(
-                f"{name} {reason}, though it was an image when the data set was indexed: put it there again, or start anew, "
-                "without it."
-            ) from None
+        remedy = (
+            ", though it was an image when the data set was indexed: put it there again, or start anew, without it."
+        )
+        return read_file(path, self.view, self.crop, None if self.key is None else self.key.fold(i), remedy=remedy)
+
+
+def read_file(path: Path, view: View, crop: int = 0, key: Key | None = None, *, remedy: str = REMEDY) -> Array:
+    """The image in a file as it is seen through a window that is drawn from the key, or through a crop of a test.
+
+    Raises:    UserError, which `remedy` ends, where the file holds no image that can be read.
+    """
+    from data.pictures.decode import Encoded
+
+    try:
+        image = Encoded(path.read_bytes())
+        size = image.height, image.width
+        return view.render(image, view.crop(*size, crop) if key is None else view.draw(*size, key))
+    except (UserError, OSError) as error:
+        reason = str(error) if isinstance(error, UserError) else f"cannot be read ({error.strerror})"
+        name = str(path) if str(path).isprintable() else shown(str(path))
+        raise UserError(f"{name} {reason}{remedy}") from None

@@ -6,10 +6,11 @@ import re
 import numpy as np
 import pytest
 
-from cldl import evaluate, train
+from cldl import evaluate, predict, train
 from cldl.recipes.recipe import Recipe
 from cldl.reporting.explain import limit
 from cldl.training.run import Run
+from data.dataset import read_images
 from tests.cldl.training.test_own_training import small_network
 from tests.data.disk.photos import jpeg, tree, write
 
@@ -86,6 +87,22 @@ def test_a_run_goes_on_after_images_were_added_only_where_they_are_named(tmp_pat
     assert train.main(resume) == 0
     arrays = Run.open(tmp_path / "run").load()[0]
     assert any(not np.array_equal(weights[name], arrays[name]) for name in weights)
+
+
+def test_a_run_on_a_folder_labels_files_as_a_test_sees_them_without_the_folder(tmp_path, pets, small, capsys):
+    run(tmp_path, pets)
+    opened = Run.open(tmp_path / "run")
+    data = opened.recipe.data.load(tmp_path / "cache", pets)
+    path = data.test.root / data.test.index.name(int(data.test.rows[0]))
+    np.testing.assert_array_equal(opened.recipe.data.read_image(path), read_images(data.test, [0])[0])
+    capsys.readouterr()
+    assert predict.main([str(tmp_path / "run"), str(path), str(pets / "cat" / "broken.jpg")]) == 2
+    printed = capsys.readouterr()
+    assert re.match(rf"{path}: (cat|cow|dog), decided by classifier", printed.out)
+    assert (
+        printed.err
+        == f"error: {pets / 'cat' / 'broken.jpg'} is cut short: give an intact JPEG, PNG, GIF, BMP or WebP image.\n"
+    )
 
 
 def test_explain_says_whether_reading_or_the_network_is_the_limit(tmp_path, pets, small, capsys):

@@ -17,7 +17,7 @@ FOLDER = CIFAR100_NIN.changed(
     data=cited(
         PhotoSpec(
             dataset=cited("folder", OWN),
-            preprocessing=cited("standard", UNTRIED + ": fitted on the folder's images"),
+            preprocessing=cited("rgb_standard", UNTRIED + ": nothing has to be fitted on the folder's images"),
             augment=cited(True, KRIZHEVSKY),
             size=cited(None, OWN + ": 32 to 64 pixels"),
             resize=cited("short", "Simonyan and Zisserman, ICLR 2015, section 3.1"),

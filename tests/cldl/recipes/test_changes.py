@@ -88,7 +88,7 @@ CHANGES = {
     | {"model.dropout": 0.5, "optimiser.weight_decay": 5e-4, "schedule.learning_rate": 0.02},
     ("cifar100_nin", "folder"): {
         "data.dataset": "folder",
-        "data.preprocessing": "standard",
+        "data.preprocessing": "rgb_standard",
         "data.augment": True,
         **dict.fromkeys(("data.size", "data.min_scale", "data.max_scale", "data.test_scale", "data.n_classes")),
         "data.resize": "short",

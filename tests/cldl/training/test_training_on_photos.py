@@ -113,7 +113,7 @@ def test_a_file_that_goes_during_a_training_ends_it_with_its_name(photos):
 
 
 def test_a_run_goes_on_with_its_own_images_alone(photos, tmp_path):
-    recipe, root = find("folder"), photos.listing.root
+    recipe, root = find("folder").changed(preprocessing="standard"), photos.listing.root
     data, preprocessing = load_data(recipe, cache=tmp_path / "cache", data=root)
     assert len(preprocessing.mean) == 3
     config = {"training_sha256": data.train.fingerprint, "preprocessing_sha256": preprocessing.sha256}

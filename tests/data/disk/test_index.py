@@ -90,7 +90,6 @@ def test_an_index_that_was_not_finished_is_continued(photos, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "WINDOW", 2)
-    monkeypatch.setattr(module, "SAVE_SECONDS", -1.0)
     scan, read = module._scan, []
     monkeypatch.setattr(module, "_scan", lambda path: stopped(path) if path.name == "5.gif" else scan(path))
     with pytest.raises(KeyboardInterrupt):

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -86,3 +88,8 @@ def test_a_file_that_is_no_longer_what_it_was_is_named(split):
             f"{split.root / f'{name}.jpg'} {reason}, though it was an image when the data set was indexed: put it there again, "
             "or start anew, without it."
         )
+
+
+def test_pillow_is_loaded_when_an_image_is_read_and_not_before():
+    program = "import sys, cldl.train; assert not [name for name in sys.modules if name.split('.')[0] == 'PIL']"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -16,7 +16,7 @@ from data.disk.read_ahead import ReadAhead
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
 from engine.runtime.backend import Backend
-from engine.runtime.cpu import available_threads
+from engine.runtime.cpu import CpuBackend, available_threads
 from engine.typing import Array
 from layers.network import Network
 from layers.relu import ReLU
@@ -107,7 +107,8 @@ def _error(predictions: Array, labels: Array) -> float:
 def compute_logits(network: Network, split: Split, preprocessing: Preprocessing, backend: Backend) -> list[Array]:
     """The logits of the M classifiers on all images of a split: M arrays (N, K) float32."""
     logits = [np.empty((len(split), network.classes), np.float32) for _ in network.exits]
-    source = ReadAhead(split, available_threads()) if is_varied(split) and backend.threads == 1 else split
+    on_gpu = not isinstance(backend, CpuBackend)  # where one thread takes the chunks
+    source = ReadAhead(split, available_threads()) if is_varied(split) and on_gpu else split
 
     def work(ctx: Context, start: int, stop: int) -> None:
         ctx.needs_backward = False

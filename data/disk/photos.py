@@ -80,7 +80,7 @@ def load_photos(
         )
     folder, parts = cache_folder(cache), [part for part in (listing.train, listing.test) if part is not None]
     paths = [path for part in parts for path in part[0]]
-    own = hashlib.sha256(os.fsencode(os.path.abspath(listing.root))).hexdigest()[:16]
+    own = hashlib.sha256(os.fsencode(f"{listing.name} {os.path.abspath(listing.root)}")).hexdigest()[:16]
     index = load_index(listing.root, paths, folder / f"index-{own}.h5", listing.name, say, threads)
     gone = np.flatnonzero(index.reasons == reasons_known().index(GONE))
     if len(gone):

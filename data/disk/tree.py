@@ -8,7 +8,10 @@ from pathlib import Path
 
 from engine.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")  # what is in a file is told by its bytes
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"),  # what is in a file is told by its bytes
+    *(".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl"),  # these cannot be read: they are skipped by name
+)
 MAX_DEPTH = 64  # of folders
 
 

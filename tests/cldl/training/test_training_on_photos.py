@@ -1,10 +1,13 @@
 """Training on images that are files: read ahead, cropped from keys, and to the same bits however they are read."""
 
+from threading import current_thread
+
 import numpy as np
 import pytest
 
 from cldl.objective import Objective
 from cldl.recipes import find
+from cldl.training.evaluation import compute_logits
 from cldl.training.run_data import load_data
 from cldl.training.trainer import Trainer
 from data.dataset import read_images
@@ -12,6 +15,7 @@ from data.disk.photos import load_photos
 from data.disk.split import DiskSplit
 from data.disk.views import View
 from data.sources.folder import find as find_folder
+from engine.context import Context
 from engine.errors import UserError
 from engine.optim import AdamW, Constant
 from tests.cldl.training.test_own_training import small_network
@@ -100,6 +104,29 @@ def test_a_test_sees_the_crops_in_the_middle_whatever_the_number_of_threads(phot
     images = read_images(photos.dataset(VIEW).test)
     for a, b in zip(one.evaluate().logits, one.model().logits(images), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class OneThread:
+    """A backend that takes the chunks one after another, as a GPU's does."""
+
+    def __init__(self, backend):
+        self.backend = backend
+
+    def run(self, samples, work, **options):
+        for start in range(0, samples, 4):
+            work(Context(), start, min(start + 4, samples))
+
+
+def test_where_one_thread_takes_the_chunks_others_read_ahead_for_it(photos, monkeypatch):
+    t, read, images = trainer(photos), [], DiskSplit.read
+    expected = t.evaluate().logits
+    monkeypatch.setattr(
+        DiskSplit, "read", lambda split, i, out: read.append(current_thread().name) or images(split, i, out)
+    )
+    found = compute_logits(t.network, t.dataset.test, t.preprocessing, OneThread(t.backend))
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert all(name.startswith("read") for name in read)
 
 
 def test_a_file_that_goes_during_a_training_ends_it_with_its_name(photos):

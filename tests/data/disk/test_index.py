@@ -29,8 +29,8 @@ def load(photos, paths=None, said=None):
 
 
 def test_the_images_of_a_tree_are_those_files_that_are_named_so(photos):
-    write(photos, {".hidden/a.jpg": "", "a/.b.jpg": "", "a/list.txt": "", "c/deep/d.webp": ""})
-    assert image_files(photos) == sorted([*FILES, "c/deep/d.webp"])
+    write(photos, {".hidden/a.jpg": "", "a/.b.jpg": "", "a/list.txt": "", "c/deep/d.webp": "", "c/e.heic": ""})
+    assert image_files(photos) == sorted([*FILES, "c/deep/d.webp", "c/e.heic"])
     assert folders(photos) == ["a", "b", "c"]
 
 

@@ -90,6 +90,12 @@ def test_sun397_is_read_by_a_partition(sun397, named):
     assert set(names(first, "test")) == {f"a/{c}/sun_{i}.jpg" for c in first.listing.classes for i in (1, 3)}
 
 
+def test_each_partition_has_an_index_of_its_own(sun397):
+    load(scenes.find_sun397, sun397, 1)
+    load(scenes.find_sun397, sun397, 10)
+    assert len(list((sun397 / "cache").glob("index-*.h5"))) == 2
+
+
 def test_a_partition_that_is_missing_is_said(sun397):
     assert refusal(scenes.find_sun397, sun397, 2) == (
         f"{sun397} has no Training_02.txt, the list of its images: {scenes.SUN397}"

@@ -1,7 +1,7 @@
 """One epoch on JPEG files in ImageNet's layout: images a second, the time spent waiting for them, the peak of memory.
 
 python -m benchmarks.images                      # 2,000 images of usual sizes, made in a temporary folder
-python -m benchmarks.images --size 224 --width 0.25
+python -m benchmarks.images --size 96 --width 0.25
 python -m benchmarks.images --reading            # without a network: how fast images can be read
 """
 
@@ -14,7 +14,6 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ from cldl.training.machine import processor
 from cldl.training.trainer import Trainer
 from data.dataset import Dataset, is_varied
 from data.disk.read_ahead import ReadAhead
+from engine.io.files import atomic_write
 from engine.random import Key
 from engine.runtime.cpu import available_threads
 
@@ -151,16 +151,20 @@ def text(found: dict) -> str:
 
 
 def make_tree(root: Path, images: int) -> None:
-    """So many training images of noise with the spectrum of photographs, and a tenth for validation, in ImageNet's layout."""
-    rng, wnids = np.random.default_rng(0), [f"n{k:08}" for k in range(CLASSES)]
-    pictures = [picture(rng) for _ in range(2)]
+    """So many training images of noise with the spectrum of photographs, and a tenth for validation, in ImageNet's layout.
+
+    Each is drawn from its number, so that what was stopped can go on.
+    """
+    wnids, pictures = [f"n{k:08}" for k in range(CLASSES)], [picture(np.random.default_rng(k)) for k in range(2)]
     solution = ["ImageId,PredictionString"]
-    for i, image in enumerate(jpegs(rng, pictures, images + images // 10)):
+    for i in range(images + images // 10):
         wnid, validation = wnids[i % CLASSES], i - images + 1
         name = f"train/{wnid}/{wnid}_{i}.JPEG" if validation < 1 else f"val/ILSVRC2012_val_{validation:08}.JPEG"
         path = root / "ILSVRC/Data/CLS-LOC" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(image)
+        if not path.exists():
+            with atomic_write(path) as file:
+                file.write(jpeg(i, pictures[i % 2]))
         if validation >= 1:
             solution.append(f"{path.stem},{wnid} 1 2 3 4")
     (root / "LOC_val_solution.csv").write_text("\n".join(solution))
@@ -176,16 +180,14 @@ def picture(rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def jpegs(rng: np.random.Generator, pictures: list[np.ndarray], count: int) -> Iterator[bytes]:
-    """Files of images cut from the pictures at random."""
-    for i in range(count):
-        height, width = SIZES[i % len(SIZES)]
-        source = pictures[int(rng.integers(len(pictures)))]
-        top, left = (int(rng.integers(SIDE - side + 1)) for side in (height, width))
-        pixels = source[top : top + height, left : left + width] * np.float32(rng.uniform(0.5, 1.2))
-        buffer = io.BytesIO()
-        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=QUALITY)
-        yield buffer.getvalue()
+def jpeg(number: int, source: np.ndarray) -> bytes:
+    """The file of an image that is cut from a picture at random."""
+    rng, (height, width) = np.random.default_rng([1, number]), SIZES[number % len(SIZES)]
+    top, left = (int(rng.integers(SIDE - side + 1)) for side in (height, width))
+    pixels = source[top : top + height, left : left + width] * np.float32(rng.uniform(0.5, 1.2))
+    buffer = io.BytesIO()
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from cldl.training.machine import processor
 from cldl.training.trainer import Trainer
 from data.dataset import Dataset, is_varied
 from data.disk.read_ahead import ReadAhead
-from engine.io.files import atomic_write
 from engine.random import Key
 from engine.runtime.cpu import available_threads
 
@@ -163,8 +162,9 @@ def make_tree(root: Path, images: int) -> None:
         path = root / "ILSVRC/Data/CLS-LOC" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            with atomic_write(path) as file:
-                file.write(jpeg(i, pictures[i % 2]))
+            unfinished = path.with_suffix(".part")
+            unfinished.write_bytes(jpeg(i, pictures[i % 2]))
+            unfinished.rename(path)
         if validation >= 1:
             solution.append(f"{path.stem},{wnid} 1 2 3 4")
     (root / "LOC_val_solution.csv").write_text("\n".join(solution))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cldl.models.heads import INITIALISERS
 from cldl.recipes.spec import Spec
@@ -19,9 +20,12 @@ class ModelSpec(Spec):
     dropout        -- the probability that a unit is dropped
     initialisation -- "he", or "published": as the definition has it
     bias_lr_mult   -- multiplies the learning rate of all biases
+
+    checked_at -- changes of a recipe that make a network of the same graph, small enough to be checked from pixels to loss
     """
 
     section: ClassVar[str] = "model"
+    checked_at: ClassVar[Mapping[str, Any]] = {"initialisation": "he"}
     definition: str
     dropout: float
     initialisation: str
@@ -36,6 +40,11 @@ class ModelSpec(Spec):
     def method(self) -> str | None:
         """The method by which the network was published, as the poster names it; None where the loss decides."""
         raise NotImplementedError
+
+    @property
+    def supervised_method(self) -> str | None:
+        """The method as which it was published with so many classifiers, each with a loss of its own; None if it was not."""
+        return None
 
     def make(self, image: Shape, classes: int) -> Network:
         """The network, its biases learning as fast as the rest."""

@@ -141,7 +141,7 @@ class Recipe:
         specs, M = dict[str, Any](), 0
         for section, (spec, source) in chosen.items():
             if section == "loss" and "weights" not in given["loss"]:
-                given["loss"] |= self._resized_weights(types["loss"], M)
+                given["loss"] |= self._resized_weights(spec, types["loss"], M)
             base = spec if isinstance(spec, Spec) else getattr(self, section)
             spec = _respecified(base, types[section], given[section])
             M = spec.n_classifiers if isinstance(spec, ModelSpec) else M
@@ -160,11 +160,12 @@ class Recipe:
         """Why this section has this kind of spec; empty where nothing was cited."""
         return self.__dict__["_cites"][section]
 
-    def _resized_weights(self, loss: type[Spec], M: int) -> dict[str, Any]:
-        """The weights of M classifiers, where there were others and all had one weight."""
-        weights = self.loss.lambdas
-        if "weights" in leaf_types(loss) and len(weights) != M and len(set(weights)) == 1:
-            return {"weights": cited(weights[:1] * M, self.loss.sources["weights"])}
+    def _resized_weights(self, loss: LossSpec | str, kind: type[Spec], M: int) -> dict[str, Any]:
+        """The weights of M classifiers, where the loss, or this recipe's, has others and all are equal."""
+        spec = self.loss if isinstance(loss, str) else loss
+        weights, source = spec.lambdas, spec.sources.get("weights") or self.cite("loss")
+        if "weights" in leaf_types(kind) and len(weights) != M and len(set(weights)) == 1:
+            return {"weights": cited(weights[:1] * M, source)}
         return {}
 
 

@@ -15,6 +15,9 @@ NAMES = {
     "mnist": "MNIST",
     "cifar100": "CIFAR-100",
     "imagenet": "ImageNet",
+    "mit67": "MIT67",
+    "sun397": "SUN397",
+    "places205": "Places205",
     "folder": "a folder of your own",
 }  # of the data sets
 CLASSIFIERS = 3  # of CLDL
@@ -41,6 +44,8 @@ def method(recipe: Recipe) -> str:
     """What the poster calls the recipe's method, or a description where the poster does not have it."""
     if recipe.model.method:
         return recipe.model.method
+    if recipe.loss.kind != "cldl" and recipe.model.supervised_method:
+        return recipe.model.supervised_method
     M, kind = recipe.model.n_classifiers, "CLDL" if recipe.loss.kind == "cldl" else "deep supervision"
     return kind if kind == "CLDL" and M == CLASSIFIERS else f"{kind}, {M} classifiers"
 

@@ -97,9 +97,14 @@ def check_network(network: Network, objective: Objective, choose: Choose, seed: 
     return check_gradients(forward, backward, {"pixels": x}, network.parameters(), method="directional", seed=seed)
 
 
+def checkable(recipe: Recipe) -> Recipe:
+    """The recipe with a network small enough to be checked whole, and weights large enough to matter."""
+    return recipe.changed(**recipe.model.checked_at)
+
+
 def check_family(recipe: Recipe, choose: Choose, seed: int) -> GradientReport:
     """The network and the loss of a family's recipe: weights large enough to matter, a lambda of its own for each classifier."""
-    recipe = recipe.changed(initialisation="he")
+    recipe = checkable(recipe)
     lambdas = tuple((m + 1) / 4 for m in range(recipe.model.n_classifiers))
     return check_network(recipe.build_network(), replace(recipe.build_objective(), weights=lambdas), choose, seed)
 

@@ -20,6 +20,7 @@ import numpy as np
 from cldl.gradcheck import chooser
 from cldl.recipes import FAMILIES
 from cldl.verification.cases import LAYERS, Case, Logits
+from cldl.verification.end_to_end import checkable
 from engine.context import Context
 from engine.memory import LINE
 from engine.parameters import cast
@@ -110,7 +111,7 @@ def drawn(count: int) -> Iterator[tuple[str, Case]]:
             case = draw(chooser(Key(0).fold(i)))
             yield f"{case.layer}, {case.samples} samples of shape {case.shape}, seed {case.seed}", case
     for family, recipes in FAMILIES.items():
-        network = recipes[0].changed(initialisation="he").build_network()
+        network = checkable(recipes[0]).build_network()
         yield family, Case(Logits(network), network.input_shape, 2)
 
 

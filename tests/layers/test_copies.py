@@ -9,6 +9,7 @@ from hypothesis import given
 
 from cldl.recipes import FAMILIES
 from cldl.verification.cases import LAYERS
+from cldl.verification.end_to_end import checkable
 from engine.context import Context
 from engine.initialisers import constant, normal, uniform
 from engine.random import Key
@@ -69,7 +70,7 @@ def test_a_parameter_that_stands_twice_is_one_parameter_in_the_copy(copied):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_copy_of_a_recipe_builds_the_same_network_and_a_copy_of_that_learns_alike(family, copied):
-    recipe = FAMILIES[family][0]
+    recipe = checkable(FAMILIES[family][0])
     other = copied(recipe)
     assert other == recipe
     assert other.sources == recipe.sources

@@ -66,7 +66,95 @@ MAXOUT = {
     "optimiser.weight_decay": 0.0,
 }
 MAXOUT_PUBLISHED = SGD | {"optimiser.momentum": 0.5, "schedule.batch_size": 128}
-CHANGES = {
+CLASSIC = {  # SGD as for ImageNet, on crops less the mean colour
+    "data.preprocessing": "rgb_mean",
+    "data.augment": True,
+    "data.mirror": True,
+    "data.colour_shift": 0.0,
+    "data.partition": 1,
+    "model.initialisation": "published",
+    "model.bias_lr_mult": 2.0,
+    "model.lower_lr_mult": 1.0,
+    "schedule.learning_rate": 0.01,
+} | SGD
+WARPED = {"data.resize": "warp", **dict.fromkeys(("data.min_scale", "data.max_scale", "data.test_scale"), 256)}
+IN_STEPS = {"schedule.gamma": 0.1, "schedule.batch_size": 256, "optimiser.weight_decay": 5e-4}
+
+
+def few(dataset, classes, epochs):
+    """What a recipe for few images changes of one for Places205."""
+    milestones = {"schedule.milestones": (epochs / 4, epochs / 2, 3 * epochs / 4)}
+    own = {"data.dataset": dataset, "data.n_classes": classes, "schedule.epochs": epochs}
+    return own | milestones | {"schedule.batch_size": 64}
+
+
+DEEP = {
+    ("mnist_nin", "imagenet_googlenet"): CLASSIC
+    | WARPED
+    | {
+        "data.dataset": "imagenet",
+        "data.size": 224,
+        "data.n_classes": 1000,
+        "model.definition": "googlenet",
+        "model.dropout": 0.4,
+        "optimiser.weight_decay": 2e-4,
+        "schedule.power": 0.5,
+        "schedule.epochs": 60,
+        "schedule.batch_size": 32,
+    },
+    ("imagenet_googlenet", "imagenet_googlenet_softmax"): {
+        "loss.weights": (0.3, 0.3, 1.0),
+        "loss.companion_epochs": None,
+    },
+    ("imagenet_googlenet_softmax", "places205_googlenet"): {
+        "data.dataset": "places205",
+        "data.n_classes": 205,
+        "schedule.epochs": 125,
+        "schedule.batch_size": 128,
+    },
+    ("mnist_nin", "places205_alexnet"): CLASSIC
+    | WARPED
+    | IN_STEPS
+    | {
+        "data.dataset": "places205",
+        "data.size": 227,
+        "data.n_classes": 205,
+        "model.definition": "places_alexnet",
+        "model.classifiers": 1,
+        "schedule.milestones": (10.45, 20.91, 31.36, 41.82),
+        "schedule.epochs": 47,
+    },
+    ("places205_alexnet", "places205_cnds8"): {
+        "model.definition": "cnds8",
+        "model.classifiers": 2,
+        "loss.weights": (0.4, 1.0),
+        "loss.companion_epochs": None,
+    },
+    ("mnist_nin", "places205_vgg11"): CLASSIC
+    | IN_STEPS
+    | {
+        "data.dataset": "places205",
+        "data.size": 224,
+        "data.resize": "short",
+        "data.min_scale": 256,
+        "data.max_scale": 512,
+        "data.test_scale": 384,
+        "data.n_classes": 205,
+        "model.definition": "vgg11",
+        "schedule.milestones": (10.0, 20.0, 30.0),
+        "schedule.epochs": 39,
+    },
+    ("places205_vgg11", "places205_vgg11_softmax"): ONE,
+    ("places205_vgg11_softmax", "places205_vgg13"): {"model.definition": "vgg13"},
+    ("places205_vgg11_softmax", "places205_vgg16"): {"model.definition": "vgg16"},
+    ("places205_vgg11", "mit67_vgg11"): few("mit67", 67, 200),
+    ("places205_vgg11", "sun397_vgg16"): few("sun397", 397, 100) | {"model.definition": "vgg16"},
+    ("mit67_vgg11", "mit67_vgg11_softmax"): ONE,
+    ("sun397_vgg16", "sun397_vgg16_softmax"): ONE,
+    ("mit67_vgg11", "mit67_dag_cnn"): {"model.definition": "dag_vgg19"},
+    ("sun397_vgg16", "sun397_dag_cnn"): {"model.definition": "dag_vgg19"},
+}
+CHANGES = DEEP | {
     ("mnist_nin", "mnist_nin_softmax"): ONE,
     ("mnist_nin", "mnist_nin_shared"): {"model.lower_lr_mult": 0.1, "loss.unweighted_share": 0.5},
     ("mnist_nin", "mnist_nin_published"): NIN
@@ -145,6 +233,12 @@ ORIGINS = (
     r"Lin et al\., ICLR 2014",
     r"Goodfellow et al\., ICML 2013",
     r"He et al\., ICCV 2015, eq\. 10",
+    r"BVLC/caffe, models/bvlc_(alexnet|googlenet|reference_caffenet)(/(solver|quick_solver|train_val)\.prototxt)?",
+    r"natanielruiz/net-archive, places205-(alexnet|googlenet)",
+    r"lwwang/Places_CNDS_model, train_val\.prototxt",
+    r"Wang, Lee, Tu and Lazebnik, arXiv 1505\.02496",
+    r"wanglimin/Places205-VGGNet",
+    r"Yang and Ramanan, ICCV 2015",
     r"Krizhevsky et al\., NIPS 2012, section 4\.1",
     r"Simonyan and Zisserman, ICLR 2015, section 3\.1",
     r"as the folder has it",

@@ -17,6 +17,7 @@ STEP, EXPONENTIAL = StepSpec(**BASE, milestones=(1.0,)), ExponentialSpec(**BASE,
 POLYNOMIAL = PolynomialSpec(**BASE, power=1.0)
 CLDL, SOFTMAX = CldlLossSpec(weights=(1.0, 1.0)), SoftmaxSpec(weights=(1.0, 1.0))
 NIN, DSN, MAXOUT = (find(name).model for name in ("mnist_nin", "mnist_dsn", "mnist_maxout"))
+VGG, CNDS, DAG = (find(name).model for name in ("places205_vgg11", "places205_cnds8", "mit67_dag_cnn"))
 
 # a spec, its field, the least and the greatest value, and values below and above them
 RANGES = [
@@ -49,6 +50,9 @@ RANGES = [
     (DSN, "companion_power", 0.0, 100.0, -1e-9, 100.5),
     (MAXOUT, "input_dropout", 0.0, 0.99, -1e-9, 0.991),
     (MAXOUT, "conv_lr_mult", 0.0, 1000.0, -1e-9, 1000.5),
+    (VGG, "lower_lr_mult", 0.0, 1000.0, -1e-9, 1000.5),
+    (VGG, "width", 0.01, 10.0, 0.009, 10.5),
+    (DAG, "width", 0.01, 10.0, 0.009, 10.5),
 ]
 
 
@@ -70,12 +74,13 @@ def test_both_ends_of_a_range_are_taken_and_what_is_outside_is_refused(spec, nam
         )
 
 
-def test_nin_has_places_for_1_to_5_classifiers():
-    for count in (1, 5):
-        assert replace(NIN, classifiers=count).n_classifiers == count
-    for count in (0, 6):
-        sentence = f"model.classifiers is {count}; nin has places for 1 to 5: choose so many."
-        assert refusal(lambda count=count: replace(NIN, classifiers=count)) == sentence
+@pytest.mark.parametrize(("model", "most"), [(NIN, 5), (VGG, 5), (CNDS, 3)], ids=["nin", "vgg", "cnds"])
+def test_a_network_has_places_for_so_many_classifiers(model, most):
+    for count in (1, most):
+        assert replace(model, classifiers=count).n_classifiers == count
+    for count in (0, most + 1):
+        sentence = f"model.classifiers is {count}; {model.kind} has places for 1 to {most}: choose so many."
+        assert refusal(lambda count=count: replace(model, classifiers=count)) == sentence
 
 
 @pytest.mark.parametrize("ramp", [(0.0, 0.9999, 1e-6), (0.9999, 0.0, 100_000.0)])

@@ -16,6 +16,7 @@ from cldl.recipes.recipe import COMMAND_LINE, SECTIONS, find_leaf
 from cldl.recipes.schedules import ConstantSpec, StepSpec
 from cldl.recipes.spec import KINDS, cited, leaf_types
 from cldl.recipes.stored import from_json, to_json
+from cldl.verification.end_to_end import checkable
 from engine.errors import UserError
 from engine.optim.optimisers import SGD, AdamW
 
@@ -35,7 +36,7 @@ def test_every_recipe_builds_its_parts(recipe):
     network = recipe.build_network()
     assert len(network.exits) == recipe.model.n_classifiers == len(recipe.build_objective().weights)
     assert (network.input_shape, network.classes) == (recipe.data.image_shape, recipe.data.classes)
-    optimiser = recipe.build_optimiser(network)
+    optimiser = recipe.build_optimiser(checkable(recipe).build_network())
     assert type(optimiser) is {"sgd": SGD, "adamw": AdamW}[recipe.optimiser.kind]
     assert optimiser.weight_decay == recipe.optimiser.weight_decay
 
@@ -124,7 +125,7 @@ WRONG = {
     "schedule": "zigzag",
     "optimiser": "sgdd",
     "loss": "hinges",
-    "model": "alexnet",
+    "model": "resnet",
 }
 
 
@@ -160,7 +161,7 @@ def test_an_unknown_recipe_is_answered_with_a_similar_one_or_with_all():
     with pytest.raises(UserError, match=r"did you mean mnist_nin\?"):
         find("mnist_nim")
     with pytest.raises(UserError, match=r"choose one of .*mnist_nin, "):
-        find("alexnet")
+        find("resnet")
 
 
 def test_an_unknown_value_is_answered_with_a_similar_one():
@@ -275,8 +276,8 @@ DAMAGE = {
         lambda r: r["model"].update(depth=3),
         "the recipe has 'model.depth', which this version does not know: restore it, or use",
     ),
-    "an unknown kind": (lambda r: r["model"].update(type="alexnet"), "model is 'alexnet'; choose one of nin"),
-    "no kind": (lambda r: r["model"].pop("type"), "model is 'None'; choose one of nin"),
+    "an unknown kind": (lambda r: r["model"].update(type="resnet"), "model is 'resnet'; choose one of nin, "),
+    "no kind": (lambda r: r["model"].pop("type"), "model is 'None'; choose one of nin, "),
     "a section that is no object": (lambda r: r.update(data=[]), "data is 'None'; choose one of images"),
     "another type": (lambda r: r["schedule"].update(epochs="many"), "schedule.epochs is 'many'; give a whole number"),
     "out of range": (lambda r: r["model"].update(dropout=2), "model.dropout is 2.0; choose"),

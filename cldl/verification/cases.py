@@ -105,8 +105,9 @@ def _linear(choose: Choose) -> Case:
 
 def _conv2d(choose: Choose) -> Case:
     algorithm = ALGORITHMS[choose(0, len(ALGORITHMS) - 1)]
-    most = 1 if algorithm == "fft" else 3  # only without stride and groups
-    groups, stride, kernel = choose(1, most), choose(1, most), choose(1, 5)
+    most = 1 if algorithm in ("fft", "winograd") else 3  # only without stride and groups
+    groups, stride = choose(1, most), choose(1, most)
+    kernel = 3 if algorithm == "winograd" else choose(1, 5)
     padding = choose(0, kernel - 1)
     inputs, outputs = groups * choose(1, 2), groups * choose(1, 2)
     layer = Conv2d(

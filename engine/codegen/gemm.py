@@ -57,7 +57,7 @@ def gemm(
     share = prefetch_length // (panels * ((m + MR_SIZES[0] - 1) // MR_SIZES[0])) + LINE
     j = 0
     for panel in range(panels):  # the columns of B that stay in the first-level cache for all rows
-        nr = (vectors - j + panels - panel - 1) // (panels - panel)  # 6 vectors are 3 and 3, 10 are 4, 3 and 3
+        nr = panel_width(vectors, j)
         b_j, z_j, c_j = b + j * LANES, z + j * LANES, c + j * LANES
         i = 0
         for mr in MR_SIZES:
@@ -76,6 +76,14 @@ def gemm(
                 )  # fmt: skip
                 i += mr
         j += nr
+
+
+@jit
+def panel_width(vectors, first):
+    """Vectors of the panel that begins at vector `first`: 6 vectors are panels of 3 and 3, 10 of 4, 3 and 3."""
+    left = vectors - first
+    panels = (left + MAX_NR - 1) // MAX_NR
+    return (left + panels - 1) // panels
 
 
 def matmul(A: Array, B: Array, C: Array) -> None:

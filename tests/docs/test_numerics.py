@@ -110,6 +110,16 @@ def test_conv2d():
             assert np.isnan(run(Conv2d(1, D, 2, weight=constant(1), algorithm="fft"), x[:1])[0]).all()
         for algorithm in ("patches", "fft"):
             no_samples(Conv2d(1, D, 2, algorithm=algorithm), (3, 3, 1), (2, 2, D))
+        no_samples(Conv2d(1, D, 3, algorithm="winograd"), (5, 5, 1), (3, 3, D))
+        for value in (np.nan, INF, -INF):
+            x = np.ones((2, 11, 11, 1), np.float32)
+            x[0, 6, 6] = value
+            y, dx = run(Conv2d(1, D, 3, weight=constant(1), algorithm="winograd"), x)
+            assert not np.isfinite(y[0, 4:7, 4:7]).any()
+            assert np.isfinite(y[0, :4]).all()
+            assert np.isfinite(y[0, 8:]).all()
+            assert np.isfinite(y[1]).all()
+            assert np.isfinite(dx).all()
 
 
 def test_fusedconv():

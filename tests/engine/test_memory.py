@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from engine.initialisers import normal
 from engine.memory import LINE, SLAB, Memory, aligned
-from engine.ops.convolution import FFT, WeightSpectrum, choose
+from engine.ops.convolution import choose
 from engine.ops.fused_linear import Window
+from engine.ops.transformed import FFT, WeightSpectrum, WeightTiles
 from engine.parameters import FlatBuffer, Parameter
 
 VIEWS = {
@@ -129,6 +130,11 @@ def test_every_weight_and_its_gradient_begin_at_a_line(sizes):
         assert begins_at_a_line(p.value)
         assert begins_at_a_line(gradients.views[p])
         assert not gradients.views[p].any()
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_weights_of_tiles_begin_at_a_line(transposed):
+    assert begins_at_a_line(WeightTiles(Parameter((3, 3, 16, 32), normal(1.0)), transposed).empty())
 
 
 def test_a_spectrum_begins_at_a_line():

@@ -64,6 +64,7 @@ def test_the_gradient_of_a_weight_is_a_product_in_float32_of_a_million_rows(laye
         (Conv2d(16, LANES, 1), (10, 400, 250, 16)),
         (Conv2d(1, LANES, 3, padding=1, algorithm="patches"), (1, 1000, 1000, 1)),
         (Conv2d(1, 4, 3, padding=1, algorithm="fft"), (1, 1000, 1000, 1)),
+        (Conv2d(1, 4, 3, padding=1, algorithm="winograd"), (1, 1000, 1000, 1)),
         (Conv2d(2, 4, 1, groups=2), (1, 1000, 1000, 2)),
         (FusedConv(Conv2d(16, LANES, 1), Conv2d(LANES, LANES, 1)), (1, 1000, 1000, 16)),
     ],

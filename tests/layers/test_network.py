@@ -110,7 +110,7 @@ def test_an_exit_may_be_read_by_other_nodes_and_by_the_next_exit():
     check_layer(Logits(drawn(Network(nodes, ["low", "top"], (3,)))), (3,)).raise_if_failed()
 
 
-@pytest.mark.parametrize("algorithm", ["patches", "fft"])
+@pytest.mark.parametrize("algorithm", ["patches", "fft", "winograd"])
 def test_a_layer_at_two_nodes_gets_both_gradients_and_is_drawn_and_named_once(algorithm):
     conv, linear = Conv2d(4, 4, 3, padding=1, bias=BIAS, algorithm=algorithm), Linear(4, 2, bias=BIAS)
     nodes = chain("x", [("a", conv), ("relu", ReLU()), ("b", conv)])

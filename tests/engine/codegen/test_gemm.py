@@ -13,7 +13,7 @@ from engine.codegen.gemm import MAX_NR, gemm, gemm_reference, matmul
 from engine.codegen.jit import jit
 from engine.codegen.pointers import pointer
 from engine.codegen.simd import LANES
-from engine.kernels.cpu import fused_linear
+from engine.kernels.cpu import fused_linear, winograd
 from engine.ops import spectra
 from engine.random import Key
 
@@ -73,9 +73,9 @@ def test_a_plain_product_is_that_of_the_reference_whether_it_fills_vectors_or_no
 def test_gemm_is_compiled_once_for_a_type_as_no_call_of_it_has_a_literal():
     calls = [
         node
-        for source in (fused_linear, spectra, module)
+        for source in (fused_linear, spectra, winograd, module)
         for node in ast.walk(ast.parse(inspect.getsource(source)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "gemm"
     ]
-    assert len(calls) == 10
+    assert len(calls) == 12
     assert not any(isinstance(argument, ast.Constant) for call in calls for argument in call.args)

@@ -9,9 +9,12 @@ import pytest
 from engine.context import Context
 from engine.initialisers import normal
 from engine.kernels.cpu.patches import patches_adjoint_reference, patches_reference
-from engine.ops.convolution import FFT, FusedLayer, Patches, choose
+from engine.ops.chain import FusedLayer
+from engine.ops.convolution import choose
 from engine.ops.fft_convolution import FFTConvolution
 from engine.ops.fused_linear import Window, backward_reference, forward_reference
+from engine.ops.patches import Patches
+from engine.ops.transformed import FFT
 from engine.parameters import Parameter, cast, initialise
 from engine.random import Key
 
@@ -65,6 +68,8 @@ CASES = {
     "three groups and strides": (Window(3, 2, 2), 3, "auto", (3,)),
     "fft": (Window(5, 1, 2), 1, "fft", (5,)),
     "fft and two maps": (Window(3, 1, 0), 1, "fft", (5, 4, 3)),
+    "winograd": (Window(3, 1, 1), 1, "winograd", (5,)),
+    "winograd and two maps": (Window(3, 1, 0), 1, "winograd", (5, 4, 3)),
 }
 
 
@@ -76,7 +81,7 @@ def test_a_chain_and_its_gradients_are_those_of_the_definition(case, last_relu, 
     chain = chain_of(window, groups, 6, widths, (not last_relu, last_relu, not last_relu)[-len(widths) :])
     output = [(side + 2 * window.padding - window.kernel) // window.stride + 1 for side in (H, W)]
     algorithm = choose(window, groups, (H, W, 6), (*output, widths[-1]), name)
-    assert algorithm.name == ("fft" if name == "fft" else "patches")
+    assert algorithm.name == ("patches" if name == "auto" else name)
     x, dy = Key(1).normal((N, H, W, 6)), Key(2).normal((N, *output, widths[-1]))
     y, dx, ctx = np.full(dy.shape, np.nan), np.full_like(x, np.nan) if need_dx else None, Context()
     for _ in range(2):  # gradients add up over the chunks of a batch

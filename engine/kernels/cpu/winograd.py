@@ -1,0 +1,153 @@
+"""Convolution by Winograd's tiles, a block of them at a time; see engine.ops.winograd for the mathematics.
+
+CPU only: on a GPU convolutions are matrix products.
+
+A block of transformed tiles is an array (36, distance): at each of the 36 points a matrix that has a row for every tile. Its
+columns are whole vectors; those beyond the channels are never used. The distance between two points is a cache line more than a
+matrix has: at a power of two, all points of a tile would fall into a few sets of the cache.
+
+Transformed weights are at each point a matrix in panels: up to MAX_NR vectors of every row, then the next so many columns. So the
+micro-kernel reads them, and the sums of their gradients, in order.
+"""
+
+import numpy as np
+
+from engine.codegen.gemm import MAX_NR, gemm, panel_width
+from engine.codegen.jit import ONE, ZERO, jit
+from engine.codegen.pointers import keep_alive, load, load_partial, pointer, store, store_partial
+from engine.codegen.simd import LANES
+from engine.codegen.winograd import TILE, WINDOW, transform_weight, transform_weight_adjoint
+from engine.kernels.cpu.elementwise import bias_backward
+from engine.kernels.cpu.tiles import (
+    gather_gradients,
+    gather_images,
+    scatter_gradients,
+    scatter_outputs,
+    tile_counts,
+    whole_vectors,
+)
+
+TILE_POINTS = TILE * TILE
+
+
+@jit
+def winograd_forward(x, U, b, clip_min, y, padding, V, M, block, tile):
+    """y (N, Ho, Wo, D) = max(x * w + b, clip_min) of x (N, H, W, C), U of w; V and M are scratch for blocks of x and y."""
+    rows, columns = tile_counts(y)
+    tiles, C, D = len(y) * rows * columns, x.shape[3], y.shape[3]
+    for first in range(0, tiles, block):
+        n = min(block, tiles - first)
+        gather_images(x, padding, first, n, rows, columns, V, tile)
+        for point in range(TILE_POINTS):
+            _multiply(V, U, M, point, n, C, D)
+        scatter_outputs(M, b, clip_min, y, first, n, rows, columns, tile)
+
+
+@jit
+def winograd_backward(dy, y, masked, x, UT, dx, need_dx, dU, overwrite, db, padding, V, M, block, tile, S, sums):
+    """Add to dU (or `overwrite` it) and to db (D,) and, if needed, write dx; dy counts where y > 0, if `masked`.
+
+    S is scratch for the sums of dy in the tiles of a block, `sums` for dU of a block at one point: the sum over all tiles is made
+    of the sums of blocks, so that no chain of roundings is long.
+    """
+    rows, columns = tile_counts(dy)
+    tiles, C, D = len(dy) * rows * columns, x.shape[3], dy.shape[3]
+    db_sums = np.zeros(S.shape[1])
+    for first in range(0, tiles, block):
+        n = min(block, tiles - first)
+        gather_images(x, padding, first, n, rows, columns, V, tile)
+        gather_gradients(dy, y, masked, first, n, rows, columns, M, S, tile)
+        bias_backward(S[:n], db_sums)
+        for point in range(TILE_POINTS):
+            _accumulate(V, M, dU, point, n, C, D, overwrite and first == 0, sums)
+            if need_dx:
+                _multiply(M, UT, V, point, n, D, C)
+        if need_dx:
+            scatter_gradients(V, dx, padding, first, n, rows, columns, tile)
+    if tiles == 0 and overwrite:
+        dU.fill(0)
+    for d in range(D):
+        db[d] += db_sums[d]
+
+
+@jit
+def winograd_weight(w, U):
+    """U of the weights w (3, 3, C, D)."""
+    (C, D), scratch = w.shape[2:], np.zeros((1 + WINDOW * WINDOW, LANES), w.dtype)
+    source, target, buffer, distance = pointer(w), pointer(U), pointer(scratch), U.shape[1]
+    tile, lanes = pointer(scratch[1:]), LANES
+    vectors = (D + LANES - 1) // LANES
+    d, panel = 0, 0
+    while d < D:
+        width = panel_width(vectors, d // LANES) * LANES
+        for c in range(C):
+            for k in range(0, width, LANES):
+                at, to, count = c * D + d + k, panel + c * width + k, D - d - k
+                if count >= LANES:
+                    transform_weight(source, at, WINDOW * C * D, C * D, target, to, TILE * distance, distance)
+                else:
+                    for tap in range(WINDOW * WINDOW):
+                        store(tile, tap * LANES, load_partial(source, at + tap * C * D, count, buffer))
+                    transform_weight(tile, ZERO, WINDOW * lanes, lanes, target, to, TILE * distance, distance)
+        d, panel = d + width, panel + C * width
+    keep_alive(scratch)
+
+
+@jit
+def winograd_weight_adjoint(dU, dw):
+    """Add to dw (3, 3, C, D) what dU says."""
+    (C, D), scratch = dw.shape[2:], np.zeros((1 + WINDOW * WINDOW, LANES), dw.dtype)
+    source, target, buffer, distance = pointer(dU), pointer(dw), pointer(scratch), dU.shape[1]
+    tile, lanes = pointer(scratch[1:]), LANES
+    vectors = (D + LANES - 1) // LANES
+    d, panel = 0, 0
+    while d < D:
+        width = panel_width(vectors, d // LANES) * LANES
+        for c in range(C):
+            for k in range(0, width, LANES):
+                at, to, count = panel + c * width + k, c * D + d + k, D - d - k
+                transform_weight_adjoint(source, at, TILE * distance, distance, tile, ZERO, WINDOW * lanes, lanes)
+                for tap in range(WINDOW * WINDOW):
+                    place = to + tap * C * D
+                    total = load_partial(target, place, count, buffer) + load(tile, tap * LANES)
+                    store_partial(target, place, total, count, buffer)
+        d, panel = d + width, panel + C * width
+    keep_alive(scratch)
+
+
+@jit
+def _multiply(V, U, M, point, n, C, D):
+    """M = V U at a point: V of n rows and C columns, U (C, D) in panels."""
+    neg_inf, zero_bias = -V.dtype.type(np.inf), np.zeros(MAX_NR * LANES, V.dtype)
+    A, B, target, zeros = pointer(V), pointer(U), pointer(M), pointer(zero_bias)
+    lda, ldc = whole_vectors(C), whole_vectors(D)
+    a, b, c = point * V.shape[1], point * U.shape[1], point * M.shape[1]
+    d = 0
+    while d < ldc:
+        width = panel_width(ldc // LANES, d // LANES) * LANES
+        gemm(
+            A, a, lda, ONE, B, b + d * C, width, zeros, ZERO, ZERO, target, c + d, ldc, n, width, C, neg_inf, B, ZERO, ZERO
+        )  # fmt: skip
+        d += width
+    keep_alive(zero_bias)
+
+
+@jit
+def _accumulate(V, M, dU, point, n, C, D, overwrite, sums):
+    """dU += V^T M at a point, or with `overwrite` dU = V^T M: V and M of n rows, dU (C, D) in panels."""
+    neg_inf, zero_bias = -V.dtype.type(np.inf), np.zeros(MAX_NR * LANES, V.dtype)
+    A, B, target, zeros, S = pointer(V), pointer(M), pointer(dU), pointer(zero_bias), pointer(sums)
+    lda, ldb = whole_vectors(C), whole_vectors(D)
+    a, b, c = point * V.shape[1], point * M.shape[1], point * dU.shape[1]
+    d = 0
+    while d < ldb:
+        width, panel = panel_width(ldb // LANES, d // LANES) * LANES, c + d * C
+        to, start = (target, panel) if overwrite else (S, 0)
+        gemm(
+            A, a, ONE, lda, B, b + d, ldb, zeros, ZERO, ZERO, to, start, width, C, width, n, neg_inf, target, panel, C * width
+        )  # fmt: skip
+        if not overwrite:
+            for i in range(0, C * width, LANES):
+                store(target, panel + i, load(target, panel + i) + load(S, i))
+        d += width
+    keep_alive(zero_bias)

@@ -115,9 +115,9 @@ class Conv2d(Layer):
         return np.split(array, self.groups, axis=-1)
 
     def conv_algorithm(self, shape: Shape, transforms: bool = True) -> ConvAlgorithm:
-        """What convolves images (H, W, C), where transforms are available or not."""
+        """What convolves images (N, H, W, C), where transforms are available or not."""
         algorithm = self.algorithm if transforms else "patches"
-        return choose(self.window, self.groups, shape, self.output_shape(shape), algorithm)
+        return choose(self.window, self.groups, shape, self.outputs, algorithm)
 
     def parameters(self) -> list[Parameter]:
         return [self.weight, self.bias]
@@ -143,7 +143,7 @@ def forward(
 ) -> tuple[Array, tuple]:
     """Of a layer that is a convolution, then 1x1 convolutions, each with a ReLU behind it or not: y, and the cache."""
     x, y_like = check_input(layer, x)
-    algorithm = convolutions[0].conv_algorithm(x.shape[1:], ctx.transforms)
+    algorithm = convolutions[0].conv_algorithm(x.shape, ctx.transforms)
     y = ctx.empty(y_like.shape, x.dtype)  # (N, Ho, Wo, D)
     ys, saved = algorithm.forward(x, _chain(convolutions, relus), y, ctx)
     return y, (x, algorithm, ys, saved, y_like)

@@ -26,6 +26,7 @@ from cldl.training.trainer import Trainer
 from data.dataset import Dataset, VariedSplit, read_images
 from engine.context import Context
 from engine.random import Key
+from engine.runtime.cpu import CHUNK
 from engine.typing import Array, Shape
 from layers.conv2d import Conv2d
 from layers.fuse import Step
@@ -142,7 +143,7 @@ def _cost(network: Network, step: Step, samples: int) -> Cost:
     if isinstance(first.layer, Conv2d):
         kernels = (node.layer.window.kernel for node in nodes if isinstance(node.layer, Conv2d))
         kind = f"{kind} {', '.join(f'{k}x{k}' for k in kernels)}"
-        algorithm = first.layer.conv_algorithm(shapes[step.inputs[0]]).name
+        algorithm = first.layer.conv_algorithm((min(samples, CHUNK), *shapes[step.inputs[0]])).name
     x = sum(math.prod(shapes[name]) for name in step.inputs)
     dx = sum(math.prod(shapes[name]) for name in step.inputs if network.learns(name))
     y = sum(math.prod(shapes[node.name]) for node in nodes)

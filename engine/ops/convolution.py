@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 from engine.codegen.winograd import WINDOW
+from engine.ops import cost
 from engine.ops.chain import ConvAlgorithm
 from engine.ops.fft_convolution import FFTConvolution
 from engine.ops.fused_linear import Window
 from engine.ops.patches import Patches
 from engine.ops.transformed import FFT, Winograd
+from engine.ops.winograd import can_group
+from engine.typing import Shape
 
 ALGORITHMS = ("auto", "patches", "fft", "winograd")
 
-# Multiply-adds of a product that take as long as a point's share of an FFT pass; measured with transforms that went through
-# memory. They stay in registers now and are cheaper, so the choice leans towards patches.
-TRANSFORM_COST = 35
+
+def choose(window: Window, groups: int, images: Shape, outputs: int, algorithm: str = "auto") -> ConvAlgorithm:
+    """The algorithm named, where it can be used, or else the cheapest: of images (N, H, W, C) to D outputs."""
+    costs = candidates(window, groups, images, outputs)
+    for candidate in costs:
+        if candidate.name == algorithm:
+            return candidate
+    return min(costs, key=costs.__getitem__)
 
 
-def choose(
-    window: Window, groups: int, image: tuple[int, ...], output: tuple[int, ...], algorithm: str = "auto"
-) -> ConvAlgorithm:
-    """The algorithm named, or the cheaper one for images (H, W, C) and outputs (Ho, Wo, D), in multiply-adds a sample.
-
-    patches: k^2 Ho Wo C D / G;  fft: 3 F C D for the products and 35 L^2 log2(L) (C + D) for the transforms.
-    """
-    (H, W, C), (Ho, Wo, D) = image, output
-    if window.stride != 1 or groups != 1 or algorithm == "patches":
-        return Patches(window, groups)
-    if algorithm == "winograd":
-        return Winograd(window.padding) if window.kernel == WINDOW else Patches(window, groups)
-    plan = _plan(H, W, window.kernel, window.padding)
-    L = plan.size
-    fft_cost = plan.products(2, C, D) / 2 + TRANSFORM_COST * L**2 * math.log2(L) * (C + D)
-    if algorithm == "fft" or fft_cost < window.kernel**2 * Ho * Wo * C * D:
-        return FFT(plan)
-    return Patches(window, groups)
+def candidates(window: Window, groups: int, images: Shape, outputs: int) -> dict[ConvAlgorithm, float]:
+    """What each algorithm that can be used costs; see engine.ops.cost."""
+    _, H, W, C = images
+    costs: dict[ConvAlgorithm, float] = {Patches(window, groups): cost.patches(window, groups, images, outputs)}
+    if window.stride == 1 and groups == 1:
+        plan = _plan(H, W, window.kernel, window.padding)
+        costs[FFT(plan)] = cost.fft(plan, images, outputs)
+    if window.stride == 1 and window.kernel == WINDOW and can_group(groups, C, outputs):
+        costs[Winograd(window.padding, groups)] = cost.winograd(window.padding, groups, images, outputs)
+    return costs
 
 
 @lru_cache(maxsize=64)

@@ -86,21 +86,23 @@ class Winograd(Transformed):
     """A product over the channels at each of the 36 points of a tile, see engine.ops.winograd."""
 
     padding: int
+    groups: int = 1
     name: ClassVar[str] = "winograd"
 
     def convolve(self, x: Array, layer: FusedLayer, y: Array, ctx: Context) -> None:
         """m = v u at every point."""
-        U = ctx.transformed_weight(WeightTiles(layer.weight))
-        winograd.forward(x, U, layer.bias.value, _clip_min(layer), y, self.padding, ctx.empty)
+        U = ctx.transformed_weight(WeightTiles(layer.weight, self.groups))
+        winograd.forward(x, U, layer.bias.value, _clip_min(layer), y, self.padding, self.groups, ctx.empty)
 
     def convolve_backward(
         self, x: Array, dy: Array, y: Array | None, saved: None, layer: FusedLayer, dx: Array | None, ctx: Context
     ) -> None:
         """du = v' dm, which stays transformed until the pass ends, and dv = dm u' at every point."""
-        dU, is_first = ctx.transformed_weight_gradient(WeightTiles(layer.weight))
-        UT = None if dx is None else ctx.transformed_weight(WeightTiles(layer.weight, transposed=True))
+        tiles, exchanged = (WeightTiles(layer.weight, self.groups, way) for way in (False, True))
+        dU, is_first = ctx.transformed_weight_gradient(tiles)
+        UT = None if dx is None else ctx.transformed_weight(exchanged)
         db = ctx.gradient(layer.bias)
-        winograd.backward(dy, y, x, UT, dx, dU, db, self.padding, ctx.empty, overwrite=is_first)
+        winograd.backward(dy, y, x, UT, dx, dU, db, self.padding, self.groups, ctx.empty, overwrite=is_first)
 
 
 @dataclass(frozen=True)
@@ -125,25 +127,27 @@ class WeightSpectrum:
 
 @dataclass(frozen=True)
 class WeightTiles:
-    """The weight transform of Winograd's convolution, or of its backward pass: then with C and D exchanged.
+    """The weight transform of Winograd's convolution, or of its backward pass: then inputs and outputs are exchanged.
 
-    The gradient accumulates in the first form only.
+    Gradients accumulate in the first form only.
     """
 
     parameter: Parameter
-    transposed: bool = False
+    groups: int = 1
+    exchanged: bool = False
 
     def empty(self) -> Array:
         """An array for the transformed weight."""
         C, D = self.parameter.shape[2:]
-        return aligned(
-            winograd.weight_shape(D, C) if self.transposed else winograd.weight_shape(C, D), self.parameter.dtype
-        )
+        sizes = (D // self.groups, C * self.groups) if self.exchanged else (C, D)
+        return aligned(winograd.weight_shape(*sizes, self.groups), self.parameter.dtype)
 
     def transform(self, value: Array, tiles: Array) -> None:
         """Write u of the weight."""
-        winograd.transform_weight(np.ascontiguousarray(value.swapaxes(2, 3)) if self.transposed else value, tiles)
+        winograd.transform_weight(
+            winograd.exchanged(value, self.groups) if self.exchanged else value, tiles, self.groups
+        )
 
     def adjoint(self, dtiles: Array, dvalue: Array) -> None:
         """Add the gradient of u, carried back to the weight, to dvalue."""
-        winograd.transform_weight_adjoint(dtiles, dvalue)
+        winograd.transform_weight_adjoint(dtiles, dvalue, self.groups)

@@ -69,25 +69,39 @@ def winograd_reference(x: Array, w: Array, b: Array, padding: int) -> Array:
     return y[:, :Ho, :Wo] + b
 
 
-def weight_shape(channels: int, out_channels: int) -> tuple[int, int]:
-    """Shape of the transformed weights u, and of their gradient; see engine.kernels.cpu.winograd."""
-    return TILE_POINTS, channels * _whole(out_channels) + int(LINE)
+def can_group(groups: int, channels: int, out_channels: int) -> bool:
+    """Whether channels and outputs can be convolved in so many groups: those of a group are whole vectors."""
+    return groups == 1 or (channels % (groups * LANES) == 0 and out_channels % (groups * LANES) == 0)
 
 
-def transform_weight(w: Array, U: Array) -> None:
-    """u = G g G^T of w (3, 3, C, D)."""
-    winograd_weight(w, U)
+def weight_shape(channels: int, out_channels: int, groups: int = 1) -> tuple[int, int]:
+    """Shape of the transformed weights u of w (3, 3, C / G, D), and of their gradient; see engine.kernels.cpu.winograd."""
+    return TILE_POINTS, channels * groups * _whole(out_channels // groups) + int(LINE)
 
 
-def transform_weight_adjoint(dU: Array, dw: Array) -> None:
-    """dw (3, 3, C, D) += G^T du G."""
-    winograd_weight_adjoint(dU, dw)
+def transform_weight(w: Array, U: Array, groups: int = 1) -> None:
+    """u = G g G^T of w (3, 3, C / G, D)."""
+    winograd_weight(w, U, groups)
 
 
-def forward(x: Array, U: Array, b: Array, clip_min: float, y: Array, padding: int, empty: Empty = aligned) -> None:
+def transform_weight_adjoint(dU: Array, dw: Array, groups: int = 1) -> None:
+    """dw (3, 3, C / G, D) += G^T du G."""
+    winograd_weight_adjoint(dU, dw, groups)
+
+
+def exchanged(w: Array, groups: int = 1) -> Array:
+    """w (3, 3, C / G, D) with inputs and outputs exchanged, group by group: (3, 3, D / G, C)."""
+    k, _, C, D = w.shape
+    in_groups = w.reshape(k, k, C, groups, D // groups)
+    return np.ascontiguousarray(in_groups.transpose(0, 1, 4, 3, 2)).reshape(k, k, D // groups, groups * C)
+
+
+def forward(
+    x: Array, U: Array, b: Array, clip_min: float, y: Array, padding: int, groups: int = 1, empty: Empty = aligned
+) -> None:
     """y (N, Ho, Wo, D) = max(x * w + b, clip_min) for x (N, H, W, C) and U of w."""
-    block, V, M, tile = _scratch(x, y, empty)
-    winograd_forward(x, U, b, x.dtype.type(clip_min), y, padding, V, M, block, tile)
+    block, V, M, tile = _scratch(x, y, groups, empty)
+    winograd_forward(x, U, b, x.dtype.type(clip_min), y, padding, groups, V, M, block, tile)
 
 
 def backward(
@@ -99,35 +113,44 @@ def backward(
     dU: Array,
     db: Array,
     padding: int,
+    groups: int = 1,
     empty: Empty = aligned,
     *,
     overwrite: bool = False,
 ) -> None:
     """Add to dU (or `overwrite` it) and to db (D,) and, unless dx is None, write dx (N, H, W, C).
 
-    UT is the transform of w with C and D exchanged, needed for dx only; dy counts where y > 0, or everywhere if y is None.
+    UT is the transform of `exchanged(w)`, needed for dx only; dy counts where y > 0, or everywhere if y is None.
     """
-    block, V, M, tile = _scratch(x, dy, empty)
+    block, V, M, tile = _scratch(x, dy, groups, empty)
     sums_of_tiles = empty((block, _whole(dy.shape[3])), x.dtype)
     sums_of_block = empty((x.shape[3] * MAX_NR * LANES,), x.dtype)
     winograd_backward(
         dy, dy if y is None else y, y is not None, x, dU if UT is None else UT, x if dx is None else dx, dx is not None,
-        dU, overwrite, db, padding, V, M, block, tile, sums_of_tiles, sums_of_block,
+        dU, overwrite, db, padding, groups, V, M, block, tile, sums_of_tiles, sums_of_block,
     )  # fmt: skip
 
 
-def block_size(tiles: int, channels: int, out_channels: int) -> int:
-    """How many of so many tiles make a block: whole micro-tiles, and all blocks but the last equally many."""
-    most = LARGE_BLOCK if TILE_POINTS * channels * out_channels >= LARGE_WEIGHT else BLOCK
+def block_size(tiles: int, weights: int) -> int:
+    """How many of so many tiles make a block: whole micro-tiles, and all blocks but the last equally many.
+
+    weights -- multiply-adds at each of the 36 points
+    """
+    most = LARGE_BLOCK if TILE_POINTS * weights >= LARGE_WEIGHT else BLOCK
     tiles = max(tiles, 1)
     blocks = -(-tiles // most)
     return -(-tiles // (blocks * MR_SIZES[0])) * MR_SIZES[0]
 
 
-def _scratch(x: Array, y: Array, empty: Empty) -> tuple[int, Array, Array, Array]:
+def tile_count(images: int, out_height: int, out_width: int) -> int:
+    """How many tiles so many images have."""
+    return images * -(-out_height // OUTPUT) * -(-out_width // OUTPUT)
+
+
+def _scratch(x: Array, y: Array, groups: int, empty: Empty) -> tuple[int, Array, Array, Array]:
     """The size of a block, and scratch memory for V and M of one and for a tile."""
-    C, (N, Ho, Wo, D) = x.shape[3], y.shape
-    block = block_size(N * -(-Ho // OUTPUT) * -(-Wo // OUTPUT), C, D)
+    C, D = x.shape[3], y.shape[3]
+    block = block_size(tile_count(*y.shape[:3]), C * D // groups)
     V, M = (empty((TILE_POINTS, block * _whole(width) + int(LINE)), x.dtype) for width in (C, D))
     return block, V, M, empty((TILE_POINTS, LANES), x.dtype)
 

@@ -132,12 +132,12 @@ def test_every_weight_and_its_gradient_begin_at_a_line(sizes):
         assert not gradients.views[p].any()
 
 
-@pytest.mark.parametrize("transposed", [False, True])
-def test_weights_of_tiles_begin_at_a_line(transposed):
-    assert begins_at_a_line(WeightTiles(Parameter((3, 3, 16, 32), normal(1.0)), transposed).empty())
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_weights_of_tiles_begin_at_a_line(exchanged):
+    assert begins_at_a_line(WeightTiles(Parameter((3, 3, 16, 32), normal(1.0)), exchanged=exchanged).empty())
 
 
 def test_a_spectrum_begins_at_a_line():
-    algorithm = choose(Window(5, 1, 2), 1, (14, 14, 16), (14, 14, 16), "fft")
+    algorithm = choose(Window(5, 1, 2), 1, (1, 14, 14, 16), 16, "fft")
     assert isinstance(algorithm, FFT)
     assert begins_at_a_line(WeightSpectrum(algorithm.plan, Parameter((5, 5, 16, 16), normal(1.0))).empty())

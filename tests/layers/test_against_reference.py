@@ -133,15 +133,15 @@ def test_the_algorithm_named_is_the_one_that_computes():
 
 def test_a_pass_without_transforms_takes_patches_whatever_is_named():
     """With transforms "auto" would take the FFT here."""
-    ctx, x = Context(), Key(1).normal((1, 12, 12, 64)).astype(np.float32)
+    ctx, x = Context(), Key(1).normal((8, 12, 12, 64)).astype(np.float32)
     ctx.transforms = False
     y = []
     for algorithm in ("patches", "auto", "fft"):
         conv = Conv2d(64, 64, 5, padding=2, algorithm=algorithm)
         initialise(conv.parameters(), Key(2))
         y.append(conv.forward(x, ctx)[0])
-        assert isinstance(conv.conv_algorithm(x.shape[1:], False), Patches)
-        for usual in (conv.conv_algorithm(x.shape[1:]), conv.conv_algorithm(x.shape[1:], True)):
+        assert isinstance(conv.conv_algorithm(x.shape, False), Patches)
+        for usual in (conv.conv_algorithm(x.shape), conv.conv_algorithm(x.shape, True)):
             assert isinstance(usual, Patches if algorithm == "patches" else FFT)
     assert np.array_equal(y[0], y[1])
     assert np.array_equal(y[0], y[2])

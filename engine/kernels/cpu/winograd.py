@@ -31,7 +31,7 @@ TILE_POINTS = TILE * TILE
 
 
 @jit
-def winograd_forward(x, U, b, clip_min, y, padding, V, M, block, tile):
+def winograd_forward(x, U, b, clip_min, y, padding, groups, V, M, block, tile):
     """y (N, Ho, Wo, D) = max(x * w + b, clip_min) of x (N, H, W, C), U of w; V and M are scratch for blocks of x and y."""
     rows, columns = tile_counts(y)
     tiles, C, D = len(y) * rows * columns, x.shape[3], y.shape[3]
@@ -39,12 +39,18 @@ def winograd_forward(x, U, b, clip_min, y, padding, V, M, block, tile):
         n = min(block, tiles - first)
         gather_images(x, padding, first, n, rows, columns, V, tile)
         for point in range(TILE_POINTS):
-            _multiply(V, U, M, point, n, C, D)
+            # prefetch what is written after the products, then what the next block reads
+            which, part = divmod(point, TILE_POINTS // 2)
+            ahead, size = (pointer(y), pointer(x))[which], (y.size, x.size)[which]
+            start, length = _share(size // tiles, first + which * block, block, part, TILE_POINTS // 2)
+            _multiply(V, U, M, point, n, C, D, groups, ahead, start, length)
         scatter_outputs(M, b, clip_min, y, first, n, rows, columns, tile)
 
 
 @jit
-def winograd_backward(dy, y, masked, x, UT, dx, need_dx, dU, overwrite, db, padding, V, M, block, tile, S, sums):
+def winograd_backward(
+    dy, y, masked, x, UT, dx, need_dx, dU, overwrite, db, padding, groups, V, M, block, tile, S, sums
+):
     """Add to dU (or `overwrite` it) and to db (D,) and, if needed, write dx; dy counts where y > 0, if `masked`.
 
     S is scratch for the sums of dy in the tiles of a block, `sums` for dU of a block at one point: the sum over all tiles is made
@@ -59,9 +65,14 @@ def winograd_backward(dy, y, masked, x, UT, dx, need_dx, dU, overwrite, db, padd
         gather_gradients(dy, y, masked, first, n, rows, columns, M, S, tile)
         bias_backward(S[:n], db_sums)
         for point in range(TILE_POINTS):
-            _accumulate(V, M, dU, point, n, C, D, overwrite and first == 0, sums)
+            _accumulate(V, M, dU, point, n, C, D, groups, overwrite and first == 0, sums)
             if need_dx:
-                _multiply(M, UT, V, point, n, D, C)
+                # prefetch what is written after the products, then what the next block reads
+                which, part = divmod(point, TILE_POINTS // 4)
+                ahead = (pointer(dx), pointer(x), pointer(dy), pointer(y))[which]
+                size, begin = (dx.size, x.size, dy.size, y.size)[which], first + block * min(which, 1)
+                start, length = _share(size // tiles, begin, block, part, TILE_POINTS // 4)
+                _multiply(M, UT, V, point, n, D, C, groups, ahead, start, length)
         if need_dx:
             scatter_gradients(V, dx, padding, first, n, rows, columns, tile)
     if tiles == 0 and overwrite:
@@ -71,83 +82,96 @@ def winograd_backward(dy, y, masked, x, UT, dx, need_dx, dU, overwrite, db, padd
 
 
 @jit
-def winograd_weight(w, U):
-    """U of the weights w (3, 3, C, D)."""
+def winograd_weight(w, U, groups):
+    """U of the weights w (3, 3, C / G, D)."""
     (C, D), scratch = w.shape[2:], np.zeros((1 + WINDOW * WINDOW, LANES), w.dtype)
     source, target, buffer, distance = pointer(w), pointer(U), pointer(scratch), U.shape[1]
-    tile, lanes = pointer(scratch[1:]), LANES
-    vectors = (D + LANES - 1) // LANES
-    d, panel = 0, 0
-    while d < D:
-        width = panel_width(vectors, d // LANES) * LANES
+    tile, lanes, channels, columns, first = pointer(scratch[1:]), LANES, D // groups, whole_vectors(D // groups), 0
+    while first < groups * columns:
+        group, column, width = _panel(first, columns)
         for c in range(C):
             for k in range(0, width, LANES):
-                at, to, count = c * D + d + k, panel + c * width + k, D - d - k
+                at, to = c * D + group * channels + column + k, first * C + c * width + k
+                count = channels - column - k
                 if count >= LANES:
                     transform_weight(source, at, WINDOW * C * D, C * D, target, to, TILE * distance, distance)
                 else:
                     for tap in range(WINDOW * WINDOW):
                         store(tile, tap * LANES, load_partial(source, at + tap * C * D, count, buffer))
                     transform_weight(tile, ZERO, WINDOW * lanes, lanes, target, to, TILE * distance, distance)
-        d, panel = d + width, panel + C * width
+        first += width
     keep_alive(scratch)
 
 
 @jit
-def winograd_weight_adjoint(dU, dw):
-    """Add to dw (3, 3, C, D) what dU says."""
+def winograd_weight_adjoint(dU, dw, groups):
+    """Add to dw (3, 3, C / G, D) what dU says."""
     (C, D), scratch = dw.shape[2:], np.zeros((1 + WINDOW * WINDOW, LANES), dw.dtype)
     source, target, buffer, distance = pointer(dU), pointer(dw), pointer(scratch), dU.shape[1]
-    tile, lanes = pointer(scratch[1:]), LANES
-    vectors = (D + LANES - 1) // LANES
-    d, panel = 0, 0
-    while d < D:
-        width = panel_width(vectors, d // LANES) * LANES
+    tile, lanes, channels, columns, first = pointer(scratch[1:]), LANES, D // groups, whole_vectors(D // groups), 0
+    while first < groups * columns:
+        group, column, width = _panel(first, columns)
         for c in range(C):
             for k in range(0, width, LANES):
-                at, to, count = panel + c * width + k, c * D + d + k, D - d - k
+                at, to = first * C + c * width + k, c * D + group * channels + column + k
+                count = channels - column - k
                 transform_weight_adjoint(source, at, TILE * distance, distance, tile, ZERO, WINDOW * lanes, lanes)
                 for tap in range(WINDOW * WINDOW):
                     place = to + tap * C * D
                     total = load_partial(target, place, count, buffer) + load(tile, tap * LANES)
                     store_partial(target, place, total, count, buffer)
-        d, panel = d + width, panel + C * width
+        first += width
     keep_alive(scratch)
 
 
 @jit
-def _multiply(V, U, M, point, n, C, D):
-    """M = V U at a point: V of n rows and C columns, U (C, D) in panels."""
+def _share(elements, first, n, part, parts):
+    """Start and length of a part of the pixels of tiles number first .. first + n - 1, about: so many elements a tile."""
+    length = elements * n // parts
+    return elements * first + part * length, length
+
+
+@jit
+def _panel(first, columns):
+    """Of the panel that begins at column `first`, in groups of so many columns: its group, its column there, its width."""
+    group, column = divmod(first, columns)
+    return group, column, panel_width(columns // LANES, column // LANES) * LANES
+
+
+@jit
+def _multiply(V, U, M, point, n, C, D, groups, ahead, ahead_start, ahead_length):
+    """M = V U at a point, group by group: V of n rows and C columns, U (C / G, D / G) in panels."""
     neg_inf, zero_bias = -V.dtype.type(np.inf), np.zeros(MAX_NR * LANES, V.dtype)
     A, B, target, zeros = pointer(V), pointer(U), pointer(M), pointer(zero_bias)
-    lda, ldc = whole_vectors(C), whole_vectors(D)
-    a, b, c = point * V.shape[1], point * U.shape[1], point * M.shape[1]
-    d = 0
-    while d < ldc:
-        width = panel_width(ldc // LANES, d // LANES) * LANES
+    lda, ldc, depth, columns = whole_vectors(C), whole_vectors(D), C // groups, whole_vectors(D // groups)
+    a, b, c, first = point * V.shape[1], point * U.shape[1], point * M.shape[1], 0
+    while first < groups * columns:
+        group, _, width = _panel(first, columns)
         gemm(
-            A, a, lda, ONE, B, b + d * C, width, zeros, ZERO, ZERO, target, c + d, ldc, n, width, C, neg_inf, B, ZERO, ZERO
+            A, a + group * depth, lda, ONE, B, b + first * depth, width, zeros, ZERO, ZERO,
+            target, c + first, ldc, n, width, depth, neg_inf, ahead, ahead_start, ahead_length,
         )  # fmt: skip
-        d += width
+        first, ahead_length = first + width, 0
     keep_alive(zero_bias)
 
 
 @jit
-def _accumulate(V, M, dU, point, n, C, D, overwrite, sums):
-    """dU += V^T M at a point, or with `overwrite` dU = V^T M: V and M of n rows, dU (C, D) in panels."""
+def _accumulate(V, M, dU, point, n, C, D, groups, overwrite, sums):
+    """dU += V^T M at a point, or with `overwrite` dU = V^T M: V and M of n rows, dU (C / G, D / G) in panels."""
     neg_inf, zero_bias = -V.dtype.type(np.inf), np.zeros(MAX_NR * LANES, V.dtype)
     A, B, target, zeros, S = pointer(V), pointer(M), pointer(dU), pointer(zero_bias), pointer(sums)
-    lda, ldb = whole_vectors(C), whole_vectors(D)
-    a, b, c = point * V.shape[1], point * M.shape[1], point * dU.shape[1]
-    d = 0
-    while d < ldb:
-        width, panel = panel_width(ldb // LANES, d // LANES) * LANES, c + d * C
+    lda, ldb, depth, columns = whole_vectors(C), whole_vectors(D), C // groups, whole_vectors(D // groups)
+    a, b, c, first = point * V.shape[1], point * M.shape[1], point * dU.shape[1], 0
+    while first < groups * columns:
+        group, _, width = _panel(first, columns)
+        panel, size = c + first * depth, depth * width
         to, start = (target, panel) if overwrite else (S, 0)
         gemm(
-            A, a, ONE, lda, B, b + d, ldb, zeros, ZERO, ZERO, to, start, width, C, width, n, neg_inf, target, panel, C * width
+            A, a + group * depth, ONE, lda, B, b + first, ldb, zeros, ZERO, ZERO, to, start, width,
+            depth, width, n, neg_inf, target, panel, size,
         )  # fmt: skip
         if not overwrite:
-            for i in range(0, C * width, LANES):
+            for i in range(0, size, LANES):
                 store(target, panel + i, load(target, panel + i) + load(S, i))
-        d += width
+        first += width
     keep_alive(zero_bias)

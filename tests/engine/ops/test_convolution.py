@@ -6,15 +6,15 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
+from engine.codegen.simd import LANES
 from engine.context import Context
 from engine.initialisers import normal
 from engine.kernels.cpu.patches import patches_adjoint_reference, patches_reference
 from engine.ops.chain import FusedLayer
-from engine.ops.convolution import choose
-from engine.ops.fft_convolution import FFTConvolution
+from engine.ops.convolution import candidates, choose
 from engine.ops.fused_linear import Window, backward_reference, forward_reference
 from engine.ops.patches import Patches
-from engine.ops.transformed import FFT
+from engine.ops.transformed import Winograd
 from engine.parameters import Parameter, cast, initialise
 from engine.random import Key
 
@@ -79,8 +79,9 @@ CASES = {
 def test_a_chain_and_its_gradients_are_those_of_the_definition(case, last_relu, need_dx):
     window, groups, name, widths = CASES[case]
     chain = chain_of(window, groups, 6, widths, (not last_relu, last_relu, not last_relu)[-len(widths) :])
+    x_shape = (N, H, W, 6)
     output = [(side + 2 * window.padding - window.kernel) // window.stride + 1 for side in (H, W)]
-    algorithm = choose(window, groups, (H, W, 6), (*output, widths[-1]), name)
+    algorithm = choose(window, groups, x_shape, widths[0], name)
     assert algorithm.name == ("patches" if name == "auto" else name)
     x, dy = Key(1).normal((N, H, W, 6)), Key(2).normal((N, *output, widths[-1]))
     y, dx, ctx = np.full(dy.shape, np.nan), np.full_like(x, np.nan) if need_dx else None, Context()
@@ -102,8 +103,9 @@ def scratch_memory(case, dtype):
     """Bytes that a forward and a backward pass of a chain take from the pool."""
     window, groups, name, widths = CASES[case]
     chain = chain_of(window, groups, 6, widths, (True, False, True)[: len(widths)], dtype)
+    x_shape = (N, H, W, 6)
     output = [(side + 2 * window.padding - window.kernel) // window.stride + 1 for side in (H, W)]
-    algorithm = choose(window, groups, (H, W, 6), (*output, widths[-1]), name)
+    algorithm = choose(window, groups, x_shape, widths[0], name)
     x, dy = Key(1).normal((N, H, W, 6)).astype(dtype), Key(2).normal((N, *output, widths[-1])).astype(dtype)
     ctx = Context()
     ys, saved = algorithm.forward(x, chain, np.empty_like(dy), ctx)
@@ -117,32 +119,56 @@ def test_in_float32_a_pass_takes_half_the_memory(case):
     assert 0 < 2 * scratch_memory(case, np.float32) == scratch_memory(case, np.float64)
 
 
-def test_the_algorithm_with_fewer_multiply_adds_is_chosen():
-    """35 of them take as long as a point's share of a pass of the transform."""
-    chosen = []
-    for (height, width), k, (C, D) in product(
-        [(7, 7), (14, 14), (9, 20), (32, 32)],
-        [1, 3, 5, 7],
-        [(3, 32), (16, 16), (24, 96), (64, 64), (128, 64), (256, 300)],
-    ):
-        plan = FFTConvolution(height, width, k, k // 2)
-        L, F = plan.size, plan.frequencies
-        fft = 3 * F * C * D + 35 * L**2 * math.log2(L) * (C + D)
-        patches = k**2 * height * width * C * D
-        algorithm = choose(Window(k, 1, k // 2), 1, (height, width, C), (height, width, D))
-        assert isinstance(algorithm, FFT if fft < patches else Patches)
-        chosen.append(algorithm.name)
-    assert set(chosen) == {"fft", "patches"}
+def same(kernel, side, channels, outputs, images):
+    """What `choose` takes for images of this side, whose size a convolution keeps."""
+    return Window(kernel, 1, kernel // 2), 1, (images, side, side, channels), outputs
 
 
-@pytest.mark.parametrize(("window", "groups"), [(Window(5, 2, 2), 1), (Window(5, 1, 2), 2)], ids=["strides", "groups"])
-def test_strides_and_groups_go_by_patches_whatever_is_asked_for(window, groups):
-    assert isinstance(choose(window, groups, (14, 14, 64), (14, 14, 64), "fft"), Patches)
-    assert isinstance(choose(Window(5, 1, 2), 1, (14, 14, 64), (14, 14, 64), "fft"), FFT)
+CHOICES = [
+    same(kernel, side, *channels, images)
+    for kernel, side, channels, images in product(
+        [1, 3, 5, 7], [7, 14, 32], [(3, 32), (16, 16), (64, 64), (128, 64), (256, 512)], [1, 2, 64]
+    )
+]
 
 
-def test_the_algorithm_that_is_asked_for_is_taken_though_the_other_is_cheaper():
-    large, small = (Window(5, 1, 2), 1, (14, 14, 64), (14, 14, 64)), (Window(3, 1, 1), 1, (7, 7, 3), (7, 7, 8))
-    assert [choose(*case).name for case in (large, small)] == ["fft", "patches"]
-    assert choose(*large, "patches") == Patches(Window(5, 1, 2), 1)
-    assert choose(*small, "fft").name == "fft"
+def test_the_cheapest_algorithm_is_chosen():
+    chosen = [choose(*case) for case in CHOICES]
+    for case, algorithm in zip(CHOICES, chosen, strict=True):
+        costs = candidates(*case)
+        assert costs[algorithm] == min(costs.values())
+    assert {algorithm.name for algorithm in chosen} == {"fft", "patches", "winograd"}
+
+
+def test_an_image_among_many_costs_no_more_than_alone():
+    """What is done to the weights is done once."""
+    for window, groups, (_, *image), outputs in CHOICES:
+        few, many = (candidates(window, groups, (images, *image), outputs) for images in (2, 64))
+        for algorithm, cost in many.items():
+            assert cost / 64 <= few[algorithm] / 2 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    "case", [same(3, 224, 64, 64, 2), same(3, 56, 256, 256, 8), same(3, 14, 512, 512, 16), same(3, 13, 256, 384, 32)]
+)
+def test_the_deep_layers_of_large_networks_go_by_tiles(case):
+    assert choose(*case) == Winograd(1)
+
+
+def test_groups_of_whole_vectors_can_go_by_tiles_and_others_by_patches_only():
+    assert choose(Window(3, 1, 1), 2, (16, 13, 13, 12 * LANES), 8 * LANES) == Winograd(1, 2)
+    for kernel, channels, outputs in ((3, LANES, 2 * LANES), (3, 2 * LANES, LANES), (5, 2 * LANES, 2 * LANES)):
+        assert list(candidates(Window(kernel, 1, 1), 2, (16, 13, 13, channels), outputs)) == [
+            Patches(Window(kernel, 1, 1), 2)
+        ]
+
+
+@pytest.mark.parametrize("name", ["auto", "fft", "winograd"])
+def test_strides_go_by_patches_whatever_is_asked_for(name):
+    assert isinstance(choose(Window(3, 2, 1), 1, (4, 14, 14, 64), 64, name), Patches)
+
+
+@pytest.mark.parametrize("name", ["patches", "fft", "winograd"])
+@pytest.mark.parametrize("case", [same(3, 7, 3, 8, 1), same(3, 28, 64, 64, 64)])
+def test_the_algorithm_that_is_asked_for_is_taken_though_another_is_cheaper(name, case):
+    assert choose(*case, name).name == name

@@ -41,12 +41,12 @@ def nans(shape, dtype):
 class Run:
     """Everything that a forward and a backward pass write."""
 
-    def __init__(self, x, w, b, padding, dy, *, relu=False, need_dx=True, cuts=()):
+    def __init__(self, x, w, b, padding, dy, *, groups=1, relu=False, need_dx=True, cuts=()):
         C, D = w.shape[2:]
-        U, dU = (nans(winograd.weight_shape(C, D), w.dtype) for _ in range(2))
-        UT = nans(winograd.weight_shape(D, C), w.dtype)
-        winograd.transform_weight(w, U)
-        winograd.transform_weight(np.ascontiguousarray(w.swapaxes(2, 3)), UT)
+        U, dU = (nans(winograd.weight_shape(C, D, groups), w.dtype) for _ in range(2))
+        UT = nans(winograd.weight_shape(D // groups, C * groups, groups), w.dtype)
+        winograd.transform_weight(w, U, groups)
+        winograd.transform_weight(winograd.exchanged(w, groups), UT, groups)
         self.y, self.dx, self.dw, self.db = (
             np.full_like(dy, np.nan),
             np.full_like(x, np.nan),
@@ -56,12 +56,13 @@ class Run:
         for part in np.split(np.arange(len(x)), cuts):
             few = slice(part[0], part[-1] + 1)
             y, dx = self.y[few], self.dx[few] if need_dx else None
-            winograd.forward(x[few], U, b, 0.0 if relu else -np.inf, y, padding, nans)
+            winograd.forward(x[few], U, b, 0.0 if relu else -np.inf, y, padding, groups, nans)
             winograd.backward(
-                dy[few], y if relu else None, x[few], UT if need_dx else None, dx, dU, self.db, padding, nans,
+                dy[few], y if relu else None, x[few], UT if need_dx else None, dx, dU, self.db, padding,
+                groups, nans,
                 overwrite=part[0] == 0,
             )  # fmt: skip
-        winograd.transform_weight_adjoint(dU, self.dw)
+        winograd.transform_weight_adjoint(dU, self.dw, groups)
 
 
 def assert_close(actual, expected, tolerance, squares=0.0):
@@ -130,7 +131,7 @@ def many_tiles(dtype=np.float64):
 @pytest.mark.parametrize("need_dx", [True, False])
 def test_gradients_add_up_over_blocks_and_chunks(need_dx):
     x, w, b, dy = many_tiles()
-    assert block_size(7 * 5 * 5, LANES, LANES) < 7 * 5 * 5
+    assert block_size(7 * 5 * 5, LANES**2) < 7 * 5 * 5
     y, backward = direct(x, w, 1)
     dx, dw = backward(dy)
     for cuts in ((), (1, 6)):
@@ -153,6 +154,21 @@ def test_an_image_gets_the_same_bits_alone_and_among_others():
         np.testing.assert_array_equal(alone.dx[0], together.dx[n])
 
 
+@pytest.mark.parametrize("groups", [2, 3])
+def test_groups_are_convolutions_of_their_own(groups):
+    C, D = LANES, 2 * LANES
+    x, w, b, dy = drawn(9, (2, 7, 6, groups * C), (3, 3, C, groups * D), (groups * D,), (2, 7, 6, groups * D))
+    together = Run(x, w, b, 1, dy, groups=groups, relu=True)
+    for g in range(groups):
+        c, d = slice(g * C, (g + 1) * C), slice(g * D, (g + 1) * D)
+        parts = (np.ascontiguousarray(array) for array in (x[..., c], w[..., d], b[d]))
+        own = Run(*parts, 1, np.ascontiguousarray(dy[..., d]), relu=True)
+        for found, expected in (
+            (together.y[..., d], own.y), (together.dx[..., c], own.dx), (together.dw[..., d], own.dw), (together.db[d], own.db)
+        ):  # fmt: skip
+            np.testing.assert_array_equal(found, expected)
+
+
 def test_the_gradients_are_the_adjoints_of_the_linear_maps():
     x, w, dy = drawn(5, (3, 6, 9, 4), (3, 3, 4, 5), (3, 4, 7, 5))
     run = Run(x, w, np.zeros(5), 0, dy)
@@ -172,9 +188,9 @@ def test_two_threads_at_once_give_the_bits_of_one():
 
 
 @settings(max_examples=100)
-@given(tiles=st.integers(0, 10**5), C=st.integers(1, 600), D=st.integers(1, 600))
-def test_blocks_are_equal_whole_micro_tiles_and_no_more_than_it_takes(tiles, C, D):
-    block = block_size(tiles, C, D)
+@given(tiles=st.integers(0, 10**5), weights=st.integers(1, 600**2))
+def test_blocks_are_equal_whole_micro_tiles_and_no_more_than_it_takes(tiles, weights):
+    block = block_size(tiles, weights)
     assert block % MR_SIZES[0] == 0
     assert 0 < block <= 192
     assert block >= min(tiles, 48)

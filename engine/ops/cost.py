@@ -20,12 +20,13 @@ from engine.ops.fused_linear import Window
 from engine.ops.winograd import TILE_POINTS, tile_count
 from engine.typing import Shape
 
+GROUPED = 2  # products of groups are the BLAS's, on copies
 WINDOW = 25  # to lay out a number of a window twice, and to add its gradient to the image's
-PRODUCT_WEIGHT = 400
+PRODUCT_WEIGHT = 350
 FFT = 35
 SPECTRUM = 500
 TILE = 110
-TILE_WEIGHT = 150
+TILE_WEIGHT = 180
 
 
 def patches(window: Window, groups: int, images: Shape, outputs: int) -> float:
@@ -34,7 +35,8 @@ def patches(window: Window, groups: int, images: Shape, outputs: int) -> float:
     k, stride, padding = window
     windows = N * math.prod((side + 2 * padding - k) // stride + 1 for side in (H, W))
     layout = WINDOW if k > 1 else 0  # a window of one pixel lies in the image
-    return k**2 * C * (windows * (3 * outputs / groups + layout) + PRODUCT_WEIGHT * outputs / groups)
+    products = 3 * outputs / groups * (GROUPED if groups > 1 else 1)
+    return k**2 * C * (windows * (products + layout) + PRODUCT_WEIGHT * outputs / groups)
 
 
 def fft(plan: FFTConvolution, images: Shape, outputs: int) -> float:

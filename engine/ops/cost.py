@@ -15,6 +15,7 @@ processors have memory in proportion to their arithmetic, and the choice is rare
 
 import math
 
+from engine.codegen.simd import LANES
 from engine.ops.fft_convolution import FFTConvolution
 from engine.ops.fused_linear import Window
 from engine.ops.winograd import TILE_POINTS, tile_count
@@ -25,6 +26,7 @@ WINDOW = 25  # to lay out a number of a window twice, and to add its gradient to
 PRODUCT_WEIGHT = 350
 FFT = 35
 SPECTRUM = 500
+PARTIAL = 2  # where channels fill no vectors, whole arrays of spectra go through NumPy
 TILE = 110
 TILE_WEIGHT = 180
 
@@ -42,8 +44,11 @@ def patches(window: Window, groups: int, images: Shape, outputs: int) -> float:
 def fft(plan: FFTConvolution, images: Shape, outputs: int) -> float:
     """Of images (N, H, W, C), without groups."""
     N, _, _, C = images
-    transforms = FFT * plan.rows(N) * plan.size**2 * math.log2(plan.size) * (C + outputs)
-    return 3 * plan.products(N, C, outputs) + transforms + SPECTRUM * plan.frequencies * C * outputs
+    fills_vectors = C % LANES == outputs % LANES == 0
+    C, D = (-(-channels // LANES) * LANES for channels in (C, outputs))
+    transforms = FFT * plan.rows(N) * plan.size**2 * math.log2(plan.size) * (C + D)
+    cost = 3 * plan.products(N, C, D) + transforms + SPECTRUM * plan.frequencies * C * D
+    return cost if fills_vectors else PARTIAL * cost
 
 
 def winograd(padding: int, groups: int, images: Shape, outputs: int) -> float:

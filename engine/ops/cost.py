@@ -26,7 +26,7 @@ WINDOW = 25  # to lay out a number of a window twice, and to add its gradient to
 PRODUCT_WEIGHT = 350
 FFT = 35
 SPECTRUM = 500
-PARTIAL = 2  # where channels fill no vectors, whole arrays of spectra go through NumPy
+FEW = 2  # for images of fewer channels than a vector has: whole arrays of spectra go through NumPy
 TILE = 110
 TILE_WEIGHT = 180
 
@@ -44,11 +44,10 @@ def patches(window: Window, groups: int, images: Shape, outputs: int) -> float:
 def fft(plan: FFTConvolution, images: Shape, outputs: int) -> float:
     """Of images (N, H, W, C), without groups."""
     N, _, _, C = images
-    fills_vectors = C % LANES == outputs % LANES == 0
+    factor = FEW if C < LANES else 1
     C, D = (-(-channels // LANES) * LANES for channels in (C, outputs))
     transforms = FFT * plan.rows(N) * plan.size**2 * math.log2(plan.size) * (C + D)
-    cost = 3 * plan.products(N, C, D) + transforms + SPECTRUM * plan.frequencies * C * D
-    return cost if fills_vectors else PARTIAL * cost
+    return factor * (3 * plan.products(N, C, D) + transforms + SPECTRUM * plan.frequencies * C * D)
 
 
 def winograd(padding: int, groups: int, images: Shape, outputs: int) -> float:

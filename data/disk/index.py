@@ -71,7 +71,7 @@ class Index:
     def skipped(self) -> Iterator[str]:
         """Each skipped file: its path below the folder, and why."""
         for i in np.flatnonzero(~self.is_read):
-            yield f"{shown(self.name(i))} {reasons_known()[self.reasons[i]]}"
+            yield f"{shown(self.name(int(i)))} {reasons_known()[self.reasons[i]]}"
 
     def arrays(self) -> Arrays:
         """The arrays by name."""

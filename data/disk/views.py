@@ -113,7 +113,7 @@ class View:
         if window.is_mirrored:
             pixels = pixels[:, ::-1]
         if window.shift:
-            pixels = np.clip(np.rint(pixels + np.float32(window.shift)), 0, 255).astype(np.uint8)
+            pixels = np.clip(np.rint(pixels + np.asarray(window.shift, np.float32)), 0, 255).astype(np.uint8)
         return pixels
 
     def _resized(self, height: int, width: int, S: int) -> tuple[int, int, int, int, int, int]:

@@ -96,6 +96,13 @@ def test_classifiers_differ_in_colour_and_mark_and_the_joint_prediction_stands_o
     assert all(fused.get_linewidth() > line.get_linewidth() for line in singles)
 
 
+@pytest.mark.parametrize(
+    ("M", "labels"), [(1, ["the classifier"]), (2, ["classifier 1 (bottom)", "classifier 2 (top)", FUSED])]
+)
+def test_one_classifier_alone_has_no_joint_prediction(M, labels):
+    assert legend(figures.learning_curves(tiny.metrics(2, M), {}, fused=True)) == labels
+
+
 def test_beyond_seven_classifiers_colours_and_marks_begin_again():
     lines = figures.companions(tiny.metrics(2, 9)).axes[0].lines
     assert [lines[8].get_color(), lines[8].get_marker()] == [lines[1].get_color(), lines[1].get_marker()]

@@ -93,8 +93,8 @@ def test_the_hard_images_are_those_of_which_the_top_classifier_is_surest():
 
 
 def test_of_equally_sure_images_the_first_of_each_class_are_shown():
-    left, _ = drawn([answers(*[0, 1] * 30)], [0, 1] * 30).subfigs
-    assert shown(left) == [*range(0, 20, 2), *range(1, 20, 2)]
+    left, _ = drawn([answers(*[0, 1, 2] * 20)], [0, 1, 2] * 20).subfigs
+    assert shown(left) == [*range(0, 20, 3), *range(1, 20, 3), *range(2, 20, 3)]
 
 
 def test_a_long_name_has_a_line_of_its_own(one_row):

@@ -29,14 +29,21 @@ CONFIG = {
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 
-def page(folder, M, loss="cldl", epochs=1, K=10, name="MNIST", **options):
-    """The page of a run with 3 K test images; two of class 0 are taken for class 1: one by all, the other by all but the top."""
+def page(folder, M, loss="cldl", epochs=1, K=10, name="MNIST", taken=(), **options):
+    """The page of a run with 3 K test images; two of class 0 are taken for class 1: one by all, the other by all but the top.
+
+    taken -- other pairs of classes: two images of the first are taken for the second by all
+    Of several classifiers the bottom one is less sure of one image.
+    """
     labels = np.arange(3 * K) % K
     z = [np.log(0.95 * np.eye(K)[labels] + 0.05 / K) for _ in range(M)]
     mistaken = np.log(0.95 * np.eye(K)[1] + 0.05 / K)
     for logits in z:
         logits[[0, K]] = mistaken
+        for i, j in taken:
+            logits[[i, K + i]] = np.log(0.95 * np.eye(K)[j] + 0.05 / K)
     if M > 1:
+        z[0][5] /= 2
         z[-1][K] = 2 * z[-1][2 * K]
     images = np.zeros((3 * K, 4, 4, 1), np.uint8)
     names = tuple(f"<{k}>" for k in range(K))
@@ -95,10 +102,10 @@ SENTENCES = {
         "the joint prediction does not need it. The scale is logarithmic.",
         "The classifier that gives the predicted class the highest probability decides it. The bars show,",
         "The same for the present network, class by class: some classes need more layers than others. "
-        "Over all classes: classifier 1: 96.7 %, classifier 2: 0.0 %, classifier 3: 3.3 %.",
+        "Over all classes: classifier 1: 93.3 %, classifier 2: 3.3 %, classifier 3: 3.3 %.",
         "A colour is the share that a classifier decides, and rightly; over all images: "
-        "classifier 1: 93.3 %, classifier 2: 0.0 %, classifier 3: 3.3 %.",
-        "Left: images that the bottom classifier gets right by itself (28 of 30, 28 of them with a probability of 90% or more)",
+        "classifier 1: 90.0 %, classifier 2: 3.3 %, classifier 3: 3.3 %.",
+        "Left: images that the bottom classifier gets right by itself (28 of 30, 27 of them with a probability of 90% or more)",
         "only the top classifier gets right (1), with the right class",
         "columns the predictions of all classifiers jointly. The grey diagonal holds the correct ones;",
     ],
@@ -158,6 +165,18 @@ def test_the_settings_are_all_that_the_run_was_made_with(tmp_path):
         ["note", "-"],
         ["versions", "python 3.12.1, numpy 2.3"],
     ]
+
+
+def test_the_five_most_frequent_mistakes_are_named_in_the_order_of_the_classes(tmp_path):
+    text = words(page(tmp_path, 1, taken=[(2, 3), (8, 9), (4, 5), (5, 4), (7, 6)]))
+    named = [f"<{i}> predicted as <{j}> (2 times)" for i, j in ((0, 1), (2, 3), (4, 5), (5, 4), (7, 6))]
+    assert f"Most frequent: {', '.join(named)}." in text
+
+
+def test_the_figures_are_as_wide_as_what_they_show_needs(tmp_path):
+    widths = re.findall(r'alt="(.*?)" width="(\d+)"', page(tmp_path, 3))
+    narrow = dict.fromkeys((COMPANIONS, SHARES, CLASSES, DIFFICULTY), "630")
+    assert dict(widths) == narrow | {CURVES: "810", IMAGES: "810", MATRIX: "576"}
 
 
 def test_a_figure_wider_than_the_text_reaches_beyond_it(tmp_path):

@@ -84,6 +84,11 @@ def test_of_one_classifier_the_halves_are_what_it_has_right_and_wrong(one_row):
     assert captions(right) == ["c\nnot a"]
 
 
+def test_what_both_of_two_classifiers_have_wrong_is_in_neither_half():
+    left, right = drawn([answers(0, 0, 0), answers(0, 1, 0)], [0, 1, 2]).subfigs
+    assert (shown(left), shown(right)) == ([0], [1])
+
+
 def test_the_hard_images_are_those_of_which_the_top_classifier_is_surest():
     bottom, top = answers(*[0] * 30), answers(*[1] * 30)
     top[7] *= 2

@@ -173,6 +173,10 @@ def test_the_five_most_frequent_mistakes_are_named_in_the_order_of_the_classes(t
     assert f"Most frequent: {', '.join(named)}." in text
 
 
+def test_a_mistake_that_was_made_once_is_not_named(tmp_path):
+    assert "Most frequent" not in page(tmp_path, 3)
+
+
 def test_the_figures_are_as_wide_as_what_they_show_needs(tmp_path):
     widths = re.findall(r'alt="(.*?)" width="(\d+)"', page(tmp_path, 3))
     narrow = dict.fromkeys((COMPANIONS, SHARES, CLASSES, DIFFICULTY), "630")

@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     status = 0
     for path in options.images:
         try:
-            image = run.recipe.data.read_image(path)
+            image = run.recipe.data.read_image(path, model.network.input_shape)
         except UserError as error:  # the other images are still classified
             print(f"error: {error}", file=sys.stderr, flush=True)
             status = 2

@@ -53,12 +53,12 @@ class DataSpec(Spec):
         """The values that only the data set tells, by leaf."""
         return {}
 
-    def read_image(self, path: Path) -> Array:
-        """The image in a file as one of the data set's, (H, W, C) uint8; raises UserError where there is none."""
+    def read_image(self, path: Path, shape: Shape) -> Array:
+        """The image in a file as one of the data set's, of a network's shape (H, W, C), uint8; UserError where there is none."""
         from data.pictures.digits import read_digit
         from data.pictures.files import read_picture
 
-        height, width, channels = self.image_shape
+        height, width, channels = shape
         return read_digit(path) if channels == 1 else read_picture(path, height, width)
 
     def build_preprocessing(self, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:

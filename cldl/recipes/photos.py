@@ -92,9 +92,9 @@ class PhotoSpec(DataSpec):
         found = {"size": dataset.train.shape[0], "n_classes": len(dataset.class_names)}
         return {f"data.{name}": value for name, value in found.items() if getattr(self, name) is None}
 
-    def read_image(self, path: Path) -> Array:
+    def read_image(self, path: Path, shape: Shape) -> Array:
         """The image in a file as a test sees it, (size, size, 3) uint8; raises UserError where there is none."""
-        return read_file(path, self.view(self.image_shape[0]))
+        return read_file(path, self.view(shape[0]))
 
     def fixed_preprocessing(self) -> Preprocessing | None:
         """The preprocessing, where it needs no data set to be fitted on."""

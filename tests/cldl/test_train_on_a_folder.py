@@ -94,7 +94,8 @@ def test_a_run_on_a_folder_labels_files_as_a_test_sees_them_without_the_folder(t
     opened = Run.open(tmp_path / "run")
     data = opened.recipe.data.load(tmp_path / "cache", pets)
     path = data.test.root / data.test.index.name(int(data.test.rows[0]))
-    np.testing.assert_array_equal(opened.recipe.data.read_image(path), read_images(data.test, [0])[0])
+    image = opened.recipe.data.read_image(path, data.test.shape)
+    np.testing.assert_array_equal(image, read_images(data.test, [0])[0])
     capsys.readouterr()
     assert predict.main([str(tmp_path / "run"), str(path), str(pets / "cat" / "broken.jpg")]) == 2
     printed = capsys.readouterr()

@@ -57,7 +57,7 @@ INCEPTION = {
 def geometries() -> dict[Geometry, str]:
     """Every geometry, with the name of the first convolution that has it."""
     found: dict[Geometry, str] = {}
-    for name, geometry in (*_of_recipes(), *_vgg(), *_googlenet(), *_alexnet()):
+    for name, geometry in (*_vgg(), *_googlenet(), *_alexnet(), *_of_recipes()):
         found.setdefault(geometry, name)
     return found
 

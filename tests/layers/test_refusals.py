@@ -102,8 +102,8 @@ CONV, MAX, IMAGES = Conv2d(3, 4, 1), MaxPool2d(2), "it takes images (H, W, C)"
             "Conv2d was given groups = 0; a whole number of 1 or more is needed.",
         ),
         (
-            lambda: Conv2d(1, 1, 3, algorithm="winograd"),
-            "the algorithm 'winograd' is unknown: choose one of auto, patches, fft.",
+            lambda: Conv2d(1, 1, 3, algorithm="direct"),
+            "the algorithm 'direct' is unknown: choose one of auto, patches, fft, winograd.",
         ),
         (lambda: Conv2d(1, 1, 0), makes_no_window(0, 1, 0, 0)),
         (lambda: Conv2d(1, 1, 3, stride=0), makes_no_window(3, 0, 0, 2)),

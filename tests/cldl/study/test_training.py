@@ -1,10 +1,12 @@
 """python -m cldl.study training: each variant and seed is trained once, leaves a line, and is compared with the first one."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from cldl.recipes.stored import to_json
 from cldl.study import training
 from cldl.study.__main__ import main
 from cldl.study.variants import TABLES, Table
@@ -14,6 +16,7 @@ from engine.errors import UserError
 from tests.cldl import tiny
 from tests.cldl.synthetic import digits
 
+NOTES = Path(__file__).parents[3] / "docs" / "lab-notes" / "training"
 SHORT = "--epochs 1 --threads 1 --batch-size 24 --warmup 0 --held-out 8"
 SMALL = Table("mnist_nin", SHORT, {"softmax": "--classifiers 1", "CLDL": "", "mixed": "--unweighted-share 0.5"})
 
@@ -133,3 +136,11 @@ def test_every_variant_of_every_table_is_a_recipe_that_sees_the_same_images_as_o
     assert len({(recipe.data, recipe.optimiser, recipe.schedule) for recipe in recipes}) == 1
     assert len({(recipe.model, recipe.loss) for recipe in recipes}) == len(recipes)
     assert all(recipe.build_network().exits for recipe in recipes)
+
+
+@pytest.mark.parametrize("path", sorted(NOTES.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_the_results_in_the_lab_notes_are_of_todays_tables(path):
+    table = TABLES[path.stem]
+    for line in training.read(path):
+        arguments = [*training.words(table, line["variant"]), "--seed", str(line["seed"])]
+        assert line["recipe"] == json.loads(json.dumps(to_json(choose_recipe(parse(arguments)))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,10 +24,13 @@ class DataSpec(Spec):
     dataset       -- its name in `data.registry`
     preprocessing -- "scale" (pixels / 255), "gcn", or one that is fitted (see `data.transforms.preprocessing`)
     augment       -- random crops of the image with 4 zeros around it, and reflections
+
+    checked_at -- changes of a recipe that make its images small enough for a check of the network from pixels to loss
     """
 
     section: ClassVar[str] = "data"
     kind: ClassVar[str] = "images"
+    checked_at: ClassVar[Mapping[str, Any]] = {}
     dataset: str
     preprocessing: str
     augment: bool

@@ -29,7 +29,7 @@ class DeepSpec(ModelSpec):
     published_classifiers -- the M with which; places -- the largest M
     """
 
-    checked_at: ClassVar[Mapping[str, Any]] = {"size": 32, "n_classes": 4, "width": 1 / 16, "initialisation": "he"}
+    checked_at: ClassVar[Mapping[str, Any]] = {"n_classes": 4, "width": 1 / 16, "initialisation": "he"}
     definitions: ClassVar[Mapping[str, str]]
     published_classifiers: ClassVar[int] = 1
     places: ClassVar[int] = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -43,6 +44,7 @@ class PhotoSpec(DataSpec):
 
     section: ClassVar[str] = "data"
     kind: ClassVar[str] = "photos"
+    checked_at: ClassVar[Mapping[str, Any]] = {"size": 32}
     size: int | None
     resize: str
     min_scale: int | None

@@ -99,7 +99,7 @@ def check_network(network: Network, objective: Objective, choose: Choose, seed: 
 
 def checkable(recipe: Recipe) -> Recipe:
     """The recipe with a network small enough to be checked whole, and weights large enough to matter."""
-    return recipe.changed(**recipe.model.checked_at)
+    return recipe.changed(**{**recipe.data.checked_at, **recipe.model.checked_at})
 
 
 def check_family(recipe: Recipe, choose: Choose, seed: int) -> GradientReport:

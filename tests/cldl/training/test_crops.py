@@ -12,8 +12,8 @@ from data.transforms.preprocessing import Scale
 from engine.errors import UserError
 from engine.runtime.cpu import CpuBackend
 from tests.cldl.synthetic import digits
+from tests.cldl.training.conftest import VIEW
 from tests.cldl.training.test_own_training import small_network
-from tests.cldl.training.test_training_on_photos import VIEW, photos  # noqa: F401 -- a fixture
 
 
 def evaluation(N=300, K=12, M=2, loss="cldl", seed=0):
@@ -60,7 +60,7 @@ def model(loss="cldl", shape=(12, 12, 3), classes=2):
 
 
 @pytest.mark.parametrize("crops", [5, 10])
-def test_probabilities_are_averaged_over_the_crops(photos, crops):  # noqa: F811
+def test_probabilities_are_averaged_over_the_crops(photos, crops):
     m, split = model(), photos.dataset(VIEW).test
     each = [m.logits(read_images(split.cropped(number))) for number in range(crops)]
     averaged = m.evaluate(split, crops)
@@ -70,20 +70,20 @@ def test_probabilities_are_averaged_over_the_crops(photos, crops):  # noqa: F811
     assert np.isfinite(averaged.loss.value)
 
 
-def test_of_hinge_losses_it_is_the_scores_that_are_averaged(photos):  # noqa: F811
+def test_of_hinge_losses_it_is_the_scores_that_are_averaged(photos):
     m, split = model("hinge"), photos.dataset(VIEW).test
     each = [m.logits(read_images(split.cropped(number))) for number in range(5)]
     for i, z in enumerate(m.evaluate(split, 5).logits):
         np.testing.assert_allclose(z, np.mean([one[i] for one in each], axis=0), rtol=1e-5, atol=1e-6)
 
 
-def test_one_crop_is_the_one_in_the_middle(photos):  # noqa: F811
+def test_one_crop_is_the_one_in_the_middle(photos):
     m, split = model(), photos.dataset(VIEW).test
     for a, b in zip(m.evaluate(split).logits, m.evaluate(split, 1).logits, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_crops_of_what_is_no_photograph_and_another_number_of_them_are_refused(photos):  # noqa: F811
+def test_crops_of_what_is_no_photograph_and_another_number_of_them_are_refused(photos):
     with pytest.raises(
         UserError, match="5 crops are taken of photographs, and these images have the network's size: leave"
     ):

@@ -11,26 +11,13 @@ from cldl.training.evaluation import compute_logits
 from cldl.training.run_data import load_data
 from cldl.training.trainer import Trainer
 from data.dataset import read_images
-from data.disk.photos import load_photos
 from data.disk.split import DiskSplit
-from data.disk.views import View
-from data.sources.folder import find as find_folder
 from engine.context import Context
 from engine.errors import UserError
 from engine.optim import AdamW, Constant
+from tests.cldl.training.conftest import VIEW
 from tests.cldl.training.test_own_training import small_network
 from tests.cldl.training.test_trainer import run, timeless, weights
-from tests.data.disk.photos import tree
-
-VIEW = View(12, scales=(12, 16), test_scale=14)
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """Thirty images to train on, of two classes."""
-    root = tree(tmp_path / "pets" / "train", "cat", "dog", count=15).parent
-    tree(root / "val", "cat", "dog", count=3, seed=50)
-    return load_photos(find_folder(root), tmp_path / "cache")
 
 
 def trainer(photos, threads=2, view=VIEW, seed=0):

@@ -21,7 +21,7 @@ from data.transforms.preprocessing import KINDS, Contrast, Preprocessing, Scale
 from engine.typing import Array, Shape
 
 RGB_MEAN = np.array([123.68, 116.779, 103.939])  # of ImageNet's training images (Simonyan and Zisserman, ICLR 2015)
-RGB_STD = np.array([58.393, 57.12, 57.375])  # torchvision's 0.229, 0.224 and 0.225
+RGB_STD = 255 * np.array([0.229, 0.224, 0.225])  # torchvision's
 LEAST_SIZE, MOST_SIZE = 32, 64  # pixels, of a size that is chosen by the images
 ASSUMED_CLASSES = 10  # before the images were looked at
 

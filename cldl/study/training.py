@@ -2,7 +2,8 @@
 
 Each variant and seed is a run in a folder of its own, and leaves a line in a file of results when it has ended. A run that was
 stopped is resumed, one that has its line is not trained again, so the study can be stopped at any time, and extended by more
-seeds. All runs of a table see the same images as often, and are tested on training images that were held out.
+seeds. All runs of a table see the same images as often, and are tested on the same: training images that were held out where
+the table chooses between variants.
 """
 
 from __future__ import annotations
@@ -206,7 +207,8 @@ def draw(table: Table, results: Results) -> Figure:
             axes.axvline(mean, color="0.8", zorder=0)
     axes.set_yticks(range(len(variants)), variants)
     axes.invert_yaxis()
-    axes.set_xlabel("error in % on training images that were held out, all classifiers together")
+    images = "training images that were held out" if "--held-out" in table.common else "the test images"
+    axes.set_xlabel(f"error in % on {images}, all classifiers together")
     axes.grid(axis="x", color="0.92")
     axes.set_axisbelow(True)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)

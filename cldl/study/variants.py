@@ -59,7 +59,10 @@ WITH_SGD = {  # the lower classifiers at a tenth of the rate
     "CLDL": f"{DROPPED} --lower-lr-mult 0.1",
     "CLDL, exponent 0.1": f"{DROPPED} --lower-lr-mult 0.1 --exponent 0.1",
 }
+BRANCHES = {"softmax": SOFTMAX, "deep supervision": DSN, "CLDL": ""}  # of a deep network: as its recipe has them
 HALF = "--width 0.5 --held-out 10000"
+SMALL = "--dataset folder --n-classes 10 --size 64 --min-scale 64 --max-scale 80 --test-scale 64 --preprocessing rgb_standard"
+ADAMW = "--optimiser adamw --weight-decay 0.01 --initialisation he --schedule cosine --learning-rate 0.0005 --warmup 1"
 SGD = "--optimiser sgd --momentum 0.9"
 
 TABLES = {
@@ -84,4 +87,5 @@ TABLES = {
     "cifar100_full": Table(
         "cifar100_nin", "--held-out 10000 --epochs 16 --batch-size 64 --learning-rate 0.001", METHODS
     ),
+    "scenes": Table("mit67_vgg11", f"{SMALL} --width 0.5 {ADAMW} --epochs 20 --batch-size 64", BRANCHES),
 }

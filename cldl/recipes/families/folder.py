@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cldl.recipes.families.nin import CIFAR100_NIN
+from cldl.recipes.families.nin import CIFAR100_NIN, HELD_OUT
 from cldl.recipes.photos import PhotoSpec
 from cldl.recipes.sources import UNTRIED
 from cldl.recipes.spec import cited
@@ -11,7 +11,7 @@ KRIZHEVSKY = "Krizhevsky et al., NIPS 2012, section 4.1"
 OWN = "as the folder has it"
 AS_NIN = UNTRIED + ": as cifar100_nin"
 
-FOLDER = CIFAR100_NIN.changed(
+FOLDER = CIFAR100_NIN.recite(HELD_OUT, AS_NIN).changed(
     name="folder",
     summary="CLDL on a folder of class folders, --data PATH: NIN with three classifiers, crops and reflections",
     data=cited(
@@ -31,10 +31,10 @@ FOLDER = CIFAR100_NIN.changed(
         ),
         "",
     ),
-    lower_head=cited("mean", UNTRIED + ": the whole map would have a weight for each of its pixels"),
-    learning_rate=cited(0.0007, AS_NIN),
-    warmup=cited(0.25, AS_NIN),
-    batch_size=cited(32, AS_NIN),
+    dropout=cited(0.2, UNTRIED + ": few epochs"),
+    learning_rate=cited(0.0007, UNTRIED),
+    warmup=cited(0.25, UNTRIED),
+    batch_size=cited(32, UNTRIED),
     epochs=cited(30, UNTRIED),
 )
 

@@ -27,7 +27,7 @@ def recipes():
 
 
 ONE = {"model.classifiers": 1, "loss.weights": (1.0,)}
-AUGMENTED = {"data.augment": True, "schedule.epochs": 24}
+AUGMENTED = {"data.augment": True}
 SGD = {
     "optimiser.momentum": 0.9,
     "optimiser.nesterov": False,
@@ -163,17 +163,17 @@ CHANGES = DEEP | {
         "data.dataset": "cifar100",
         "data.preprocessing": "gcn_zca",
         "model.definition": "cifar",
-        "model.dropout": 0.2,
-        "schedule.learning_rate": 0.0007,
-        "schedule.warmup": 0.25,
-        "schedule.epochs": 8,
-        "schedule.batch_size": 32,
+        "model.lower_head": "mean",
+        "model.lower_lr_mult": 1.0,
+        "schedule.learning_rate": 0.001,
+        "schedule.warmup": 1.0,
+        "schedule.epochs": 60,
     },
     ("cifar100_nin", "cifar100_nin_softmax"): ONE,
     ("cifar100_nin", "cifar100_nin_augmented"): AUGMENTED,
     ("cifar100_nin_softmax", "cifar100_nin_augmented_softmax"): AUGMENTED,
     ("cifar100_nin", "cifar100_nin_published"): NIN
-    | {"model.dropout": 0.5, "optimiser.weight_decay": 5e-4, "schedule.learning_rate": 0.02},
+    | {"optimiser.weight_decay": 5e-4, "schedule.learning_rate": 0.02},
     ("cifar100_nin", "folder"): {
         "data.dataset": "folder",
         "data.preprocessing": "rgb_standard",
@@ -183,18 +183,21 @@ CHANGES = DEEP | {
         "data.mirror": True,
         "data.colour_shift": 0.0,
         "data.partition": 1,
-        "model.lower_head": "mean",
+        "model.dropout": 0.2,
+        "schedule.learning_rate": 0.0007,
+        "schedule.warmup": 0.25,
         "schedule.epochs": 30,
+        "schedule.batch_size": 32,
     },
     ("mnist_nin", "mnist_dsn"): DSN | {"loss.companion_epochs": 4.0},
     ("cifar100_nin", "cifar100_dsn"): DSN
-    | {"data.preprocessing": "gcn", "model.dropout": 0.5, "loss.companion_epochs": 3.0},
+    | {"data.preprocessing": "gcn", "loss.companion_epochs": 20.0},
     ("mnist_dsn", "mnist_dsn_published"): DSN_PUBLISHED
     | {"loss.companion_epochs": 83.0, "schedule.milestones": (200.0,), "schedule.epochs": 250},
     ("cifar100_dsn", "cifar100_dsn_published"): DSN_PUBLISHED
     | {"loss.companion_epochs": 100.0, "schedule.milestones": (240.0,), "schedule.epochs": 300},
     ("mnist_nin", "mnist_maxout"): MAXOUT,
-    ("cifar100_nin", "cifar100_maxout"): MAXOUT | {"model.dropout": 0.5},
+    ("cifar100_nin", "cifar100_maxout"): MAXOUT,
     ("mnist_maxout", "mnist_maxout_published"): MAXOUT_PUBLISHED
     | {
         "schedule.learning_rate": 0.05,

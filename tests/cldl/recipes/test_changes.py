@@ -172,8 +172,7 @@ CHANGES = DEEP | {
     ("cifar100_nin", "cifar100_nin_softmax"): ONE,
     ("cifar100_nin", "cifar100_nin_augmented"): AUGMENTED,
     ("cifar100_nin_softmax", "cifar100_nin_augmented_softmax"): AUGMENTED,
-    ("cifar100_nin", "cifar100_nin_published"): NIN
-    | {"optimiser.weight_decay": 5e-4, "schedule.learning_rate": 0.02},
+    ("cifar100_nin", "cifar100_nin_published"): NIN | {"optimiser.weight_decay": 5e-4, "schedule.learning_rate": 0.02},
     ("cifar100_nin", "folder"): {
         "data.dataset": "folder",
         "data.preprocessing": "rgb_standard",
@@ -190,8 +189,7 @@ CHANGES = DEEP | {
         "schedule.batch_size": 32,
     },
     ("mnist_nin", "mnist_dsn"): DSN | {"loss.companion_epochs": 4.0},
-    ("cifar100_nin", "cifar100_dsn"): DSN
-    | {"data.preprocessing": "gcn", "loss.companion_epochs": 20.0},
+    ("cifar100_nin", "cifar100_dsn"): DSN | {"data.preprocessing": "gcn", "loss.companion_epochs": 20.0},
     ("mnist_dsn", "mnist_dsn_published"): DSN_PUBLISHED
     | {"loss.companion_epochs": 83.0, "schedule.milestones": (200.0,), "schedule.epochs": 250},
     ("cifar100_dsn", "cifar100_dsn_published"): DSN_PUBLISHED

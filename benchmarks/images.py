@@ -2,6 +2,7 @@
 
 python -m benchmarks.images                      # 2,000 images of usual sizes, made in a temporary folder
 python -m benchmarks.images --size 96 --width 0.25
+python -m benchmarks.images --recipe imagenet_googlenet --size 224
 python -m benchmarks.images --reading            # without a network: how fast images can be read
 """
 
@@ -52,6 +53,7 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument(
         "--folder", type=Path, metavar="DIR", help="where they are made, once (otherwise a temporary folder)"
     )
+    p.add_argument("--recipe", default="folder", metavar="NAME", help="what is trained: a recipe for photographs")
     p.add_argument("--size", type=whole(8, 1024), default=64, help="pixels of a crop")
     p.add_argument("--width", type=float, default=1.0, help="multiplies the outputs of the network's convolutions")
     p.add_argument("--batch", type=whole(1), default=32, help="images a step")
@@ -78,8 +80,9 @@ def measure(folder: Path, options: argparse.Namespace) -> dict:
     if not (root / "LOC_val_solution.csv").exists():
         print(f"making {options.images:,} images in {root}", file=sys.stderr, flush=True)
         make_tree(root, options.images)
-    recipe = find("folder").changed(
+    recipe = find(options.recipe).changed(
         dataset="imagenet",
+        n_classes=None,
         size=options.size,
         width=options.width,
         preprocessing="rgb_mean",

@@ -5,7 +5,7 @@ import pytest
 from benchmarks import images
 
 
-@pytest.mark.parametrize("arguments", [[], ["--reading"]])
+@pytest.mark.parametrize("arguments", [[], ["--reading"], ["--recipe", "imagenet_googlenet", "--size", "32"]])
 def test_an_epoch_on_files_in_imagenets_layout_is_measured(tmp_path, capsys, arguments):
     options = ["--images", "40", "--folder", str(tmp_path), "--size", "8", "--width", "0.05", "--threads", "1"]
     assert images.main([*options, *arguments, "--json"]) == 0

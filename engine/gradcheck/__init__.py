@@ -1,11 +1,12 @@
 """Is a hand-written backward pass the gradient of its forward pass? The public checker, for your own layers too.
 
-`check_gradients` takes any forward/backward pair and holds each gradient against differences of the forward pass.
+`check_gradients` takes any forward/backward pair and holds each gradient against differences of the forward pass; `check_loss`
+takes a loss and its gradient. `engine.gradcheck.torch` and `engine.gradcheck.jax` take functions of these frameworks.
 `check_layer` takes a layer (see layers.layer), of one input or several, and checks that and the rest of a layer's contract;
 `layer_checks` and `parametrize_layers` are the same checks as a generator and as a pytest decorator.
 """
 
-from engine.gradcheck.check import check_gradients
+from engine.gradcheck.check import check_gradients, check_loss
 from engine.gradcheck.differences import TOLERANCES
 from engine.gradcheck.inputs import clear_input, grid
 from engine.gradcheck.layer_report import LayerReport
@@ -20,6 +21,7 @@ __all__ = [
     "LayerReport",
     "check_gradients",
     "check_layer",
+    "check_loss",
     "clear_input",
     "grid",
     "layer_checks",

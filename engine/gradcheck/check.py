@@ -32,9 +32,11 @@ def check_gradients(
 ) -> GradientReport:
     """Hold every gradient that `backward` gives against differences of `forward`.
 
-    forward    -- y, cache = forward(*inputs); y an array or a number, the same for the same inputs
-    backward   -- gradients = backward(dy, cache): one for each input, then one for each parameter (a lone one as it is)
-    inputs     -- float64 arrays, or a mapping from names to them, or the only one as it is
+    forward    -- y, cache = forward(*inputs); y an array or a number, or a tuple of them, the same for the same inputs
+    backward   -- gradients = backward(dy, cache): one for each input, then one for each parameter (a lone one as it is); dy has
+                  the form of y
+    inputs     -- float64 arrays, or a mapping from names to them, or the only one as it is; arrays of integers, such as labels,
+                  are handed on, and backward gives None for them
     parameters -- what forward reads beside its inputs: objects with the float64 array `value`, such as
                   engine.parameters.Parameter; while forward is called, moved arrays are put there
     dy         -- the upstream gradient; random by default, because ones hide bugs
@@ -61,38 +63,76 @@ def check_gradients(
     if step is not None and not step > 0:
         raise UserError(f"the step is {step}; a number above 0 is needed, such as 1e-5.")
     function = Function(forward, inputs, parameters)
-    if only is not None and only[0] not in function.names:
-        raise UserError(f"there is no array {only[0]!r} to check; there are {', '.join(function.names)}.")
+    if only is not None and only[0] not in (moving := function.moving):
+        raise UserError(f"there is no array {only[0]!r} to check; there are {', '.join(moving)}.")
     y, cache = function.checked_run()
-    dy = Key(seed).fold(0).normal(y.shape) if dy is None else np.asarray(dy, np.float64)
+    dy = Key(seed).fold(0).normal(y.shape) if dy is None else function.upstream(dy)
     if dy.shape != y.shape:
         raise UserError(f"dy has shape {dy.shape} and y {y.shape}: give dy the shape of y.")
-    gradients = _gradients(backward(dy.copy() if dy.ndim else float(dy), cache), function)
+    gradients = _gradients(backward(function.parts(dy), cache), function)
     function.expect_unchanged("backward")
-    sizes = [float(np.linalg.norm(g * x)) for g, x in zip(gradients, function.values, strict=True)]
+    sizes = [float(np.linalg.norm(g * x)) for g, x in zip(gradients, function.values, strict=True) if g is not None]
     size = float(np.linalg.norm([part for part in sizes if np.isfinite(part)]))
     entries = []
     for i, (name, analytic) in enumerate(zip(function.names, gradients, strict=True)):
-        if analytic.size and (only is None or only[0] == name):
+        if analytic is not None and analytic.size and (only is None or only[0] == name):
             key = Key(seed).fold(1 + i)
             array = _Array(function, i, analytic, dy, method, step, rtol, atol, size, key)
             entries.append(array.entry(None if only is None else tuple(only[1])))
     return GradientReport(entries, method, seed, step)
 
 
-def _gradients(given: Any, function: Function) -> list[np.ndarray]:
-    """Backward's result as a list of copies, checked for number and shape."""
+def _gradients(given: Any, function: Function) -> list[np.ndarray | None]:
+    """Backward's result as a list of copies, checked for number and shape; None for integers."""
     listed = list(given) if isinstance(given, tuple | list) else [given]
     if len(listed) != len(function.names):
         raise GradientError(
             f"backward gave {len(listed)} gradients; one for each of {', '.join(function.names)} is needed."
         )
+    gradients: list[np.ndarray | None] = []
     for name, value, gradient in zip(function.names, function.values, listed, strict=True):
-        if np.shape(gradient) != value.shape:
+        if value.dtype != np.float64:
+            if gradient is not None:
+                raise GradientError(
+                    f"backward gave a gradient of {name}, which is {value.dtype}, and nothing moves an integer by a small step: "
+                    "give it as float64, or, if it is a label or an index, None as its gradient."
+                )
+            gradients.append(None)
+        elif np.shape(gradient) != value.shape:
             raise GradientError(
                 f"the gradient of {name} has shape {np.shape(gradient)}; that of {name} is {value.shape}."
             )
-    return [np.array(gradient, np.float64) for gradient in listed]
+        else:
+            gradients.append(np.array(gradient, np.float64))
+    return gradients
+
+
+def check_loss(
+    f: Callable[..., Any],
+    grad: Callable[..., Any],
+    inputs: np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray],
+    **options: Any,
+) -> GradientReport:
+    """`check_gradients` of a loss that is given as two functions of the same arrays.
+
+    f       -- f(*inputs), a number
+    grad    -- grad(*inputs), its gradient: one for each input (a lone one as it is), None for one of integers
+    options -- those of `check_gradients`
+
+    >>> x, labels = np.array([0.5, -1.0, 2.0]), np.array([1, 0, 1])
+    >>> f = lambda x, labels: np.log1p(np.exp(-(2 * labels - 1) * x)).sum()
+    >>> grad = lambda x, labels: (1 / (1 + np.exp(-x)) - labels, None)
+    >>> check_loss(f, grad, [x, labels]).passed
+    True
+    """
+
+    def backward(dy: float, xs: tuple[np.ndarray, ...]) -> Any:
+        found = grad(*xs)
+        if isinstance(found, tuple | list):
+            return [None if g is None else dy * g for g in found]
+        return dy * found
+
+    return check_gradients(lambda *xs: (f(*xs), xs), backward, inputs, **options)
 
 
 class _Array:

@@ -1,7 +1,11 @@
-"""Forward as a function of arrays that can be moved, and whether it is one: it keeps its inputs, and repeats its output."""
+"""Forward as a function of arrays that can be moved, and whether it is one: it keeps its inputs, and repeats its output.
+
+Several outputs, a tuple, are laid one behind the other in one array, and so is their upstream gradient.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,7 +31,14 @@ class Function:
         self.inputs = len(named)
         arrays = [*named.values(), *(p.value for p in self.parameters)]
         for name, array in zip(self.names, arrays, strict=True):
-            _expect_float64(name, array)
+            _expect_numbers(name, array)
+        self.moving = [name for name, array in zip(self.names, arrays, strict=True) if array.dtype == np.float64]
+        if arrays and not self.moving:
+            raise UserError(
+                f"{', '.join(self.names)} are integers, so there is no gradient to check: give what moves as float64 "
+                "(x.astype(np.float64))."
+            )
+        self.shapes: list[tuple[int, ...]] | None = None  # of several outputs, from the first run on
         self.values = [array.copy() for array in arrays]
         self.before = [array.copy() for array in arrays]
 
@@ -59,10 +70,31 @@ class Function:
             for p, value in zip(self.parameters, values[self.inputs :], strict=True):
                 p.value = value
             y, cache = self.forward(*values[: self.inputs])
-            return np.array(y), cache
+            return self._joined(y), cache
         finally:
             for p, value in zip(self.parameters, before, strict=True):
                 p.value = value
+
+    def _joined(self, y: Any) -> np.ndarray:
+        if not isinstance(y, tuple):
+            return np.array(y)
+        self.shapes = [np.shape(part) for part in y]
+        return np.concatenate([np.ravel(part) for part in y])
+
+    def upstream(self, dy: Any) -> np.ndarray:
+        """The caller's dy in the shape of y; a tuple where there are several outputs."""
+        several = self.shapes is not None and isinstance(dy, tuple | list)
+        if several and [np.shape(part) for part in dy] != self.shapes:
+            raise UserError(f"dy has shapes {[np.shape(part) for part in dy]} and y {self.shapes}: give dy those of y.")
+        return np.concatenate([np.ravel(part) for part in dy]) if several else np.asarray(dy, np.float64)
+
+    def parts(self, dy: np.ndarray) -> Any:
+        """The upstream gradient as backward takes it: a copy in the form of y, numbers for what has no axes."""
+        if self.shapes is None:
+            return dy.copy() if dy.ndim else float(dy)
+        ends = np.cumsum([math.prod(shape) for shape in self.shapes])[:-1]
+        pieces = zip(np.split(dy.copy(), ends), self.shapes, strict=True)
+        return tuple(piece.reshape(shape) if shape else float(piece[0]) for piece, shape in pieces)
 
     def line(self, i: int, direction: Index | np.ndarray) -> Line:
         """t -> y with t v added to array i; v is a direction, or 1 at an index."""
@@ -88,17 +120,13 @@ def _numbered(inputs: np.ndarray | Sequence[np.ndarray]) -> dict[str, np.ndarray
     return {"x" if len(inputs) == 1 else f"x{i}": array for i, array in enumerate(inputs)}
 
 
-def _expect_float64(name: str, array: Any) -> None:
+def _expect_numbers(name: str, array: Any) -> None:
+    """Arrays of float64 are checked; those of integers, such as labels, are only handed on."""
     if not isinstance(array, np.ndarray):
         raise UserError(
             f"{name} is {type(array).__name__}; an array of float64 is needed: give np.array(..., np.float64)."
         )
-    if array.dtype.kind in "biu":
-        raise UserError(
-            f"{name} is {array.dtype}, and nothing moves an integer by a small step: give it as float64, or, if it is a label or "
-            "an index, let forward take it from outside (lambda x: forward(x, labels))."
-        )
-    if array.dtype != np.float64:
+    if array.dtype != np.float64 and array.dtype.kind not in "biu":
         raise UserError(
             f"{name} is {array.dtype}; differences need arrays of float64, because those of float32 are wrong in the third "
             "digit: convert it (x.astype(np.float64); engine.parameters.cast for parameters)."

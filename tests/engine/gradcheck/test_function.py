@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.errors import UserError
-from engine.gradcheck import GradientError, check_gradients, check_layer
+from engine.gradcheck import GradientError, check_gradients, check_layer, check_loss
 from tests.correct.gallery import Elementwise
 
 X = np.array([0.5, 2.0])
@@ -20,13 +20,67 @@ def test_an_array_by_itself_is_the_only_input():
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
-def test_integers_have_no_gradient_and_the_sentence_says_what_to_do_with_them(dtype):
-    with pytest.raises(UserError) as refused:
-        check_gradients(lambda x, k: (x * k, k), lambda dy, k: [dy * k, dy], [X, np.ones(2, dtype)])
+def test_integers_are_handed_on_and_have_no_gradient(dtype):
+    def forward(x, k):
+        assert k.dtype == dtype
+        return x * k, k
+
+    X1 = np.array([1, 0], dtype)
+    report = check_gradients(forward, lambda dy, k: [dy * k, None], [X, X1])
+    report.raise_if_failed()
+    assert [entry.name for entry in report.entries] == ["x0"]
+    with pytest.raises(GradientError) as refused:
+        check_gradients(forward, lambda dy, k: [dy * k, dy], [X, X1])
     assert str(refused.value) == (
-        f"x1 is {np.dtype(dtype)}, and nothing moves an integer by a small step: give it as float64, or, if it is a label or an "
-        "index, let forward take it from outside (lambda x: forward(x, labels))."
+        f"backward gave a gradient of x1, which is {np.dtype(dtype)}, and nothing moves an integer by a small step: give it as "
+        "float64, or, if it is a label or an index, None as its gradient."
     )
+    with pytest.raises(UserError, match="there is no array 'x1' to check; there are x0"):
+        check_gradients(forward, lambda dy, k: [dy * k, None], [X, X1], only=("x1", (0,)))
+
+
+def test_integers_alone_leave_nothing_to_check_and_the_sentence_says_so():
+    with pytest.raises(UserError, match="x are integers, so there is no gradient to check: give what moves as float64"):
+        check_gradients(lambda x: (2 * x, None), lambda dy, cache: None, np.arange(3))
+
+
+def two_outputs(x):
+    """The sum of the squares, and the double of x."""
+    return ((x * x).sum(), 2 * x), x
+
+
+def backward_of_two(dy, x):
+    dsum, ddouble = dy
+    return 2 * x * dsum + 2 * ddouble
+
+
+@pytest.mark.parametrize("method", ["elementwise", "directional", "taylor", "complex"])
+def test_several_outputs_are_a_tuple_and_so_is_their_upstream_gradient(method):
+    check_gradients(two_outputs, backward_of_two, [X], method=method).raise_if_failed()
+    for wrong in (lambda dy, x: 2 * x * dy[0], lambda dy, x: 2 * dy[1]):
+        assert not check_gradients(two_outputs, wrong, [X], method=method).passed
+
+
+def test_the_upstream_gradient_of_several_outputs_can_be_given():
+    seen = []
+
+    def backward(dy, x):
+        seen.append(dy)
+        return backward_of_two(dy, x)
+
+    check_gradients(two_outputs, backward, [X], dy=(3.0, np.array([4.0, 5.0]))).raise_if_failed()
+    assert seen[0][0] == 3.0
+    assert seen[0][1].tolist() == [4.0, 5.0]
+    with pytest.raises(UserError, match=r"dy has shapes .* and y .*: give dy those of y"):
+        check_gradients(two_outputs, backward, [X], dy=(3.0, np.array([4.0])))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001])
+def test_a_loss_is_checked_as_two_functions(factor):
+    report = check_loss(lambda x: float((x**3).sum()), lambda x: factor * 3 * x**2, X)
+    assert report.passed == (factor == 1)
+    report = check_loss(lambda x, k: (x * k).sum(), lambda x, k: (factor * k, None), {"x": X, "k": np.array([1, 0])})
+    assert report.passed == (factor == 1)
 
 
 def shift(x):

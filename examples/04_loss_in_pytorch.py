@@ -1,4 +1,4 @@
-"""The CLDL loss on the logits of a PyTorch model: its gradient goes into autograd.
+"""The CLDL loss trains a PyTorch model with two classifiers.
 
 python examples/04_loss_in_pytorch.py    (needs PyTorch)
 """
@@ -7,21 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cldl.inference import predict
-from cldl.loss import cldl_loss
-
-
-class CldlLoss(torch.autograd.Function):
-    """CldlLoss.apply(labels, *logits): the loss of M tensors (N, K) of logits, bottom classifier first."""
-
-    @staticmethod
-    def forward(ctx, labels: Tensor, *logits: Tensor) -> Tensor:
-        result = cldl_loss([z.detach().cpu().numpy() for z in logits], labels.cpu().numpy())
-        ctx.gradients = [torch.from_numpy(g).to(z) for g, z in zip(result.gradients, logits, strict=True)]
-        return logits[0].new_tensor(result.value)
-
-    @staticmethod
-    def backward(ctx, dloss: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *(dloss * g for g in ctx.gradients)  # labels have no gradient
+from cldl.interop.torch import cldl_loss
 
 
 class TwoExits(nn.Module):
@@ -47,7 +33,7 @@ def main(steps: int = 60) -> list[float]:
     optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
     losses = []
     for _ in range(steps):
-        loss = CldlLoss.apply(labels, *model(x))
+        loss = cldl_loss(model(x), labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rich.box import SIMPLE
 from rich.table import Table
 
-from engine.gradcheck.report import GradientError, plain
+from engine.gradcheck.report import GradientError, plain, preformatted
 
 
 @dataclass(frozen=True)
@@ -82,3 +82,6 @@ class LayerReport:
             table.add_row(r.name, f"{r.error_over_tolerance:.2g}" if r.promised else "", r.verdict)
         reasons = [f"{name}: not promised, because {reason}" for name, reason in self.not_promised.items()]
         return plain(count, table, *self._reasons(), *reasons)
+
+    def _repr_html_(self) -> str:
+        return preformatted(str(self))

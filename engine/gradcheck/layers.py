@@ -115,7 +115,7 @@ def check_layer(
     if unknown:
         raise UserError(f"there is no check {unknown[0]!r}; there are {', '.join(CHECKS)}.")
     tested = under_test(layer, input_shape, samples=samples, seed=seed, domain=domain)
-    return LayerReport(repr(layer), [run_check(tested, name) for name in wanted])
+    return LayerReport(_label(layer), [run_check(tested, name) for name in wanted])
 
 
 def parametrize_layers(
@@ -137,12 +137,17 @@ def parametrize_layers(
         ).raise_if_failed()
 
     params = [
-        pytest.param(raising(layer, shape, name), id=f"{layer!r}-{name}")
+        pytest.param(raising(layer, shape, name), id=f"{_label(layer)}-{name}")
         for layer, shape in cases
         for name in CHECKS
         if name not in getattr(layer, "not_promised", {})
     ]
     return pytest.mark.parametrize("check", params)
+
+
+def _label(layer: Any) -> str:
+    """The layer in a report and in a test's name; `object`'s own repr has an address, another in each process."""
+    return type(layer).__name__ if type(layer).__repr__ is object.__repr__ else repr(layer)
 
 
 def layer_pair(

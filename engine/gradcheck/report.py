@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ def plain(*parts: Any) -> str:
         for part in parts:
             console.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
     return capture.get().rstrip("\n")
+
+
+def preformatted(text: str) -> str:
+    """Text as a notebook shows it, in columns."""
+    return f"<pre>{escape(text)}</pre>"
 
 
 class GradientError(AssertionError):
@@ -126,6 +132,9 @@ class GradientReport:
             table.add_row(e.name, str(list(e.index)), *row)
         lines = [f"{e.name}: {self.repeat(e)}" for e in self.entries if e.verdict != "passed"]
         return plain(f"{self.method}, seed {self.seed}: the worst element of each array", table, *lines)
+
+    def _repr_html_(self) -> str:
+        return preformatted(str(self))
 
     def plot(self, entry: Entry | None = None):
         """A matplotlib figure: the map of all errors of an array (the worst by default), and the V-shaped curve.

@@ -1,5 +1,6 @@
 """What is given to the checker: a forward that is a function of arrays of float64, or a sentence that says what is missing."""
 
+import html
 import re
 
 import numpy as np
@@ -152,3 +153,10 @@ def test_a_report_is_plain_text_on_a_terminal_too(monkeypatch, terminal):
     assert "\x1b" not in layer + pair
     assert re.search(r"x\[\d|repeatable +inf +FAILED", layer)
     assert "[bold]a[/bold]" in pair
+
+
+def test_a_notebook_shows_a_report_in_columns():
+    report = check_gradients(lambda x: (x * x, x), lambda dy, x: dy, {"<b>": X})
+    assert report._repr_html_() == f"<pre>{html.escape(str(report))}</pre>"
+    assert "&lt;b&gt;" in report._repr_html_()
+    assert check_layer(MaskOfTheWeather(), (3,))._repr_html_().startswith("<pre>")

@@ -65,6 +65,19 @@ def test_the_generator_gives_names_and_functions():
     assert all(check().passed for check in checks.values())
 
 
+class Plain:
+    """y = x, without a representation of its own."""
+
+    def forward(self, x, ctx):
+        return x.copy(), None
+
+    def backward(self, dy, cache, ctx, need_dx=True):
+        return dy.copy()
+
+    def parameters(self):
+        return []
+
+
 @parametrize_layers([(Linear(), (3,)), (ReLU(), (2, 2, 1))])
 def test_the_decorator_calls_with_a_check(check):
     check()
@@ -75,6 +88,15 @@ def test_the_decorators_check_raises_for_a_broken_layer():
     ids = {parameter.id: parameter.values[0] for parameter in mark.args[1]}
     with pytest.raises(GradientError, match="gradient_of_input"):
         ids["OnePerCentTooMuch-gradient_of_input"]()
+
+
+def test_tests_have_the_same_names_in_every_process():
+    """An address in a name would be another one in each worker of pytest-xdist, and for `pytest --lf`."""
+    ids = [param.id for param in parametrize_layers([(OnePerCentTooMuch(), (3,)), (Plain(), (3,))]).args[1]]
+    assert ids[0] == f"{OnePerCentTooMuch()!r}-gradient_of_input"
+    assert ids[-1].startswith("Plain-")
+    assert not [name for name in ids if "0x" in name]
+    assert str(check_layer(Plain(), (3,))).startswith("Plain: ")
 
 
 @pytest.mark.parametrize("method", ["elementwise", "directional", "taylor", "complex"])

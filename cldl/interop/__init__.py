@@ -1,0 +1,1 @@
+"""CLDL in other frameworks."""

@@ -4,6 +4,18 @@ from cldl.signals import end_at_once_while_importing
 
 end_at_once_while_importing()  # before the imports that take time
 
+from cldl.packages import expect_own_packages  # noqa: E402
+
+expect_own_packages()
+
 from engine.device import cuda_kernels_in  # noqa: E402
 
 cuda_kernels_in("cldl.training.cuda")
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":  # when it is asked for, as looking it up takes time
+        from importlib.metadata import version
+
+        return version("cldl")
+    raise AttributeError(f"module 'cldl' has no attribute {name!r}")

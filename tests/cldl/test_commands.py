@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import cldl
 from cldl import signals, train
+from cldl.__main__ import COMMANDS as ALL
+from cldl.__main__ import main
 from cldl.commands import guarded
 from tests.cldl import tiny
 from tests.cldl.synthetic import command
@@ -44,6 +47,38 @@ def test_ctrl_c_while_a_command_is_imported_ends_it_at_once_with_one_line(tmp_pa
     (tmp_path / "rich.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(30)")
     ended = interrupted(["-m", "cldl.train", "--list"], PYTHONPATH=str(tmp_path))
     assert ended == (130, "importing\n", "stopped.\n")
+
+
+def test_every_command_is_had_under_one_name(capsys):
+    assert main(["train", "--list"]) == 0
+    assert "mnist_nin" in capsys.readouterr().out
+    assert {f"cldl.{name}" for name in COMMANDS} == {module for module, _ in ALL.values()}
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(f"  {name} " in shown for name in ALL)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"cldl {cldl.__version__}\n"
+    assert main(["tain"]) == 2
+    assert "invalid choice: 'tain'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["layers.py", "data/__init__.py", "engine.py"])
+def test_a_module_of_the_users_in_the_place_of_a_package_is_named_in_one_line(tmp_path, name):
+    other = tmp_path / name
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    run = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 60}
+    command = subprocess.run([sys.executable, "-m", "cldl.train", "--list"], check=False, **run)
+    package = name.removesuffix("/__init__.py").removesuffix(".py")
+    sentence = (
+        f"cldl needs its own package {package!r}, and Python finds {other}: rename it, or start in another folder."
+    )
+    assert (command.returncode, command.stdout, command.stderr) == (2, "", f"error: {sentence}\n")
+    imported = subprocess.run([sys.executable, "-c", "import cldl"], check=False, **run)
+    assert imported.stderr.splitlines()[-1] == f"ImportError: {sentence}"
 
 
 COMPILING = """

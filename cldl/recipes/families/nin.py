@@ -194,7 +194,8 @@ MNIST_NIN_SOFTMAX = MNIST_NIN.changed(
 MNIST_NIN_SHARED = MNIST_NIN.changed(
     name="mnist_nin_shared",
     summary="CLDL on MNIST, half of each loss unweighted: every classifier learns (not the poster's loss)",
-    lower_lr_mult=cited(0.1, HELD_OUT),
+    lower_dropout=cited(0.5, HELD_OUT),
+    lower_lr_mult=cited(1.0, HELD_OUT),
     unweighted_share=cited(0.5, HELD_OUT),
 )
 

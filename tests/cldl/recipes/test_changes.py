@@ -156,7 +156,11 @@ DEEP = {
 }
 CHANGES = DEEP | {
     ("mnist_nin", "mnist_nin_softmax"): ONE,
-    ("mnist_nin", "mnist_nin_shared"): {"model.lower_lr_mult": 0.1, "loss.unweighted_share": 0.5},
+    ("mnist_nin", "mnist_nin_shared"): {
+        "model.lower_dropout": 0.5,
+        "model.lower_lr_mult": 1.0,
+        "loss.unweighted_share": 0.5,
+    },
     ("mnist_nin", "mnist_nin_published"): NIN
     | {"model.top_lr_mult": 0.1, "optimiser.weight_decay": 1e-4, "schedule.learning_rate": 0.1},
     ("mnist_nin", "cifar100_nin"): {

@@ -2,6 +2,7 @@
 
 python -m cldl.evaluate runs/mnist_nin-20260101-120000
 python -m cldl.evaluate runs/folder-20260101-120000 --crops 10
+python -m cldl.evaluate runs/mnist_nin_shared-20260101-120000 --exit
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from cldl.commands import add_data_arguments, add_device_arguments, guarded, leave, parser
+from cldl.exits import ExitRule, exits_of
 from cldl.reporting import poster
 from cldl.reporting.display import Display
+from cldl.training import early_exit
 from cldl.training.run import Run
 from cldl.training.run_data import limited, load_data
-from cldl.training.trained import CROPS
+from cldl.training.trained import CROPS, TrainedModel
+from data.dataset import Dataset
 
 MANY_CLASSES = 100  # of which the five best are told too
 
@@ -28,14 +32,23 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument(
         "--crops", type=int, choices=CROPS, default=1, help="of each photograph, over which predictions are averaged"
     )
+    p.add_argument(
+        "--exit",
+        action="store_true",
+        help="instead, measure early exit: what it costs to let the first classifier answer that is sure, and keep the best "
+        "thresholds for cldl.predict --exit",
+    )
     options = p.parse_args(argv)
     with Display() as display:
         run = Run.open(options.run)
         dataset, preprocessing = load_data(
             run.recipe, run.config, cache=options.cache, data=options.data, say=display.say
         )
-        dataset = limited(dataset, run.config)
         model = run.model(preprocessing, device=options.device, precision=options.precision)
+        if options.exit:
+            measure_exits(run, model, dataset, display)
+            return 0
+        dataset = limited(dataset, run.config)
         crops = f", {options.crops} crops of each" if options.crops > 1 else ""
         display.say(f"testing {run.folder} on {len(dataset.test):,} images of {dataset.name}{crops}")
         evaluation = model.evaluate(dataset.test, options.crops)
@@ -51,6 +64,22 @@ def main(argv: list[str] | None = None) -> int:
         page = write_report(run.folder, run.metrics(), evaluation, dataset, run.config)
         display.say(f"report: {page}")
     return 0
+
+
+def measure_exits(run: Run, model: TrainedModel, dataset: Dataset, display: Display) -> None:
+    """Measure early exit, keep the thresholds in the run, and write report/exits.html."""
+    from cldl.reporting import exits as pages  # here, as matplotlib makes folders when it is imported
+
+    study = early_exit.study(model, dataset, run.config)
+    display.say(
+        f"chosen on {study.fitted_on}, tried on {study.tried_on}: {study.measure}, temperatures "
+        f"{', '.join(f'{tau:.2f}' for tau in study.temperatures)}; all classifiers together: {study.error:.2f} % wrong"
+    )
+    display.exits(pages.rows(study), len(model.network.exits))
+    study.save(run.folder)
+    rule = ExitRule(study.measure, study.kept[1].threshold, study.temperatures)
+    page = pages.write_page(run.folder, study, dataset, exits_of(rule, study.tried.logits))
+    display.say(f"report: {page}")
 
 
 if __name__ == "__main__":

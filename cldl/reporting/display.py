@@ -128,6 +128,11 @@ class Display:
         head = ("<this run", ">test error in %", "<the poster", ">test error in %")
         self._table(head if poster else head[:2], beside(line["test_error"], poster, is_ensemble))
 
+    def exits(self, rows: Sequence[Sequence[str]], M: int) -> None:
+        """Early exit: the thresholds that are kept, and what each gives."""
+        shares = [f">classifier {m + 1}" for m in range(M)]
+        self._table(("<allowed", ">threshold", ">error %", ">multiply-adds", ">time", *shares), rows)
+
     def _picture(self, trainer: Trainer, left: tuple[float, float] | None) -> Group:
         """The current epoch."""
         done, steps, means = trainer.step, trainer.steps_per_epoch, trainer.metrics.means()

@@ -70,11 +70,18 @@ def _most_confident(chosen: Array, confidence: Array, labels: Array) -> Array:
 
 def _gallery(figure: SubFigure, title: str, split: Split, shown: Array, caption: Callable[[int], str]) -> None:
     figure.suptitle(title)
-    grid = np.ravel(figure.subplots(ROWS, COLUMNS))
+    show_images(figure, split, shown, [caption(i) for i in shown], ROWS, COLUMNS)
+
+
+def show_images(
+    figure: SubFigure, split: Split, shown: Sequence[int] | Array, captions: Sequence[str], rows: int, columns: int
+) -> None:
+    """The images of these indices in rows and columns, each with its caption; what is left of the places stays empty."""
+    grid = np.ravel(figure.subplots(rows, columns))
     for n, image in enumerate(read_images(split, shown)):
         grid[n].imshow(image, **GREY)
         grid[n].set(xticks=[], yticks=[])
-        grid[n].set_xlabel(caption(shown[n]), **CAPTION)
+        grid[n].set_xlabel(captions[n], **CAPTION)
     for axes in grid[len(shown) :]:
         axes.set_axis_off()
     if len(shown) == 0:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from cldl.exits import ExitRule
 from cldl.inference import softmax
 from cldl.objective import Objective
 from cldl.training.evaluation import Evaluation, compute_logits
-from data.dataset import ArraySplit, Split, is_varied
+from data.dataset import ArraySplit, Split, is_varied, read_images
 from data.transforms.preprocessing import Preprocessing
+from engine.context import Context
 from engine.errors import UserError
 from engine.runtime.backend import Backend
 from engine.typing import Array
+from layers.in_turn import forward_in_turn
 from layers.network import Network
 
 CROPS = (1, 5, 10)  # of a test image
@@ -78,6 +81,23 @@ class TrainedModel:
             total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
         mean = [z / crops if hinge else np.log(np.maximum(z / crops, TINY)) for z in total]
         return Evaluation(mean, split.labels, self.objective)
+
+    def in_turn(self, split: Split, rule: ExitRule) -> tuple[list[Array], Array]:
+        """The logits where each image came to, M arrays (N, K), else NaN, and the exit at which it left, (N,) in 0..M-1.
+
+        The layers above that exit are not computed for it (see `layers.in_turn`).
+        """
+        N, M = len(split), len(self.network.exits)
+        logits, left_at = [np.empty((N, self.network.classes), np.float32) for _ in range(M)], np.empty(N, np.int64)
+
+        def work(ctx: Context, start: int, stop: int) -> None:
+            x = self.preprocessing(ctx.to_device(read_images(split, range(start, stop))), ctx)
+            parts, left_at[start:stop] = forward_in_turn(self.network, x, ctx, rule.leaves)
+            for whole, part in zip(logits, parts, strict=True):
+                whole[start:stop] = part
+
+        self.backend.run(N, work)
+        return logits, left_at
 
     def _logits(self, split: Split) -> list[Array]:
         return compute_logits(self.network, split, self.preprocessing, self.backend)

@@ -1,0 +1,197 @@
+"""Early exit of a trained run: what each threshold costs and gives; the best measure and thresholds are kept in its exits.json.
+
+Temperatures, the measure and the thresholds are chosen on images that were not trained on, and tried on others: chosen on the
+training images that the run holds out, and tried on the test images; where it holds none out, on one half of these and the other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from cldl import exits
+from cldl.exits import ExitRule, Point
+from cldl.objective import Objective
+from cldl.training.evaluation import Evaluation
+from cldl.training.run_data import limited
+from cldl.training.trained import TrainedModel
+from data.dataset import Dataset, Part, Split
+from engine.errors import UserError
+from engine.io.fields import choice, fields, list_of, number, text
+from engine.io.files import write_json
+from engine.io.json import parse, read_bytes, refusing
+from engine.typing import Array
+from layers.in_turn import multiply_adds
+
+NAME, MAX_BYTES = "exits.json", 1 << 20
+ABOVE = (
+    0.0,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+)  # points of error above that of all classifiers, for each of which a threshold is kept
+TIMED, ROUNDS = 2048, 3  # images, and how often they are timed in turn
+POINT = fields(
+    {
+        "above": number(0, 100),
+        "threshold": number(0, 1),
+        "error": number(0, 100),
+        "cost": number(0, 1),
+        "time": number(0),
+        "shares": list_of(number(0, 100)),
+    }
+)
+EXITS = fields(
+    {
+        "measure": choice(exits.MEASURES),
+        "temperatures": list_of(number(1e-9)),
+        "fitted_on": text,
+        "tried_on": text,
+        "error": number(0, 100),
+        "points": list_of(POINT),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A threshold that was chosen for an error of so many points above that of all classifiers, and what it gave elsewhere.
+
+    time -- of the whole network's, for the same images
+    """
+
+    above: float
+    threshold: float
+    error: float
+    cost: float
+    time: float
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ExitStudy:
+    """What was measured.
+
+    fitted_on, tried_on -- which images; tried -- the evaluation of the latter
+    temperatures        -- tau of each classifier
+    curves              -- of each measure, on the images that it is tried on; measure -- the best one
+    kept                -- a point for each of ABOVE
+    """
+
+    fitted_on: str
+    tried_on: str
+    tried: Evaluation
+    split: Split
+    temperatures: tuple[float, ...]
+    curves: dict[str, list[Point]]
+    measure: str
+    kept: list[Kept]
+
+    @property
+    def error(self) -> float:
+        """Of all classifiers jointly, in %, on the images that it is tried on."""
+        return self.tried.errors["fused"]
+
+    def save(self, folder: Path) -> None:
+        """Keep the measure, the temperatures and the thresholds in a run's folder."""
+        content = {
+            "measure": self.measure,
+            "temperatures": self.temperatures,
+            "fitted_on": self.fitted_on,
+            "tried_on": self.tried_on,
+            "error": self.error,
+            "points": [asdict(point) for point in self.kept],
+        }
+        write_json(folder / NAME, content)
+
+
+def kept_rule(folder: Path, threshold: float, M: int) -> ExitRule:
+    """The rule of a run with this threshold: by the measure and at the temperatures in its exits.json, or by plain confidence.
+
+    Raises:    UserError for a threshold that is none, for a run with one classifier, and for a file that is damaged.
+    """
+    if M == 1:
+        raise UserError("the run has one classifier, so there is no early exit: leave --exit out.")
+    measure, temperatures, path = exits.MEASURES[0], (1.0,) * M, folder / NAME
+    with refusing(path, "make it anew by cldl.evaluate --exit."), suppress(FileNotFoundError):
+        content = parse(read_bytes(path, MAX_BYTES))
+        EXITS(content, "")
+        if len(content["temperatures"]) != M:
+            raise UserError(f"has {len(content['temperatures'])} temperatures, expected {M}")
+        measure, temperatures = content["measure"], tuple(content["temperatures"])
+    return ExitRule(measure, threshold, temperatures)
+
+
+def study(model: TrainedModel, dataset: Dataset, config: Mapping[str, Any]) -> ExitStudy:
+    """Measure early exit of a run's model; dataset -- all of it, config -- the run's."""
+    if len(model.network.exits) == 1:
+        raise UserError("the run has one classifier, so there is no early exit: leave --exit out.")
+    fitting, fitted_on, trying, tried_on = _splits(dataset, config)
+    fitted, tried = model.evaluate(fitting), model.evaluate(trying)
+    temperatures = exits.fit_temperatures(fitted.logits, fitted.labels)
+    costs = multiply_adds(model.network)
+
+    def curves(evaluation: Evaluation) -> dict[str, list[Point]]:
+        found = evaluation.logits, evaluation.labels, evaluation.predictions, temperatures, costs
+        return {measure: exits.curve(measure, *found) for measure in exits.MEASURES}
+
+    own, other = curves(fitted), curves(tried)
+    best = min(exits.MEASURES, key=lambda measure: exits.mean_error(own[measure]))
+    chosen = [exits.cheapest(own[best], fitted.errors["fused"] + above) for above in ABOVE]
+    rules = [ExitRule(best, point.threshold, temperatures) for point in chosen]
+    times = relative_times(model, trying, rules)
+    by_threshold = {point.threshold: point for point in other[best]}
+    kept = [
+        Kept(above, point.threshold, there.error, there.cost, seconds, there.shares)
+        for above, point, seconds in zip(ABOVE, chosen, times, strict=True)
+        for there in [by_threshold[point.threshold]]
+    ]
+    return ExitStudy(fitted_on, tried_on, tried, trying, temperatures, other, best, kept)
+
+
+def _splits(dataset: Dataset, config: Mapping[str, Any]) -> tuple[Split, str, Split, str]:
+    """The images to choose on and those to try on, each with what they are."""
+    test = dataset.test
+    if config.get("held_out"):
+        held_out = limited(dataset, config).test
+        return held_out, f"{len(held_out):,} training images held out", test, f"{len(test):,} test images"
+    N = len(test)
+    halves = [
+        (Part(test, start, stop), f"test images {start + 1:,} to {stop:,}")
+        for start, stop in ((0, N // 2), (N // 2, N))
+    ]
+    return *halves[0], *halves[1]
+
+
+def relative_times(model: TrainedModel, split: Split, rules: Sequence[ExitRule]) -> list[float]:
+    """The time of each rule over that of the whole network, on the first TIMED images: medians of rounds in turn."""
+    part = Part(split, 0, min(TIMED, len(split)))
+
+    def seconds(rule: ExitRule | None) -> float:
+        began = time.perf_counter()
+        _ = model.in_turn(part, rule) if rule else model.evaluate(part).logits
+        return time.perf_counter() - began
+
+    rounds = [[seconds(rule) for rule in (None, *rules)] for _ in range(1 + ROUNDS)][
+        1:
+    ]  # kernels are compiled in the first
+    whole, *others = [median(column) for column in zip(*rounds, strict=True)]
+    return [other / whole for other in others]
+
+
+def labels_of(logits: Sequence[Array], left_at: Array, objective: Objective) -> Array:
+    """The labels (N,) of samples that left at `left_at`; the joint prediction of those that came to the top."""
+    top = np.flatnonzero(left_at == len(logits) - 1)
+    predictions = np.zeros(len(left_at), np.int64)
+    if len(top):
+        predictions[top] = objective.predictions([z[top] for z in logits])
+    return exits.answers(logits, left_at, predictions)

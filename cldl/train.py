@@ -20,6 +20,7 @@ from cldl.reporting.display import Display
 from cldl.reporting.explain import explain, limit, seconds_to_read
 from cldl.signals import STATUS, Interruption
 from cldl.training.machine import changes
+from cldl.training.pretrained import begin_with, check_file
 from cldl.training.run import Run, check_free, make_new_folder, newest_folder
 from cldl.training.run_data import identity, limited, load_data
 from cldl.training.trainer import DivergedError, Trainer
@@ -50,6 +51,8 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--held-out", type=whole(1), metavar="N", help="test on the last N training images, which are not trained on"
     )
+    p.add_argument("--weights", type=Path, metavar="FILE", help="begin with these: .safetensors, .onnx or .caffemodel")
+    p.add_argument("--weights-partly", action="store_true", help="leave out what of --weights does not fit")
     add_data_arguments(p)
     return p
 
@@ -123,6 +126,8 @@ def begin(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[
     recipe = choose_recipe(args)
     if args.run:
         check_free(args.run)
+    if args.weights:
+        check_file(args.weights)
     full, preprocessing = load_data(recipe, cache=args.cache, data=args.data, say=display.say)
     limits = {"limit_train": args.limit_train, "limit_test": args.limit_test, "held_out": args.held_out}
     recipe = complete(recipe, full)
@@ -134,9 +139,14 @@ def begin(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[
         "precision": args.precision,
     }
     trainer = Trainer.from_recipe(recipe, dataset, preprocessing, **settings)
+    origin: dict[str, Any] = {}
+    if args.weights:
+        origin = begin_with(args.weights, trainer, recipe, display.say, partly=args.weights_partly)
     folder = make_folder(args.run) if args.run else make_new_folder(recipe.name)
     held.enter_context(exclusive(folder))
-    run = Run.create(folder, recipe, **settings, **limits, **identity(full, preprocessing))
+    run = Run.create(folder, recipe, **settings, **limits, **identity(full, preprocessing), **origin)
+    if origin:
+        run.save(*trainer.state())  # so that it goes on without the file
     return run, dataset, trainer, []
 
 
@@ -154,6 +164,10 @@ def resume(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple
     held.enter_context(exclusive(run.folder))
     remove_temporary(run.folder)
     recipe, config = run.recipe, run.config
+    if args.weights:
+        raise UserError(f"{run.folder} has weights of its own: continue it without --weights.")
+    if "weights" in config and not run.has_checkpoint:
+        raise UserError(f"{run.folder} was stopped before it had taken the weights of its file: start it anew.")
     if args.recipe not in (None, recipe.name):
         raise UserError(f"{run.folder} is a run of {recipe.name}, not of {args.recipe}: name the right one.")
     epochs = args.changes.get("schedule.epochs", recipe.schedule.epochs)

@@ -1,1 +1,7 @@
-"""CLDL in other frameworks."""
+"""Weights that other tools trained, and files of weights for them (docs/weights.md)."""
+
+from cldl.interop.load import load_weights
+from cldl.interop.report import Misfit, WeightsReport
+from cldl.interop.save import save_weights
+
+__all__ = ["Misfit", "WeightsReport", "load_weights", "save_weights"]

@@ -1,4 +1,4 @@
-"""A recipe's leaves as options of a command line: --model.dropout 0.5, or --dropout 0.5 where one leaf has that name.
+"""A recipe's leaves as options of a command line: --model.dropout 0.5, or --dropout 0.5 where nothing else has that name.
 
 Which leaves there are depends on the recipe, and on the kinds of specs that are chosen instead of its own (--schedule
 constant). So a command line is read twice: first for the recipe and the kinds, with the leaves of all specs as options that
@@ -54,8 +54,8 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
     """Every leaf of every spec, and every section that has kinds, as an option that takes a word."""
     specs = [spec for kinds in KINDS.values() for spec in kinds.values()]
     names = {name for spec in specs for leaf in leaf_types(spec) for name in (f"{spec.section}.{leaf}", leaf)}
-    for name in sorted(names | set(CHOICES)):
-        parser.add_argument(_option(name))
+    for option in sorted({_option(name) for name in names | set(CHOICES)} - set(_names(parser))):
+        parser.add_argument(option)
 
 
 def _add_leaves(parser: argparse.ArgumentParser, recipe: Recipe, types: Types) -> None:

@@ -44,7 +44,7 @@ CLDL = {
     "three tenths unweighted": f"{CONV} --unweighted-share 0.3",
     "half unweighted": f"{CONV} --unweighted-share 0.5",
     "T held constant": f"{CONV} --through-companions no",
-    "lambda 0.3, 0.3, 1": f"{CONV} --weights 0.3,0.3,1",
+    "lambda 0.3, 0.3, 1": f"{CONV} --loss.weights 0.3,0.3,1",
 }
 VARIANTS = {"softmax": SOFTMAX, "deep supervision": f"{CONV} {DSN}", **CLDL}
 METHODS = {"softmax": SOFTMAX, "deep supervision": f"{MEAN} {DSN}", "CLDL": MEAN}

@@ -34,6 +34,7 @@ CONFIG = fields(
         "training_sha256": text,
         "preprocessing_sha256": optional(text),
         "classes": list_of(text),
+        "weights": fields({"file": text, "sha256": text, "drawn_anew": list_of(text)}),
         "changed_epochs": list_of(fields({"epochs": whole(1, MAX_EPOCHS), "after": whole(0, MAX_EPOCHS)})),
     },
 )

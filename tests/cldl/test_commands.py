@@ -19,7 +19,7 @@ from tests.cldl.synthetic import command
 
 ROOT = Path(__file__).parents[2]
 KINDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-SMALL = ["mnist_nin", "--classifiers", "2", "--weights", "1,1", "--epochs", "1", "--threads", "1"]
+SMALL = ["mnist_nin", "--classifiers", "2", "--loss.weights", "1,1", "--epochs", "1", "--threads", "1"]
 
 
 def interrupted(arguments, kind=signal.SIGINT, **environment):

@@ -67,7 +67,7 @@ def command(main, *arguments):
 
 def started(folder, *more, epochs=2, kind="gcn_zca"):
     arguments = ["--dataset", "cifar100", "--preprocessing", kind, "--augment", "yes", "--classifiers", 2]
-    arguments += ["--weights", "1,1", "--batch-size", 20, "--warmup", 0, "--threads", 2, "--epochs", epochs]
+    arguments += ["--loss.weights", "1,1", "--batch-size", 20, "--warmup", 0, "--threads", 2, "--epochs", epochs]
     return command(train.main, "mnist_nin", *arguments, "--run", folder, *more)
 
 

@@ -10,7 +10,19 @@ from engine.io.lock import exclusive
 from tests.cldl import tiny
 from tests.cldl.synthetic import command
 
-TWO = ["mnist_nin", "--classifiers", "2", "--weights", "1,1", "--batch-size", "8", "--warmup", "0", "--threads", "1"]
+TWO = [
+    "mnist_nin",
+    "--classifiers",
+    "2",
+    "--loss.weights",
+    "1,1",
+    "--batch-size",
+    "8",
+    "--warmup",
+    "0",
+    "--threads",
+    "1",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +48,7 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, 
 
 
 def test_a_run_that_fails_before_it_begins_leaves_no_folder(tmp_path, capsys):
-    assert command(*TWO, "--weights", "1") == 2
+    assert command(*TWO, "--loss.weights", "1") == 2
     assert command(*TWO, "--device", "cuda") == 2
     assert not list(tmp_path.iterdir())
 

@@ -23,7 +23,7 @@ WRONG = {
     "no recipe": [],
     "zero epochs": ["mnist_nin", "--epochs", "0"],
     "a negative rate": ["mnist_nin", "--learning-rate", "-1"],
-    "too few weights": ["mnist_nin", "--weights", "1,1"],
+    "too few weights": ["mnist_nin", "--loss.weights", "1,1"],
     "an unknown schedule": ["mnist_nin", "--schedule", "zigzag"],
     "a device that there is not": ["mnist_nin", "--device", "cuda"],
     "nothing to resume": ["--resume", "--run", "nowhere"],
@@ -80,7 +80,7 @@ def test_options_before_the_recipe_and_without_one(capsys):
 
 def test_a_leaf_is_set_by_its_dotted_name_and_by_its_own():
     dotted = train.parse(["mnist_nin", "--model.lower-lr-mult", "0.1", "--loss.weights", "1,2,3"])
-    short = train.parse(["mnist_nin", "--lower-lr-mult", "0.1", "--weights", "1,2,3"])
+    short = train.parse(["mnist_nin", "--lower-lr-mult", "0.1", "--loss.weights", "1,2,3"])
     recipe = train.choose_recipe(dotted)
     assert recipe == train.choose_recipe(short)
     assert (recipe.model.lower_lr_mult, recipe.loss.weights) == (0.1, (1, 2, 3))

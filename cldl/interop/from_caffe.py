@@ -38,7 +38,7 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {  # message, field: number an
     "LayerParameter": {"name": (1, "bytes"), "type": (2, "bytes"), "blobs": (7, "BlobProto*")},
     "NetParameter": {"layers": (2, "V1LayerParameter*"), "layer": (100, "LayerParameter*")},
 }
-LINEAR = ("InnerProduct", "inner_product", "14")  # in the three generations
+LINEAR = ("InnerProduct", "innerproduct", "14")  # in the three generations
 WEIGHTED = ("Convolution", "conv", "4", *LINEAR)
 LEGACY = ("num", "channels", "height", "width")
 

@@ -84,7 +84,7 @@ def _by_name(found: Sequence[Place], layers: Sequence[StoredLayer]) -> list[tupl
 
 
 def _layer_offers(place: Place, layer: StoredLayer, bgr: bool) -> Iterator[Offer]:
-    """The weight, and the bias; where the file has none it is 0."""
+    """The weight, and where it fits the bias, which is 0 where the file has none."""
     W, b, there, here = place.layer.weight, place.layer.bias, layer.weight.shape, place.shape
     fits = place.fits(there)
     other_head = not fits and place.is_decision and there[0] != here[0] and place.fits((here[0], *there[1:]))
@@ -92,9 +92,8 @@ def _layer_offers(place: Place, layer: StoredLayer, bgr: bool) -> Iterator[Offer
     yield Offer(
         W, layer.weight.name, names, there, here, fits, other_head, lambda: place.weight(layer.weight.read(), bgr)
     )
-    if bias := layer.bias:
-        same = bias.shape == b.shape
-        other_bias = other_head and not same
-        yield Offer(b, bias.name, (bias.name,), bias.shape, b.shape, fits and same, other_bias, bias.read)
+    if fits and layer.bias:
+        bias = layer.bias
+        yield Offer(b, bias.name, (bias.name,), bias.shape, b.shape, bias.shape == b.shape, False, bias.read)
     elif fits:
         yield Offer(b, "0", (), b.shape, b.shape, True, False, lambda: np.zeros(b.shape, np.float32))

@@ -33,7 +33,7 @@ class WeightsReport:
     taken         -- names of the network's parameters, and what they are called in the file
     heads         -- parameters of classifiers that are of another number of classes there; not taken
     misfits       -- other parameters that have another shape there; not taken
-    missing       -- parameters that are not in the file
+    missing       -- parameters that are not in the file, and biases of weights that were not taken
     left          -- arrays of the file that no parameter is
     bgr           -- whether the channels of the first convolution were blue, green, red and are turned around
     preprocessing -- the preprocessing of a recipe that goes with the weights; None where the file does not tell

@@ -54,6 +54,8 @@ REFUSED = {
     "--device tpu": "argument --device: invalid choice: 'tpu' (choose from ",
     "--model.dropuot=0.5": "there is no option --model.dropuot: did you mean --model.dropout?",
     "--nonsense": "there is no option --nonsense (--help lists them)",
+    "--weights 1,1,1": "--weights is a file of trained weights, and there is none called 1,1,1: the weights of the "
+    "classifiers' losses are --loss.weights.",
     "--milestones 3": "mnist_nin has no option --milestones, which belongs to schedule step",
     "--optimiser.momentum 0.5": "mnist_nin has no option --optimiser.momentum, which belongs to optimiser sgd",
     "--schedule zigzag": "schedule is 'zigzag'; choose one of constant, step",
@@ -79,11 +81,11 @@ def test_options_before_the_recipe_and_without_one(capsys):
 
 
 def test_a_leaf_is_set_by_its_dotted_name_and_by_its_own():
-    dotted = train.parse(["mnist_nin", "--model.lower-lr-mult", "0.1", "--loss.weights", "1,2,3"])
-    short = train.parse(["mnist_nin", "--lower-lr-mult", "0.1", "--loss.weights", "1,2,3"])
+    dotted = train.parse(["mnist_nin", "--model.lower-lr-mult", "0.1", "--loss.exponent", "0.4"])
+    short = train.parse(["mnist_nin", "--lower-lr-mult", "0.1", "--exponent", "0.4"])
     recipe = train.choose_recipe(dotted)
     assert recipe == train.choose_recipe(short)
-    assert (recipe.model.lower_lr_mult, recipe.loss.weights) == (0.1, (1, 2, 3))
+    assert (recipe.model.lower_lr_mult, recipe.loss.exponent) == (0.1, 0.4)
     assert recipe.sources["model.lower_lr_mult"] == "command line"
 
 
@@ -184,10 +186,10 @@ def test_a_source_with_a_per_cent_sign_is_shown_as_it_is(monkeypatch, capsys):
     assert "0.25; half of the paper's 50 % --" in page(capsys, "mnist_nin")
 
 
-def test_every_leaf_of_every_recipe_can_be_set_by_both_names():
+def test_every_leaf_of_every_recipe_can_be_set_by_both_names_but_the_losses_weights_as_weights_are_a_file():
     for recipe in train.RECIPES.values():
         for name, value in recipe.leaves.items():
-            for option in (name, name.partition(".")[2]):
+            for option in {name, "loss.weights" if name == "loss.weights" else name.partition(".")[2]}:
                 asked = train.parse([recipe.name, f"--{option.replace('_', '-')}", show(value)])
                 assert asked.changes == {name: value}
                 assert train.choose_recipe(asked) == recipe

@@ -62,6 +62,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = options.parse(make_parser, argv)
     if args.changes and args.recipe is None and not args.resume:
         raise UserError(f"--{next(iter(args.changes))} belongs to a recipe: name the recipe, too.")
+    if args.weights_partly and not args.weights:
+        raise UserError("--weights-partly says how --weights are taken: give these, too.")
     return args
 
 

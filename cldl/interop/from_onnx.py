@@ -124,7 +124,8 @@ class _Graph:
 
     def _norm(self, node: Any) -> BatchNorm:
         epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
-        return BatchNorm(*(self._tensor(node, i) for i in range(1, 5)), epsilon=epsilon)
+        gamma, beta, mean, var = (self._tensor(node, i) for i in range(1, 5))
+        return BatchNorm(gamma, beta, mean, var, epsilon)
 
     def _added(self, node: Any, made_by: Mapping[str, int]) -> int:
         """The layer that a node adds a bias to."""

@@ -144,4 +144,5 @@ def _norm(tensors: Mapping[str, Tensor], name: str, epsilon: float) -> BatchNorm
     for part in NORM:
         if f"{name}.{part}" not in tensors:
             raise UserError(f"has no {name}.{part}")
-    return BatchNorm(*(tensors[f"{name}.{part}"] for part in NORM), epsilon=epsilon)
+    gamma, beta, mean, var = (tensors[f"{name}.{part}"] for part in NORM)
+    return BatchNorm(gamma, beta, mean, var, epsilon)

@@ -56,6 +56,7 @@ REFUSED = {
     "--nonsense": "there is no option --nonsense (--help lists them)",
     "--weights 1,1,1": "--weights is a file of trained weights, and there is none called 1,1,1: the weights of the "
     "classifiers' losses are --loss.weights.",
+    "--weights-partly": "--weights-partly says how --weights are taken: give these, too.",
     "--milestones 3": "mnist_nin has no option --milestones, which belongs to schedule step",
     "--optimiser.momentum 0.5": "mnist_nin has no option --optimiser.momentum, which belongs to optimiser sgd",
     "--schedule zigzag": "schedule is 'zigzag'; choose one of constant, step",

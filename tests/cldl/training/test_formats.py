@@ -35,6 +35,7 @@ CONFIG = {
     "machine": ("a\x1b[2J", r"has machine 'a\x1b[2J', expected one line of text"),
     "classes": (["a", 3], "has classes[1] 3, expected one line of text"),
     "versions": ({"numpy": 2}, "has versions.numpy 2, expected one line of text"),
+    "weights": ({"file": "a", "sha256": "b"}, "has no weights.drawn_anew"),
     "future": (1, "has 'future', which this version does not know"),
     "format": (True, "has format True; this version reads 2"),
     "sources": ([], "has sources [], expected an object of names and values"),

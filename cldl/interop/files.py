@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
-from engine.io.json import read_bytes
 
 SUFFIXES = (".safetensors", ".onnx", ".caffemodel")
 MOST_BYTES = 2**31 - 1  # of a protobuf message
@@ -77,9 +76,10 @@ def parse_message(message: Any, path: Path) -> Any:
     Raises:    UserError, a predicate, where it is damaged or too large.
     """
     errors = require("google.protobuf.message")
-    data = read_bytes(path, MOST_BYTES)
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise UserError(f"has {size:,} bytes, and {MOST_BYTES:,} are the most of such a file")
     try:
-        message.ParseFromString(data)
+        message.ParseFromString(path.read_bytes())
     except (errors.DecodeError, RuntimeError, ValueError) as error:
         raise UserError(f"is damaged, or no {path.suffix} file ({type(error).__name__})") from None
     return message

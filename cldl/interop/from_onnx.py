@@ -67,10 +67,8 @@ class _Graph:
 
     def layers(self, output: str) -> list[StoredLayer]:
         """The layers from which an output is computed, in their order."""
-        layers, made_by = (
-            list[StoredLayer](),
-            dict[str, int](),
-        )  # by which layer, with nothing behind it, an output is made
+        layers = list[StoredLayer]()
+        made_by = dict[str, int]()  # by which layer, with nothing behind it, an output is made
         for name in in_order(output, self._data):
             if name not in self.nodes:
                 continue
@@ -84,8 +82,7 @@ class _Graph:
                     raise RefusedError(f"has a BatchNormalization {shown(node.name)} that follows no convolution")
                 made_by[name], layers[last] = last, fold(layers[last], self._norm(node))
             elif node.op_type == "Add" and self.constant & set(node.input):
-                layer = self._added(node, made_by)
-                made_by[name], layers[layer] = layer, self._with_bias(layers[layer], node)
+                made_by[name] = self._add_bias(node, layers, made_by)
             elif node.op_type in ("Identity", "Dropout") and last is not None:
                 made_by[name] = last
         return layers
@@ -127,19 +124,15 @@ class _Graph:
         gamma, beta, mean, var = (self._tensor(node, i) for i in range(1, 5))
         return BatchNorm(gamma, beta, mean, var, epsilon)
 
-    def _added(self, node: Any, made_by: Mapping[str, int]) -> int:
-        """The layer that a node adds a bias to."""
-        layer = next((made_by[name] for name in node.input if name in made_by), None)
-        if layer is None:
+    def _add_bias(self, node: Any, layers: list[StoredLayer], made_by: Mapping[str, int]) -> int:
+        """Give the layer that an Add stands behind its constant as the bias; which layer that is."""
+        bias = next((self.tensors[name] for name in node.input if name in self.tensors), None)
+        i = next((made_by[name] for name in node.input if name in made_by), None)
+        outputs = () if i is None else layers[i].weight.shape[:-1]  # (D,) of a fully connected layer
+        if bias is None or i is None or layers[i].bias or bias.shape != outputs:
             raise RefusedError(f"has an Add {shown(node.name)} of a constant that is the bias of no layer")
-        return layer
-
-    def _with_bias(self, layer: StoredLayer, node: Any) -> StoredLayer:
-        """The layer with the constant that a node adds, one number an output."""
-        bias = next(self.tensors[name] for name in node.input if name in self.tensors)
-        if layer.bias or bias.shape != (layer.weight.shape[0],) or len(layer.weight.shape) != 2:
-            raise RefusedError(f"has an Add {shown(node.name)} of a constant {bias.shape} that is the bias of no layer")
-        return layer._replace(bias=bias)
+        layers[i] = layers[i]._replace(bias=bias)
+        return i
 
     def _tensor(self, node: Any, i: int) -> Tensor:
         """The i-th input of a node, which must be a constant."""

@@ -8,7 +8,7 @@ import json
 import struct
 import tempfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -176,3 +176,77 @@ def arrays(random: Random, data: bytes) -> bytes:
         except (ValueError, TypeError, RecursionError, OverflowError):
             return damage_bytes(random, data)
         return path.read_bytes()
+
+
+def safetensors(random: Random, data: bytes) -> bytes:
+    """A safetensors file whose header, a JSON text, is damaged, its length right."""
+    (size,) = struct.unpack_from("<Q", data)
+    header = json_tree(random, data[8 : 8 + size])
+    return struct.pack("<Q", len(header)) + header + data[8 + size :]
+
+
+def protobuf(random: Random, data: bytes) -> bytes:
+    """A protobuf message with a field changed, dropped, repeated or moved, at any depth; the lengths around it are right."""
+    fields = list(_fields(data))
+    if not fields:
+        return damage_bytes(random, data)
+    at, to = random.randrange(len(fields)), random.randrange(len(fields))
+    number, wire, value = fields[at]
+    match random.randrange(12):
+        case 0:
+            del fields[at]
+        case 1:
+            fields.insert(to, fields[at])
+        case 2:
+            fields[at] = (random.choice((number + 1, max(1, number - 1), fields[to][0])), wire, value)
+        case 3:
+            fields[at], fields[to] = fields[to], fields[at]
+        case _ if wire == 2:
+            deeper = random.random() < 0.9 and any(True for _ in _fields(value))
+            fields[at] = (number, wire, protobuf(random, value) if deeper else damage_bytes(random, value))
+        case _ if wire == 0:
+            new = random.choice((0, 1, 2, 3, 7, 2**31 - 1, 2**31, 2**40, 2**63 - 1, 2**63, 2**64 - 1))
+            fields[at] = (number, wire, _varint(new))
+    return b"".join(_varint(n << 3 | w) + (_varint(len(v)) if w == 2 else b"") + v for n, w, v in fields)
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """The fields of a message, (number, wire type, bytes); none where it is no message."""
+    found, at = [], 0
+    while at < len(data):
+        tag, at = _read_varint(data, at)
+        number, wire = tag >> 3, tag & 7
+        start = at
+        if wire == 0:
+            _, at = _read_varint(data, at)
+        elif wire in (1, 5):
+            at += {1: 8, 5: 4}[wire]
+        elif wire == 2:
+            size, start = _read_varint(data, at)
+            at = start + size
+        else:
+            return
+        if not number or at > len(data):
+            return
+        found.append((number, wire, data[start:at]))
+    yield from found
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number, and the place behind it; beyond the end where it is cut short."""
+    value = shift = 0
+    while at < len(data) and shift < 70:
+        value |= (data[at] & 0x7F) << shift
+        at += 1
+        if data[at - 1] < 0x80:
+            return value, at
+        shift += 7
+    return value, len(data) + 1
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])

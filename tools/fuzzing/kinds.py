@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cldl import report
+from cldl.interop import load_weights
 from cldl.recipes import find
 from cldl.recipes.recipe import Recipe
 from cldl.study import training
@@ -29,9 +30,9 @@ from data.transforms.preprocessing import fitted
 from engine.context import Context
 from engine.io.files import write_json
 from engine.random import Key
-from layers import Flatten, Linear, Network, Node
-from tools.fuzzing import intact
-from tools.fuzzing.damage import Restructure, arrays, chunks, inside_gzip, json_lines, json_tree
+from layers import Conv2d, Flatten, Linear, Network, Node, chain
+from tools.fuzzing import intact, weight_files
+from tools.fuzzing.damage import Restructure, arrays, chunks, inside_gzip, json_lines, json_tree, protobuf, safetensors
 
 DIGITS = intact.dataset(28, 28, 1)
 RECIPE = find("mnist_nin").changed(classifiers=2, weights=(1.0, 1.0), epochs=2, batch_size=10)
@@ -148,6 +149,17 @@ def read_pictures(folder: Path) -> None:
     read_digit(folder / "picture.png")
 
 
+def network_of_weights() -> Network:
+    """A convolution, a flattened map of 2 x 2, and two fully connected layers."""
+    layers = [("conv", Conv2d(3, 5, 3)), ("map", Flatten()), ("hidden", Linear(20, 6)), ("top", Linear(6, 4))]
+    return Network(chain("x", layers), ["top"], (4, 4, 3))
+
+
+def read_weights(name: str, folder: Path) -> None:
+    """What fits of a file of weights, and how it is told."""
+    str(load_weights(network_of_weights(), folder / name, strict=False))
+
+
 RUN = {name: partial(make_run, name) for name in ("config.json", "metrics.jsonl", "checkpoint.h5")}
 FIT, IDX = f"fit-gcn_zca-{intact.COLOURS.train.fingerprint[:16]}.h5", mnist.FILES["train_images"].name
 PACK = partial(gzip.compress, mtime=0)
@@ -167,5 +179,10 @@ KINDS = {
     "image": Kind(intact.IMAGE, intact.images, read_images_of_folder, chunks),
     "image-index": Kind("index.h5", intact.image_index, read_image_index, arrays),
     "image-list": Kind("TestImages.txt", intact.image_list, read_image_list),
+    "safetensors": Kind(
+        "net.safetensors", weight_files.safetensors_files, partial(read_weights, "net.safetensors"), safetensors
+    ),
+    "onnx": Kind("net.onnx", weight_files.onnx_files, partial(read_weights, "net.onnx"), protobuf),
+    "caffemodel": Kind("net.caffemodel", weight_files.caffemodels, partial(read_weights, "net.caffemodel"), protobuf),
     "picture": Kind("picture.png", intact.pictures, read_pictures, chunks),
 }

@@ -74,7 +74,7 @@ def test_a_file_too_large_for_its_format_is_not_read(tmp_path, monkeypatch):
     pytest.importorskip("google.protobuf")
     monkeypatch.setattr(files, "MOST_BYTES", 100)
     (tmp_path / "net.caffemodel").write_bytes(np.zeros(101, np.uint8))
-    with pytest.raises(UserError, match="has more than 100 bytes: get an intact copy"):
+    with pytest.raises(UserError, match="has 101 bytes, and 100 are the most of such a file: get an intact copy"):
         load_weights(network(), tmp_path / "net.caffemodel")
 
 

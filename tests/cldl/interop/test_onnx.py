@@ -273,6 +273,12 @@ def without(name):
     return edit
 
 
+def with_columns(made):
+    """Five numbers are added to a map of five channels, but ONNX adds them along its rows."""
+    made.initializer.append(numpy_helper.from_array(np.ones(5, np.float32), "columns"))
+    replaced("Add", ["c", "columns"], "r")(made)
+
+
 REFUSED = {
     "transposed": (replaced("Transpose", ["r"], "p", perm=[0, 2, 3, 1]), "has a 'Transpose', which the networks here"),
     "quantised": (replaced("QLinearConv", ["image"], "c"), "has a 'QLinearConv', which the networks here do not have"),
@@ -283,6 +289,7 @@ REFUSED = {
         replaced("Gemm", ["f", "hidden.w"], "h", transB=1, alpha=2.0),
         "has a Gemm '' with transA, alpha or beta",
     ),
+    "with a constant for each column": (with_columns, "has an Add '' of a constant that is the bias of no layer"),
     "shorter": (
         replaced("Identity", ["hr"], "logits"),
         "it has 2 convolutions and fully connected layers with weights, and",

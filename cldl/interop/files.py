@@ -67,7 +67,7 @@ def require(module: str) -> Any:
         return import_module(module)
     except ImportError:
         package = module.partition(".")[0].replace("google", "protobuf")
-        raise RefusedError(f"takes the package {package} to be read, which is not installed", INSTALL) from None
+        raise RefusedError(f"takes the package {package}, which is not installed", INSTALL) from None
 
 
 def parse_message(message: Any, path: Path) -> Any:

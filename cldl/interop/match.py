@@ -36,7 +36,7 @@ class Offer:
 
 
 def match(network: Network, stored: Stored, bgr: bool) -> list[Offer]:
-    """An offer for every parameter that has a counterpart in the file.
+    """An offer for every parameter that has a counterpart in the file, in the order of the network's.
 
     Raises:    UserError, a predicate, where the layers of the file are told by their order, and are not as many as the network's.
     """
@@ -47,7 +47,8 @@ def match(network: Network, stored: Stored, bgr: bool) -> list[Offer]:
         pairs = _in_order([place for place in found if place.in_trunk], stored.layers)
     else:
         pairs = _by_name(found, stored.layers)
-    return [offer for place, layer in pairs for offer in _layer_offers(place, layer, bgr)]
+    offers = {offer.parameter: offer for place, layer in pairs for offer in _layer_offers(place, layer, bgr)}
+    return [offers[parameter] for parameter in network.parameters() if parameter in offers]
 
 
 def _own(network: Network, found: Sequence[Place], arrays: Sequence[Tensor]) -> Iterator[Offer]:

@@ -66,7 +66,7 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(suffix, packag
     (tmp_path / f"net{suffix}").write_bytes(b"")
     with pytest.raises(UserError) as refused:
         load_weights(network(), tmp_path / f"net{suffix}")
-    sentence = f"takes the package {package} to be read, which is not installed: pip install 'cldl[weights]'."
+    sentence = f"takes the package {package}, which is not installed: pip install 'cldl[weights]'."
     assert str(refused.value) == f"{tmp_path / f'net{suffix}'} {sentence}"
 
 

@@ -47,6 +47,17 @@ def test_the_zoos_networks_answer_as_onnxruntime_does(name, tmp_path):
     assert difference(network, path, images(size)) < 1e-4
 
 
+@pytest.mark.parametrize("classifiers", [2, 5])
+def test_a_network_with_lower_classifiers_takes_the_same_and_draws_these(classifiers, tmp_path):
+    path = zoo.save(zoo.googlenet(10, 1 / 16), tmp_path / "model.onnx")
+    networks = [build("googlenet", (224, 224, 3), 10, M, width=1 / 16) for M in (1, classifiers)]
+    reports = [load_weights(network, path) for network in networks]
+    assert reports[1].taken == reports[0].taken
+    assert all(name.startswith("head_inception_") for name in reports[1].missing)
+    values = {p.name: p.value for p in networks[1].parameters()}
+    assert all(np.array_equal(p.value, values[p.name]) for p in networks[0].parameters())
+
+
 @pytest.mark.parametrize("wrong", ["a map whose rows come first", "red first"])
 def test_the_agreement_notices_a_wrong_order(wrong, tmp_path):
     path = zoo.save(zoo.vgg(10, 1 / 16, size=96, depth=11), tmp_path / "model.onnx")  # a map of 3 x 3

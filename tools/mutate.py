@@ -27,7 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COPY = ROOT / "build" / "mutation"
-PACKAGES = ("engine", "data", "layers", "cldl", "tests")
+PACKAGES = ("engine", "data", "layers", "cldl", "tests", "tools")
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ GROUPS = {
         files=("cldl/report.py", "cldl/reporting/*"),
         tests=("tests/cldl/reporting", "tests/cldl/test_report.py"),
     ),
+    "interop": Group(files=("cldl/interop/*",), tests=("tests/cldl/interop",)),
     "data": Group(files=("data/*",), tests=("tests/data",)),
 }
 

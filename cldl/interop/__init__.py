@@ -1,4 +1,4 @@
-"""Weights that other tools trained, and files of weights for them (docs/weights.md)."""
+"""Weights that other tools trained, and files of weights for them (docs/weights.md); the loss in PyTorch and in JAX."""
 
 from cldl.interop.load import load_weights
 from cldl.interop.report import Misfit, WeightsReport

@@ -6,9 +6,11 @@ import argparse
 import functools
 import io
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -59,14 +61,14 @@ def add_data_arguments(to: argparse.ArgumentParser) -> None:
     )
 
 
-def add_device_arguments(to: argparse.ArgumentParser) -> None:
-    """--device and --precision."""
+def add_device_arguments(to: argparse.ArgumentParser, precision: str | None = PRECISIONS[0]) -> None:
+    """--device and --precision, with this default."""
     to.add_argument("--device", choices=DEVICES, default="auto", help="auto is an NVIDIA GPU where CuPy finds one")
     to.add_argument(
         "--precision",
         choices=PRECISIONS,
-        default="float32",
-        help="what a GPU's matrix products are computed in; sums and weights are float32 in any case",
+        default=precision,
+        help=f"what a GPU's matrix products are computed in (otherwise {PRECISIONS[0]}); sums and weights are float32 anyway",
     )
 
 
@@ -81,6 +83,27 @@ def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
 
     parse.__name__ = "whole number"
     return parse
+
+
+def again(module: str, *arguments: object) -> str:
+    """The command line that runs a command of this installation again, whether its environment is active or not.
+
+    Under make it is make's: the target `mnist` takes the arguments in ARGS.
+    """
+    words = [str(argument) for argument in arguments]
+    if module == "cldl.train" and os.environ.get("MAKELEVEL"):
+        return f"make mnist ARGS={shlex.quote(shlex.join(words))}"
+    return shlex.join([_interpreter(), "-m", module, *words])
+
+
+def _interpreter() -> str:
+    """`python` where that is the one that runs; otherwise its path, as seen from the current folder where that is shorter."""
+    found = shutil.which("python")
+    if found and os.path.abspath(found) == os.path.abspath(sys.executable):
+        return "python"
+    with suppress(ValueError):  # on another drive
+        return min(sys.executable, os.path.relpath(sys.executable), key=len)
+    return sys.executable
 
 
 def guarded(main: Main) -> Main:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 STOPPED = "stopped."
+STOPPING = b"\nstopping after this step or test; once more, and it stops at once\n"
 STATUS = 130  # 128 + SIGINT, as shells say
 KINDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -57,6 +58,7 @@ class Interruption:
         if self.asked or not self._deferred:
             raise KeyboardInterrupt
         self.asked = True
+        os.write(2, STOPPING)
 
     def __enter__(self) -> Interruption:
         self._handled.__enter__()

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from cldl.commands import add_data_arguments, add_device_arguments, guarded, leave, parser, whole
+from cldl.commands import add_data_arguments, add_device_arguments, again, guarded, leave, parser, whole
 from cldl.recipes import RECIPES, find, options
 from cldl.recipes.recipe import Recipe
 from cldl.recipes.spec import cited
@@ -25,13 +25,15 @@ from cldl.training.run import Run, check_free, make_new_folder, newest_folder
 from cldl.training.run_data import identity, limited, load_data
 from cldl.training.trainer import DivergedError, Trainer
 from data.dataset import Dataset, is_varied
-from engine.device import choose
+from engine.codegen.jit import told_of_compilation
+from engine.device import PRECISIONS, choose
 from engine.errors import UserError
 from engine.io.files import make_folder, remove_temporary
 from engine.io.lock import exclusive
 from engine.runtime.cpu import MAX_THREADS, available_threads
 
 FOUND = "found in the data"
+FIXED = ("seed", "precision", "limit_train", "limit_test", "held_out")  # of a run, to its end
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -41,10 +43,11 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument("-h", "--help", action="store_true", help="show the options, after RECIPE those of its values too")
     p.add_argument("--list", action="store_true", help="show the recipes and stop")
     p.add_argument("--explain", action="store_true", help="show where the time of a training step goes, and stop")
+    p.add_argument("--layers", action="store_true", help="show the layers of the recipe's network, and stop")
     p.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (otherwise runs/RECIPE-DATE-TIME)")
     p.add_argument("--resume", action="store_true", help="continue the run in --run, or the newest one of the recipe")
-    p.add_argument("--seed", type=whole(0), default=0, help="every random number of the run follows from it")
-    add_device_arguments(p)
+    p.add_argument("--seed", type=whole(0), help="every random number of the run follows from it (otherwise 0)")
+    add_device_arguments(p, precision=None)
     p.add_argument("--threads", type=whole(1, MAX_THREADS), help="worker threads (otherwise one a processor)")
     p.add_argument("--limit-train", type=whole(1), metavar="N", help="train on the first N images only")
     p.add_argument("--limit-test", type=whole(1), metavar="N", help="test on the first N images only")
@@ -73,6 +76,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     if args.list:
         print("\n".join(list_recipes()))
+        return 0
+    if args.layers:
+        Display().layers(choose_recipe(args).build_network())
         return 0
     if args.explain:
         if args.device == "cuda":
@@ -135,10 +141,10 @@ def begin(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[
     recipe = complete(recipe, full)
     dataset = limited(full, limits)
     settings: dict[str, Any] = {
-        "seed": args.seed,
+        "seed": args.seed or 0,
         "threads": args.threads or available_threads(),
         "device": choose(args.device),
-        "precision": args.precision,
+        "precision": args.precision or PRECISIONS[0],
     }
     trainer = Trainer.from_recipe(recipe, dataset, preprocessing, **settings)
     origin: dict[str, Any] = {}
@@ -155,8 +161,8 @@ def begin(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[
 def resume(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[Run, Dataset, Trainer, list[dict]]:
     """Continue a run where it was stopped: after its checkpoint, or at its beginning where there is none.
 
-    It continues on the device that it was on, unless --device names another; to the epochs that it began with, unless --epochs
-    gives others. The lock of its folder goes to `held`.
+    It continues on the device that it was on, unless --device names another; on as many threads, and to the epochs that it began
+    with, unless --threads and --epochs give others. All else is refused. The lock of its folder goes to `held`.
     """
     if args.run is None and args.recipe is None:
         raise UserError(
@@ -178,6 +184,15 @@ def resume(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple
         raise UserError(
             f"{run.folder} was started with other values of its recipe: continue it without changes, but for --epochs."
         )
+    for name in FIXED:
+        given = getattr(args, name)
+        if given is not None and given != config.get(name):
+            own = "unset" if config.get(name) is None else config[name]
+            raise UserError(
+                f"{run.folder} was started with --{name.replace('_', '-')} {own}, and cannot go on with {given}: leave the "
+                "option out, or start a new run."
+            )
+    threads = args.threads or config["threads"]
     dataset, preprocessing = load_data(recipe, config, cache=args.cache, data=args.data, say=display.say)
     dataset = limited(dataset, config)
     trainer = Trainer.from_recipe(
@@ -185,19 +200,24 @@ def resume(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple
         dataset,
         preprocessing,
         seed=config["seed"],
-        threads=config["threads"],
+        threads=threads,
         device=choose(config["device"] if args.device == "auto" else args.device),
         precision=config["precision"],
     )
     if run.has_checkpoint:
         trainer.restore(*run.load())
-    if changed := changes(config):
+    of_threads = f"{config['threads']} threads (now {threads})" if threads != config["threads"] else ""
+    if changed := ", ".join(filter(None, (changes(config), of_threads))):
         display.say(
             f"warning: the run began with {changed}: its last bits may differ from those of a run that was never stopped"
         )
     lines = run.metrics(trainer.epoch)[: trainer.epoch]
     if epochs != run.recipe.schedule.epochs:
         change_epochs(run, trainer, display)
+    if trainer.epoch >= trainer.schedule.epochs:
+        display.say(
+            f"{run.folder} has finished its {trainer.epoch} epochs: --epochs N trains on; the report is made anew"
+        )
     return run, dataset, trainer, lines
 
 
@@ -219,7 +239,7 @@ def change_epochs(run: Run, trainer: Trainer, display: Display) -> None:
 def train(run: Run, dataset: Dataset, trainer: Trainer, lines: list[dict], display: Display) -> int:
     """Train to the end, or to Ctrl-C; a checkpoint an epoch, and then the result and the report."""
     evaluation = None
-    with Interruption() as interruption:
+    with Interruption() as interruption, told_of_compilation(display.compiling):
         while trainer.epoch < trainer.schedule.epochs:
             try:
                 for _ in trainer.steps():
@@ -253,7 +273,7 @@ def stop(run: Run, trainer: Trainer, display: Display) -> int:
     run.save(*trainer.state())
     display.say(
         f"stopped in epoch {trainer.epoch + 1} after {trainer.step} of {trainer.steps_per_epoch} steps; "
-        f"continue with: python -m cldl.train --resume --run {run.folder}"
+        f"continue with: {again('cldl.train', '--resume', '--run', run.folder)}"
     )
     return STATUS
 

@@ -25,8 +25,12 @@ from cldl.reporting.summary import COSTS, costs, layers, summary
 from cldl.training.run import Run
 from cldl.training.throughput import Throughput, duration
 from cldl.training.trainer import Trainer
+from layers.network import Network
 
 REFRESH = 0.2  # seconds between two frames
+TREND = 4  # epochs whose errors are shown
+EVERY = 60.0  # seconds between two lines where there are no frames
+MANY_DEAD = 0.05  # of the units of a layer; fewer are usual
 JUSTIFY: dict[str, JustifyMethod] = {"<": "left", ">": "right"}
 NARROWEST = 6  # columns of the table of epochs, which hold "12.34%" and "0.1234"
 
@@ -45,6 +49,7 @@ class Display:
         self._epochs = 0
         self._units: dict[str, int] = {}  # by layer
         self._dead: dict[str, int] = {}  # as last reported
+        self._errors: list[float] = []  # of the finished epochs, of all classifiers together
 
     def __enter__(self) -> Display:
         return self
@@ -69,31 +74,37 @@ class Display:
             for label, text in lines.items():
                 self.say(f"{label:10}{text}")
             return
-        self._table(("<layer", ">output", ">parameters", ">multiply-adds"), layers(trainer.network))
         grid = Table.grid(padding=(0, 2))
         for label, text in lines.items():
             grid.add_row(Text(label, "bold"), Text(text))
         self.console.print(grid)
 
+    def compiling(self) -> None:
+        """Why the first step takes long."""
+        self.say("compiling the kernels of this network, which later runs find in the cache: some seconds to a minute")
+
     def step(self, trainer: Trainer) -> None:
-        """After a step: redraw, five times a second at most."""
+        """After a step: redraw, five times a second at most; piped, a line a minute."""
         self._throughput.step(trainer)
-        left = self._throughput.left(trainer)
+        left, now = self._throughput.left(trainer), time.monotonic()
         if not self._live:
             if left and not self._estimated:
                 self._estimated = True
+                self._drawn = now
                 self.say(
                     f"estimate {duration(left[1])} to the end of the run, {self._throughput.images_per_second:,.0f} images/s"
                 )
+            elif left and now - self._drawn >= EVERY:
+                self._drawn = now
+                self.say(f"{_place(trainer)}  {self._progress(trainer)}  {duration(left[1])} left")
             return
-        now = time.monotonic()
         if now - self._drawn >= REFRESH or trainer.step == trainer.steps_per_epoch:
             self._drawn = now
             self._live.start()
             self._live.update(self._picture(trainer, left), refresh=True)
 
     def epoch(self, line: dict) -> None:
-        """A row for a finished epoch, and a warning if the number of dead units has changed."""
+        """A row for a finished epoch, and a warning if the number of dead units has changed in a layer that has many."""
         self._throughput.epoch()
         cells = _cells(line, self._epochs)
         if self._live:
@@ -104,7 +115,8 @@ class Display:
             self.say(" ".join(f"{text:>{self._width(heading)}}" for heading, text in cells.items()))
         else:
             self.say("  ".join(f"{heading} {text}" for heading, text in cells.items()))
-        dead = {name: count for name, count in line["dead_units"].items() if count}
+        self._errors.append(line["test_error"]["fused"])
+        dead = {name: count for name, count in line["dead_units"].items() if count > MANY_DEAD * self._units[name]}
         if dead and dead != self._dead:
             counts = ", ".join(f"{name} {count} of {self._units[name]}" for name, count in dead.items())
             self.say(f"warning: dead units: {counts}", "yellow")
@@ -114,6 +126,10 @@ class Display:
         """The weights and gradients of a run that has diverged."""
         head = ("<parameter", ">largest |weight|", ">largest |gradient|", ">not finite")
         self._table(head, [(name, f"{w:.3g}", f"{g:.3g}", f"{bad:,}") for name, w, g, bad in rows])
+
+    def layers(self, network: Network) -> None:
+        """The network, layer by layer."""
+        self._table(("<layer", ">output", ">parameters", ">multiply-adds"), layers(network))
 
     def costs(self, rows: Sequence[Cost], peak: float, samples: int) -> None:
         """Where the time of a training step goes."""
@@ -135,23 +151,30 @@ class Display:
 
     def _picture(self, trainer: Trainer, left: tuple[float, float] | None) -> Group:
         """The current epoch."""
-        done, steps, means = trainer.step, trainer.steps_per_epoch, trainer.metrics.means()
+        done, steps = trainer.step, trainer.steps_per_epoch
         bar = Table.grid(expand=True, padding=(0, 1))
         for ratio in (None, 1, None):
             bar.add_column(ratio=ratio, no_wrap=True)
-        bar.add_row(
-            f"epoch {trainer.epoch + 1}/{trainer.schedule.epochs}",
-            ProgressBar(total=steps, completed=done),
-            f"step {done:,}/{steps:,}",
-        )
-        errors = ", ".join(f"{name} {error:.2f}%" for name, error in means["train_error"].items())
-        lines = [f"training: loss {means['train_loss']:.4f}, error {errors}"]
+        epoch, step = _place(trainer).split("  ")
+        bar.add_row(epoch, ProgressBar(total=steps, completed=done), step)
+        lines = [self._progress(trainer)]
         if done == steps:
             lines.append(f"testing on {len(trainer.dataset.test):,} images")
         elif left:
             speed = f"{self._throughput.images_per_second:,.0f} images/s"
             lines.append(f"{speed}, {duration(left[0])} left of the epoch, {duration(left[1])} of the run")
+        if self._errors:
+            best, before = min(self._errors), trainer.epoch - len(self._errors)
+            last = ", ".join(f"{error:.2f}%" for error in self._errors[-TREND:])
+            lines.append(f"tested: best {best:.2f}% after epoch {before + self._errors.index(best) + 1}, last {last}")
         return Group("", bar, *map(Text, lines))
+
+    def _progress(self, trainer: Trainer) -> str:
+        """The means of the epoch so far, and the learning rate."""
+        means = trainer.metrics.means()
+        errors = ", ".join(f"{name} {error:.2f}%" for name, error in means["train_error"].items())
+        rate = trainer.schedule.learning_rate_at(trainer.epoch + trainer.step / trainer.steps_per_epoch)
+        return f"training: loss {means['train_loss']:.4f}, error {errors}; learning rate {rate:.3g}"
 
     def _table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table; each heading begins with < or >, the alignment of its column."""
@@ -171,6 +194,11 @@ class Display:
     def _width(self, heading: str) -> int:
         """Of a column of the table of epochs, whichever the epoch."""
         return max(len(heading), NARROWEST, len(f"{self._epochs}/{self._epochs}") if heading == "epoch" else 0)
+
+
+def _place(trainer: Trainer) -> str:
+    """Where the training is."""
+    return f"epoch {trainer.epoch + 1}/{trainer.schedule.epochs}  step {trainer.step:,}/{trainer.steps_per_epoch:,}"
 
 
 def _cells(line: dict, epochs: int) -> dict[str, str]:

@@ -5,11 +5,13 @@ Python: slow, and the way to step through a kernel in a debugger or to measure l
 is told in `engine.codegen.kernel_cache`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numba import config, njit
+from numba.core import event
 
 from engine.codegen.kernel_cache import KernelCache
 
@@ -33,3 +35,22 @@ ZERO, ONE, MINUS_ONE = np.intp(0), np.intp(1), np.intp(-1)
 
 jit = _compiled(fastmath=FAST_MATH)
 exact = _compiled()
+
+
+@contextmanager
+def told_of_compilation(tell: Callable[[], object]) -> Iterator[None]:
+    """Call `tell` once, when a kernel is compiled during the block that the cache on the disk does not have."""
+
+    class Listener(event.Listener):
+        told = False
+
+        def on_start(self, event: Any) -> None:
+            if not self.told:
+                self.told = True
+                tell()
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Listener()):
+        yield

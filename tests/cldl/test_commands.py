@@ -1,6 +1,7 @@
 """What all commands share: how they end by a signal, and what becomes of their output."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import cldl
 from cldl import signals, train
 from cldl.__main__ import COMMANDS as ALL
 from cldl.__main__ import main
-from cldl.commands import guarded
+from cldl.commands import again, guarded
 from tests.cldl import tiny
 from tests.cldl.synthetic import command
 
@@ -79,6 +80,35 @@ def test_a_module_of_the_users_in_the_place_of_a_package_is_named_in_one_line(tm
     assert (command.returncode, command.stdout, command.stderr) == (2, "", f"error: {sentence}\n")
     imported = subprocess.run([sys.executable, "-c", "import cldl"], check=False, **run)
     assert imported.stderr.splitlines()[-1] == f"ImportError: {sentence}"
+
+
+def test_the_command_to_repeat_runs_in_an_environment_that_is_not_active(tmp_path, monkeypatch):
+    monkeypatch.delenv("MAKELEVEL", raising=False)
+    environment = os.environ | {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    code = "from cldl.commands import again; print(again('cldl.train', '--resume', '--run', 'my runs/one'))"
+    shown = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    interpreter, *words = shlex.split(shown.stdout)
+    assert os.path.samefile(tmp_path / interpreter, sys.executable)
+    assert words == ["-m", "cldl.train", "--resume", "--run", "my runs/one"]
+
+
+def test_in_an_active_environment_it_is_plain_python_and_under_make_it_is_makes(tmp_path, monkeypatch):
+    monkeypatch.delenv("MAKELEVEL", raising=False)
+    monkeypatch.setattr("shutil.which", lambda name: sys.executable)
+    assert again("cldl.train", "--resume") == "python -m cldl.train --resume"
+    monkeypatch.setenv("MAKELEVEL", "1")
+    assert again("cldl.train", "--resume", "--run", "my runs/one") == (
+        """make mnist ARGS='--resume --run '"'"'my runs/one'"'"''"""
+    )
+    assert again("cldl.report") == "python -m cldl.report"
+
+
+def test_a_press_after_the_first_step_is_answered_at_once(capfd):
+    with signals.Interruption() as interruption:
+        interruption.defer()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.asked
+    assert "stopping after this step or test; once more, and it stops at once" in capfd.readouterr().err
 
 
 COMPILING = """

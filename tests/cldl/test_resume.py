@@ -113,6 +113,38 @@ def test_no_other_value_can_be_changed(tmp_path, capsys):
     assert "other values of its recipe: continue it without changes, but for --epochs.\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--seed", "--limit-train", "--limit-test", "--held-out"])
+def test_what_a_run_began_with_is_kept_and_another_wish_refused(tmp_path, capsys, option):
+    train("--run", "run", option, "8")
+    assert command("--resume", "--run", "run", option, "8") == 0
+    assert command("--resume", "--run", "run", option, "9") == 2
+    error = capsys.readouterr().err
+    assert error == (
+        f"error: run was started with {option} 8, and cannot go on with 9: leave the option out, or start a new run.\n"
+    )
+    train("--run", "other")
+    assert command("--resume", "--run", "other", option, "9") == 2
+    own = "0" if option == "--seed" else "unset"
+    assert f"error: other was started with {option} {own}, and cannot go on with 9" in capsys.readouterr().err
+
+
+def test_the_threads_of_a_resumed_run_can_be_chosen_and_it_says_what_that_does(tmp_path, capsys):
+    train("--run", "run")
+    assert command("--resume", "--run", "run", "--epochs", "2", "--threads", "2") == 0
+    assert "warning: the run began with 1 threads (now 2): its last bits may differ" in capsys.readouterr().out
+    assert Run.open(tmp_path / "run").config["threads"] == 1
+    assert command("--resume", "--run", "run", "--epochs", "3", "--threads", "1") == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_a_finished_run_says_so(tmp_path, capsys):
+    train("--run", "run", epochs=2)
+    capsys.readouterr()
+    assert command("--resume", "--run", "run") == 0
+    assert "run has finished its 2 epochs: --epochs N trains on; the report is made anew" in capsys.readouterr().out
+    assert epochs_of(tmp_path / "run") == [1, 2]
+
+
 DAMAGE = {
     "all": ([], "metrics.jsonl has 0 of the 3 epochs that checkpoint.h5 has behind it: restore both files of one run"),
     "the last": ([0, 1], "metrics.jsonl has 2 of the 3 epochs that checkpoint.h5 has behind it: restore both files"),

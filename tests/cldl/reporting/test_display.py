@@ -8,6 +8,7 @@ from cldl.training import throughput as pace
 from cldl.training.throughput import Throughput
 from tests.cldl import tiny
 from tests.cldl.reporting.displays import on_terminal, piped, show_all, text, walk
+from tests.cldl.synthetic import digits
 
 
 def test_piped_there_are_plain_unbroken_lines_whatever_the_environment_says(trainer, monkeypatch, capsys):
@@ -157,8 +158,44 @@ def test_a_line_can_be_read_as_soon_as_it_is_said(tmp_path):
 def test_all_dead_units_of_an_epoch_are_told_of_in_one_line():
     display = piped()
     display._units = {"conv1_relu": 96, "conv2_relu": 64}
-    display.epoch(tiny.metrics(1)[0] | {"dead_units": {"conv1_relu": 2, "conv2_relu": 1}})
-    assert text(display).splitlines()[-1] == "warning: dead units: conv1_relu 2 of 96, conv2_relu 1 of 64"
+    display.epoch(tiny.metrics(1)[0] | {"dead_units": {"conv1_relu": 20, "conv2_relu": 10}})
+    assert text(display).splitlines()[-1] == "warning: dead units: conv1_relu 20 of 96, conv2_relu 10 of 64"
+
+
+def test_a_few_dead_units_are_no_alarm():
+    display = piped()
+    display._units = {"conv1_relu": 96, "conv2_relu": 64}
+    display.epoch(tiny.metrics(1)[0] | {"dead_units": {"conv1_relu": 4, "conv2_relu": 4}})
+    assert text(display).splitlines()[-1] == "warning: dead units: conv2_relu 4 of 64"
+
+
+def test_piped_there_is_a_line_a_minute_from_the_estimate_on(trainer, clock):
+    trainer.dataset = digits(400, 20)
+    display = piped()
+    for _ in range(100):
+        clock[0] += 2
+        walk(trainer)
+        display.step(trainer)
+    estimate, *lines = text(display).splitlines()
+    assert estimate.startswith("estimate ")
+    assert len(lines) == 3
+    assert [line.split("  ")[1] for line in lines] == ["step 34/100", "step 64/100", "step 94/100"]
+    assert all(line.startswith("epoch 1/2  step ") and line.endswith(" left") for line in lines)
+    assert all("; learning rate " in line for line in lines)
+
+
+def test_what_is_compiled_is_said(trainer):
+    display = piped()
+    display.compiling()
+    assert "compiling the kernels of this network" in text(display)
+
+
+def test_the_layers_are_shown_when_they_are_asked_for(trainer):
+    display = piped()
+    display.layers(trainer.network)
+    head, *rows = text(display).splitlines()
+    assert head.split() == ["layer", "output", "parameters", "multiply-adds"]
+    assert [row.split()[-1] for row in rows if row.startswith("head2.1 ")] == ["7,840"]
 
 
 def test_piped_a_cell_without_text_keeps_its_column():

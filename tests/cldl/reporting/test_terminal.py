@@ -17,8 +17,6 @@ def test_a_terminal_shows_the_network_the_progress_and_a_table_of_the_epochs(tra
     show_all(display, trainer)
     shown = text(display)
     for part in (
-        "head2.1              Linear",
-        "7,850",
         "step 10/10",
         "testing on 20 images",
         "runs/[one], seed 3",
@@ -57,18 +55,21 @@ def test_the_terminal_is_drawn_five_times_a_second_at_most(trainer, clock, monke
     assert min(np.diff(drawn)) >= 0.2
 
 
-def test_on_a_terminal_the_plan_is_a_table_of_layers_and_the_labelled_lines(trainer):
+def test_on_a_terminal_the_plan_is_the_labelled_lines(trainer):
     display = plain_terminal(160)
     display.plan(trainer, tiny.opened("runs/one", seed=3))
     lines = [line.rstrip() for line in text(display).splitlines() if line.strip()]
-    assert lines[0].split() == ["layer", "output", "parameters", "multiply-adds"]
-    ends = {len(line) for line in (lines[0], *lines[2:6])}
-    assert len(ends) == 1  # numbers are aligned to the right
-    assert lines[2].startswith("  block1.0")
-    assert [columns(line)[0] for line in lines[-7:]] == [
-        *("recipe", "data", "network", "loss", "training", "device", "run")
-    ]
+    assert [columns(line)[0] for line in lines] == [*("recipe", "data", "network", "loss", "training", "device", "run")]
     assert lines[-1] == "run       runs/one, seed 3"
+
+
+def test_on_a_terminal_the_numbers_of_the_layers_are_aligned_to_the_right(trainer):
+    display = plain_terminal(160)
+    display.layers(trainer.network)
+    lines = [line.rstrip() for line in text(display).splitlines() if line.strip()]
+    assert lines[0].split() == ["layer", "output", "parameters", "multiply-adds"]
+    assert len({len(line) for line in (lines[0], *lines[2:])}) == 1
+    assert lines[2].startswith("  block1.0")
 
 
 def test_on_a_terminal_the_epochs_are_a_table_with_one_head(trainer):
@@ -105,9 +106,19 @@ def test_the_live_view_tells_the_epoch_the_step_the_error_and_what_is_left(train
     assert bar.startswith("epoch 1/2 ")
     assert bar.rstrip().endswith(" step 0/10")
     assert [line.rstrip() for line in lines] == [
-        "training: loss 0.5000, error 1 12.50%, fused 10.00%",
+        "training: loss 0.5000, error 1 12.50%, fused 10.00%; learning rate 0",
         "1,234 images/s, 30 s left of the epoch, 1 min 30 s of the run",
     ]
+
+
+def test_the_live_view_tells_the_best_epoch_so_far_and_the_last_ones(trainer, clock):
+    display = plain_terminal(120)
+    for error in (5.0, 3.0, 2.5, 4.0, 3.5):
+        display.epoch(tiny.metrics(1)[0] | {"test_error": {"1": 9.0, "fused": error}})
+    trainer.epoch = 5
+    assert display._picture(trainer, None).renderables[-1].plain == (
+        "tested: best 2.50% after epoch 3, last 3.00%, 2.50%, 4.00%, 3.50%"
+    )
 
 
 def test_the_bar_of_the_live_view_grows_with_the_steps(trainer, clock):
@@ -171,12 +182,12 @@ def test_heads_and_labels_are_bold_warnings_yellow_and_all_else_plain(trainer):
     display.say("getting it")
     display.plan(trainer, tiny.opened("runs/one", seed=0))
     display._units = {"conv1_relu": 96}
-    display.epoch(tiny.metrics(1)[0] | {"dead_units": {"conv1_relu": 3}})
+    display.epoch(tiny.metrics(1)[0] | {"dead_units": {"conv1_relu": 30}})
     style = {re.sub(r"\x1b\[\d*m", "", line).split()[0]: line for line in text(display).splitlines() if line.strip()}
     for label in ("recipe", "data", "network", "loss", "training", "device", "run"):
         assert re.match(rf"\x1b\[1m{label} *\x1b\[0m  \S", style[label])
     assert style["epoch"].startswith("\x1b[1m epoch")
-    assert style["warning:"] == "\x1b[33mwarning: dead units: conv1_relu 3 of 96\x1b[0m"
+    assert style["warning:"] == "\x1b[33mwarning: dead units: conv1_relu 30 of 96\x1b[0m"
     assert style["getting"] == "getting it"
     assert "\x1b" not in style["1/2"]
 

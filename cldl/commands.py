@@ -34,13 +34,21 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (--help lists the options).")
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that tells the defaults, where there are any."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        none = action.default is None or action.default is False or action.default == []
+        return action.help if none else super()._get_help_string(action)
+
+
 def parser(prog: str, description: str, **options: Any) -> Parser:
     """A parser whose help shows the defaults, and which takes no abbreviations."""
     return Parser(
         prog=f"python -m {prog}",
         description=description,
         allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
         **options,
     )
 

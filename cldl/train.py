@@ -38,7 +38,7 @@ FIXED = ("seed", "precision", "limit_train", "limit_test", "held_out")  # of a r
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of a run; those of its recipe are in `cldl.recipes.options`."""
-    p = parser("cldl.train", "Train a recipe; --list shows them.", add_help=False)
+    p = parser("cldl.train", "Train a recipe; --list shows them.", add_help=False, usage="%(prog)s RECIPE [OPTION ...]")
     p.add_argument("recipe", nargs="?", metavar="RECIPE", help="the recipe's name")
     p.add_argument("-h", "--help", action="store_true", help="show the options, after RECIPE those of its values too")
     p.add_argument("--list", action="store_true", help="show the recipes and stop")

@@ -21,7 +21,7 @@ from engine.typing import Array, Shape
 class DataSpec(Spec):
     """Images of a registered data set.
 
-    dataset       -- its name in `data.registry`
+    dataset       -- the data set's name
     preprocessing -- "scale" (pixels / 255), "gcn", or one that is fitted (see `data.transforms.preprocessing`)
     augment       -- random crops of the image with 4 zeros around it, and reflections
 

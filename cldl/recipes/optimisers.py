@@ -34,7 +34,11 @@ class OptimiserSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class SGDSpec(OptimiserSpec):
-    """Stochastic gradient descent with momentum (see `engine.optim.optimisers.SGD`)."""
+    """Stochastic gradient descent with momentum (see `engine.optim.optimisers.SGD`).
+
+    momentum -- the part of the last step that is taken again
+    nesterov -- whether it is Nesterov's momentum
+    """
 
     kind: ClassVar[str] = "sgd"
     momentum: float
@@ -56,7 +60,11 @@ class SGDSpec(OptimiserSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class AdamWSpec(OptimiserSpec):
-    """Adam with decoupled weight decay (see `engine.optim.optimisers.AdamW`)."""
+    """Adam with decoupled weight decay (see `engine.optim.optimisers.AdamW`).
+
+    beta1 -- of the running mean of the gradients
+    beta2 -- of the running mean of their squares
+    """
 
     kind: ClassVar[str] = "adamw"
     beta1: float = 0.9

@@ -14,6 +14,7 @@ from functools import partial
 from typing import NoReturn
 
 from cldl.recipes import RECIPES, find, leaves
+from cldl.recipes.meanings import meanings
 from cldl.recipes.recipe import Recipe, nearest
 from cldl.recipes.spec import KINDS, Spec, defaults, find_kind, leaf_types
 from engine.errors import UserError
@@ -96,11 +97,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _help(recipe: Recipe, spec: type[Spec], leaf: str) -> str:
-    """A leaf's value and its source."""
+    """A leaf's meaning, and in brackets its value and the source of that."""
     old = getattr(recipe, spec.section)
     if leaf in old.values:
-        return "; ".join(filter(None, [leaves.show(old.values[leaf]), old.sources.get(leaf)]))
-    return leaves.show(defaults(spec)[leaf]) if leaf in defaults(spec) else "must be given"
+        value = "; ".join(filter(None, [leaves.show(old.values[leaf]), old.sources.get(leaf)]))
+    else:
+        value = leaves.show(defaults(spec)[leaf]) if leaf in defaults(spec) else "must be given"
+    return f"{meanings(spec).get(leaf, '')} ({value})".lstrip()
 
 
 def _refuse(

@@ -20,12 +20,12 @@ def parser() -> argparse.ArgumentParser:
     gradient = studies.add_parser(
         DEFAULT,
         help="one sample's loss and gradient, term by term and by four methods, then the figures",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=commands.HelpFormatter,
     )
     gradient.add_argument("--out", type=Path, default=Path("study"), metavar="DIR", help="where the figures go")
     passes_on: dict[str, Any] = {
         "epilog": "All other options are those of cldl.train, and go to every run: --epochs, --threads, --data and so on.",
-        "formatter_class": argparse.ArgumentDefaultsHelpFormatter,
+        "formatter_class": commands.HelpFormatter,
         "allow_abbrev": False,
     }
     sweep = studies.add_parser(

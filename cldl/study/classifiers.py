@@ -66,7 +66,8 @@ def _finished(folder: Path, arguments: Sequence[str]) -> bool:
         return False
     args, run = train.parse(arguments), Run.open(folder)
     recipe = train.choose_recipe(args)
-    if run.recipe != recipe or any(run.config.get(name) != getattr(args, name) for name in SAME):
+    asked = {name: getattr(args, name) for name in SAME} | {"seed": args.seed or 0}
+    if run.recipe != recipe or any(run.config.get(name) != value for name, value in asked.items()):
         raise UserError(f"{folder} holds a run with other settings: give the same options, or another --out.")
     return len(run.metrics()) == recipe.schedule.epochs
 

@@ -19,6 +19,10 @@ class Schedule:
 
     so that it rises linearly from 0 during the first `warmup` epochs (Goyal et al., 2017).
 
+    learning_rate -- the base rate
+    epochs        -- how often every training image is seen
+    batch_size    -- images of a step
+    warmup        -- epochs in which the rate rises from 0
     momentum_ramp -- (first, last, epochs): the momentum rises linearly from first to last in so many epochs, and stays
                      (pylearn2's MomentumAdjustor); None: it is the optimiser's throughout
 
@@ -60,7 +64,11 @@ class Constant(Schedule):
 
 @dataclass(frozen=True, kw_only=True)
 class Step(Schedule):
-    """multiple(e) = gamma^(number of `milestones`, in epochs, that have been reached)."""
+    """multiple(e) = gamma^(number of milestones that have been reached).
+
+    milestones -- epochs after which the rate is multiplied
+    gamma      -- by what it is multiplied
+    """
 
     milestones: tuple[float, ...]
     gamma: float = 0.1
@@ -71,7 +79,11 @@ class Step(Schedule):
 
 @dataclass(frozen=True, kw_only=True)
 class Exponential(Schedule):
-    """multiple(e) = max(min_lr_ratio, gamma^e), as pylearn2's ExponentialDecay."""
+    """multiple(e) = max(min_lr_ratio, gamma^e), as pylearn2's ExponentialDecay.
+
+    gamma        -- by which the rate is multiplied every epoch
+    min_lr_ratio -- the least part of the base rate
+    """
 
     gamma: float
     min_lr_ratio: float = 0.0
@@ -84,7 +96,11 @@ class Exponential(Schedule):
 class Polynomial(Schedule):
     """multiple(e) = r + (1 - r) (1 - s)^power with r = min_lr_ratio and s = min(1, e / decay_epochs).
 
-    Of power 1 it is pylearn2's LinearDecayOverEpoch. `decay_epochs` of None is the whole run.
+    Of power 1 it is pylearn2's LinearDecayOverEpoch.
+
+    power        -- 1 is a straight line
+    min_lr_ratio -- the part of the base rate at the end
+    decay_epochs -- when the end is reached; None: with the run's
     """
 
     power: float = 1.0
@@ -100,7 +116,10 @@ class Polynomial(Schedule):
 class Cosine(Schedule):
     """multiple(e) = r + (1 - r) (1 + cos(pi s)) / 2 with r = min_lr_ratio and s = min(1, e / decay_epochs).
 
-    Source: Loshchilov and Hutter, ICLR 2017, equation 5. `decay_epochs` of None is the whole run.
+    Source: Loshchilov and Hutter, ICLR 2017, equation 5.
+
+    min_lr_ratio -- the part of the base rate at the end
+    decay_epochs -- when the end is reached; None: with the run's
     """
 
     min_lr_ratio: float = 0.0

@@ -170,21 +170,21 @@ def test_the_help_groups_the_values_by_section_and_names_the_kinds_that_there_ar
         "loss (cldl): CLDL poster",
         "schedule (cosine): chosen here by trials",
         "--schedule KIND one of constant, step, exponential, polynomial, cosine",
-        "--epochs N 12;",
+        "--epochs N how often every training image is seen (12;",
     ):
         assert part in text
 
 
 def test_the_help_of_another_kind_tells_its_defaults_and_what_must_be_given(capsys):
     text = page(capsys, "mnist_nin", "--schedule", "step")
-    assert "A,B,.. must be given" in text
-    assert "--gamma X 0.1" in text
+    assert "--milestones A,B,.. epochs after which the rate is multiplied (must be given)" in text
+    assert "--gamma X by what it is multiplied (0.1)" in text
 
 
 def test_a_source_with_a_per_cent_sign_is_shown_as_it_is(monkeypatch, capsys):
     recipe = train.find("mnist_nin").changed(dropout=cited(0.25, "half of the paper's 50 %"))
     monkeypatch.setattr(options, "find", lambda name: recipe)
-    assert "0.25; half of the paper's 50 % --" in page(capsys, "mnist_nin")
+    assert "is dropped (0.25; half of the paper's 50 %) --" in page(capsys, "mnist_nin")
 
 
 def test_every_leaf_of_every_recipe_can_be_set_by_both_names_but_the_losses_weights_as_weights_are_a_file():

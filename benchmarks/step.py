@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 
 from benchmarks import check
 from benchmarks.interleaved import Worker, alternate, middle, pinned, python_has
@@ -83,11 +84,11 @@ def run(names: Sequence[str], options: argparse.Namespace, with_torch: bool) -> 
             found["rows"].append(row.summary())
             say(str(row))
         if options.layers:
-            costs, peak = explain(recipe(name, options.batch))
-            found["layers"][name] = {"peak": peak, "parts": [asdict(cost) for cost in costs]}
+            costs, peaks = explain(recipe(name, options.batch))
+            found["layers"][name] = {"peak": median(peaks), "parts": [asdict(cost) for cost in costs]}
             if not options.json:
                 print()
-                Display().costs(costs, peak, options.batch)
+                Display().costs(costs, peaks, options.batch)
     return found
 
 

@@ -117,8 +117,8 @@ def explain_step(recipe: Recipe, args: argparse.Namespace, display: Display) -> 
     if args.data and recipe.data.kind == "photos":
         dataset = recipe.data.load(args.cache, args.data, display.say)
         recipe, split = complete(recipe, dataset), dataset.train
-    costs, peak = explain(recipe)
-    display.costs(costs, peak, recipe.schedule.batch_size)
+    costs, peaks = explain(recipe)
+    display.costs(costs, peaks, recipe.schedule.batch_size)
     if split is not None and is_varied(split):
         training = sum(cost.seconds for cost in costs) / recipe.schedule.batch_size
         display.say(limit(seconds_to_read(split), training))

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 from rich import box
 from rich.console import Console, Group, JustifyMethod
@@ -29,6 +30,7 @@ from layers.network import Network
 
 REFRESH = 0.2  # seconds between two frames
 TREND = 4  # epochs whose errors are shown
+BUSY = 1.3  # times the least peak
 EVERY = 60.0  # seconds between two lines where there are no frames
 MANY_DEAD = 0.05  # of the units of a layer; fewer are usual
 JUSTIFY: dict[str, JustifyMethod] = {"<": "left", ">": "right"}
@@ -131,13 +133,20 @@ class Display:
         """The network, layer by layer."""
         self._table(("<layer", ">output", ">parameters", ">multiply-adds"), layers(network))
 
-    def costs(self, rows: Sequence[Cost], peak: float, samples: int) -> None:
-        """Where the time of a training step goes."""
+    def costs(self, rows: Sequence[Cost], peaks: Sequence[float], samples: int) -> None:
+        """Where the time of a training step goes; `peaks` were measured beside the steps."""
+        peak = median(peaks)
         self._table(COSTS, costs(rows, peak))
         self.say(
             f"a training step of {samples} images on one thread; FLOPs of the direct convolution; the peak is that of a "
             f"{SIDE}x{SIDE} matrix product of NumPy's, {peak / GIGA:.1f} GFLOP/s"
         )
+        if max(peaks) > BUSY * min(peaks):
+            least, most = min(peaks) / GIGA, max(peaks) / GIGA
+            self.say(
+                f"warning: the machine was busy, the peak varied from {least:.1f} to {most:.1f} GFLOP/s; times are rough",
+                "yellow",
+            )
 
     def result(self, line: dict, poster: dict[str, float] = ERRORS["MNIST"], is_ensemble: bool = True) -> None:
         """The test errors of a line of metrics beside the poster's; `is_ensemble` as in `poster.beside`."""

@@ -37,6 +37,7 @@ from layers.relu import ReLU
 
 STEPS = 5  # timed, after one that is not
 READ = 64  # images whose reading is timed
+TRIES = 5  # of which the fastest counts
 SIDE = 1024  # of the square matrices whose product is the peak
 MEGA, GIGA = 1e6, 1e9
 
@@ -83,16 +84,20 @@ class Timed(Layer):
         return dx
 
 
-def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
-    """The parts of a training step, the time outside the layers last; and the peak of one thread in FLOP/s."""
+def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], list[float]]:
+    """The parts of a training step, the time outside the layers last; and the peak of one thread in FLOP/s, beside every step.
+
+    Steps and peak are measured in turn, so that what else the machine does slows down both.
+    """
     trainer = Trainer.from_recipe(
         recipe, synthetic_dataset(recipe.build_network(), recipe.schedule.batch_size), threads=1
     )
     timed = time_steps(trainer.network, recipe.schedule.batch_size)
     stream = endless_steps(trainer)
     next(stream)
-    parts, outside = [], []
+    parts, outside, peaks = [], [], []
     for _ in range(steps):
+        peaks.append(matmul_peak())
         for part in timed:
             part.seconds = [0.0, 0.0]
         before = trainer.metrics.seconds
@@ -101,7 +106,7 @@ def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], float]:
         outside.append(trainer.metrics.seconds - before - float(np.sum(parts[-1])))
     seconds = np.median(parts, axis=0)  # (parts, 2)
     costs = [replace(part.cost, forward=f, backward=b) for part, (f, b) in zip(timed, seconds.tolist(), strict=True)]
-    return [*costs, Cost("rest", "pixels, loss, update", forward=median(outside))], matmul_peak()
+    return [*costs, Cost("rest", "pixels, loss, update", forward=median(outside))], peaks
 
 
 def seconds_to_read(split: VariedSplit, images: int = READ) -> float:
@@ -189,7 +194,7 @@ def endless_steps(trainer: Trainer) -> Iterator[EpochMetrics]:
         trainer.step = 0
 
 
-def matmul_peak(threads: int = 1, tries: int = 20) -> float:
+def matmul_peak(threads: int = 1, tries: int = TRIES) -> float:
     """FLOP/s of the fastest of some products of two float32 matrices by NumPy's BLAS: what this machine can do now."""
     a = np.ones((SIDE, SIDE), np.float32)
     out, best = np.empty_like(a), np.inf

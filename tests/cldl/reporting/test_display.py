@@ -130,7 +130,7 @@ def test_deep_supervision_has_no_column_for_the_companions_weight():
 def test_the_tables_of_a_diverged_run_and_of_costs_have_their_heads():
     display = piped()
     display.statistics([("conv1.weight", 1.5, 0.25, 0)])
-    display.costs([Cost("conv1", "Conv2d", forward=0.1)], 2.5e9, 4)
+    display.costs([Cost("conv1", "Conv2d", forward=0.1)], [2.5e9], 4)
     lines = text(display).splitlines()
     assert lines[0] == "parameter     largest |weight|  largest |gradient|  not finite"
     assert lines[1] == "conv1.weight               1.5                0.25           0"
@@ -138,6 +138,17 @@ def test_the_tables_of_a_diverged_run_and_of_costs_have_their_heads():
         "a training step of 4 images on one thread; FLOPs of the direct convolution; the peak is that of a 1024x1024 matrix "
         "product of NumPy's, 2.5 GFLOP/s"
     )
+
+
+def test_on_a_busy_machine_the_shares_come_with_a_warning():
+    display = piped()
+    display.costs([Cost("conv1", "Conv2d", flops=10**9, forward=0.1)], [8e9, 10e9, 10e9], 4)
+    assert "warning" not in text(display)
+    display.costs([Cost("conv1", "Conv2d", flops=10**9, forward=0.1)], [4e9, 10e9, 12e9], 4)
+    assert text(display).splitlines()[-1] == (
+        "warning: the machine was busy, the peak varied from 4.0 to 12.0 GFLOP/s; times are rough"
+    )
+    assert "10.0 GFLOP/s" in text(display).splitlines()[-2]
 
 
 def test_without_a_joint_prediction_the_result_has_no_row_for_it():

@@ -48,9 +48,10 @@ def test_under_a_layer_that_learns_nothing_no_gradient_is_counted():
 
 
 def test_the_parts_are_all_of_the_step(explained):
-    parts, peak = explained
+    parts, peaks = explained
     assert sum(part.flops for part in parts) == step_flops(nin(NIN_MNIST, (28, 28, 1), 10), 4)
-    assert peak > 1e6
+    assert len(peaks) == 2
+    assert min(peaks) > 1e6
     assert parts[-1].name == "rest"
     assert all(part.forward > 0 for part in parts)
     assert all(part.backward > 0 for part in parts[:-1])
@@ -81,14 +82,14 @@ def test_a_layers_times_are_the_sums_over_its_calls(clock):
 
 
 def test_one_thread_works_and_the_rest_is_what_is_left_of_a_steps_time(clock):
-    parts, peak = explain(RECIPE, steps=1)
+    parts, peaks = explain(RECIPE, steps=1)
     *layers, rest = parts
     assert {(part.forward, part.backward) for part in layers} == {(1, 1)}
     # the clock is read at both ends of a step, of every layer's forward and of every layer's backward
     assert rest.seconds == (2 + 4 * len(layers) - 1) - 2 * len(layers)
     assert (rest.name, rest.kind) == ("rest", "pixels, loss, update")
     assert len(set(clock) - {threading.get_ident()}) == 1
-    assert peak == 2 * SIDE**3  # a second for a product
+    assert peaks == [2 * SIDE**3]  # a second for a product
 
 
 def test_the_peak_is_that_of_the_fastest_product_and_of_the_threads_that_are_asked_for(monkeypatch):

@@ -14,6 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from cldl.study import forms, oracles
+from cldl.study.picture import method
 from cldl.study.terms import EXAMPLE, TARGET, terms, two_class_logits
 from engine.typing import Array
 
@@ -25,7 +26,7 @@ def write(folder: Path) -> list[Path]:
     """All figures as PNG files in a folder, which is made; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for make in (surfaces, companions, naive_form, v_curve, leader):
+    for make in (method, surfaces, companions, naive_form, v_curve, leader):
         path = folder / f"{make.__name__}.png"
         make().savefig(path, dpi=110)
         paths.append(path)

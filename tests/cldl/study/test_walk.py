@@ -212,7 +212,7 @@ def test_the_walk_shows_every_method_and_writes_every_figure(tmp_path, capsys):
     assert "nan" not in shown
     assert max(map(len, shown.split("5. Figures")[0].splitlines())) <= 120
     names = {path.name for path in (tmp_path / "new" / "study").iterdir()}
-    assert names == {"surfaces.png", "companions.png", "naive_form.png", "v_curve.png", "leader.png"}
+    assert names == {"method.png", "surfaces.png", "companions.png", "naive_form.png", "v_curve.png", "leader.png"}
     assert all((tmp_path / "new" / "study" / name).read_bytes().startswith(b"\x89PNG") for name in names)
 
 

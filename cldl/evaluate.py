@@ -78,7 +78,7 @@ def measure_exits(run: Run, model: TrainedModel, dataset: Dataset, display: Disp
     display.exits(pages.rows(study), len(model.network.exits))
     study.save(run.folder)
     rule = ExitRule(study.measure, study.kept[1].threshold, study.temperatures)
-    page = pages.write_page(run.folder, study, dataset, exits_of(rule, study.tried.logits))
+    page = pages.write_page(run.folder, study, dataset, exits_of(rule, study.logits))
     display.say(f"report: {page}")
 
 

@@ -53,7 +53,7 @@ def error_against_cost(study: ExitStudy) -> Figure:
 def who_leaves(study: ExitStudy) -> Figure:
     """The share of the images that leave at each exit, for every threshold that is kept."""
     figure = new_figure(HISTOGRAM)
-    axes, M = figure.subplots(), len(study.tried.logits)
+    axes, M = figure.subplots(), len(study.logits)
     shares = np.array([point.shares for point in study.kept]).T  # (M, thresholds)
     bottom = np.zeros(shares.shape[1])
     for m, (name, share) in enumerate(zip(classifier_names(M), shares, strict=True)):
@@ -67,13 +67,13 @@ def who_leaves(study: ExitStudy) -> Figure:
 
 def calibration(study: ExitStudy) -> Figure:
     """For each classifier, the share that is right against the confidence: as it is, and at its temperature."""
-    M = len(study.tried.logits)
+    M = len(study.logits)
     figure = new_figure((CALIBRATION[0] * M, CALIBRATION[1]))
     for m, axes in enumerate(np.ravel(figure.subplots(1, M, sharey=True, squeeze=False))):
-        z, tau = study.tried.logits[m], study.temperatures[m]
+        z, tau = study.logits[m], study.temperatures[m]
         axes.plot([0, 1], [0, 1], **WHOLE)
         for temperature, style, name in ((1.0, ":", "as it is"), (tau, "-", "at its temperature")):
-            count, confidence, right = reliability(z, study.tried.labels, temperature)
+            count, confidence, right = reliability(z, study.labels, temperature)
             axes.plot(
                 confidence[count >= FEW],
                 right[count >= FEW],
@@ -82,7 +82,7 @@ def calibration(study: ExitStudy) -> Figure:
                 color=colour(m),
                 label=name if m == 0 else None,
             )
-        before, after = (exits.calibration_error(z, study.tried.labels, t) for t in (1.0, tau))
+        before, after = (exits.calibration_error(z, study.labels, t) for t in (1.0, tau))
         axes.set_title(f"{classifier_names(M)[m]}\nECE {before:.2f} %, {after:.2f} % at {tau:.2f}", fontsize=9)
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", aspect="equal")
         axes.grid(**GRID)
@@ -95,17 +95,15 @@ def calibration(study: ExitStudy) -> Figure:
 
 def surest_and_least_sure(study: ExitStudy, dataset: Dataset, exit_of: np.ndarray) -> Figure:
     """For each exit the images that leave there: above those of which it is surest, below those of which it was least sure."""
-    M, names = len(study.tried.logits), dataset.class_names
+    M, names = len(study.logits), dataset.class_names
     figure = new_figure((IMAGES[0], IMAGES[1] * M))
     for m, part in enumerate(np.ravel(figure.subfigures(M, 1, squeeze=False))):
         own = np.flatnonzero(exit_of == m)
-        order = own[
-            np.argsort(-sureness(study.measure, study.tried.logits[m][own], study.temperatures[m]), kind="stable")
-        ]
+        order = own[np.argsort(-sureness(study.measure, study.logits[m][own], study.temperatures[m]), kind="stable")]
         n = min(COLUMNS, len(order) // 2)
         part.suptitle(f"{classifier_names(M)[m]}: {len(own):,} images leave", fontsize=10)
         shown = [*order[:n], *order[len(order) - n :]]
-        captions = [names[study.tried.labels[i]] for i in shown]
+        captions = [names[study.labels[i]] for i in shown]
         show_images(part, study.split, shown, captions, rows=2, columns=COLUMNS)
     return figure
 
@@ -115,7 +113,7 @@ def write_page(folder: Path, study: ExitStudy, dataset: Dataset, exit_of: np.nda
 
     exit_of -- (N,), where the images leave at the threshold that is allowed 0.05 points
     """
-    M, count = len(study.tried.logits), len(study.tried.labels)
+    M, count = len(study.logits), len(study.labels)
     sections = (
         ("exit_cost", "Error against cost", error_against_cost(study), "Each point of a line is a threshold."),
         ("exit_shares", "Who answers", who_leaves(study), f"Of the {count:,} images, by the threshold."),

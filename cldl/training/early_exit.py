@@ -19,7 +19,6 @@ import numpy as np
 from cldl import exits
 from cldl.exits import ExitRule, Point
 from cldl.objective import Objective
-from cldl.training.evaluation import Evaluation
 from cldl.training.run_data import limited
 from cldl.training.trained import TrainedModel
 from data.dataset import Dataset, Part, Split
@@ -81,7 +80,8 @@ class Kept:
 class ExitStudy:
     """What was measured.
 
-    fitted_on, tried_on -- which images; tried -- the evaluation of the latter
+    fitted_on, tried_on -- which images; split, logits, labels -- the latter, and M arrays (N, K), (N,) of them
+    error               -- theirs, of all classifiers jointly, in %
     temperatures        -- tau of each classifier
     curves              -- of each measure, on the images that it is tried on; measure -- the best one
     kept                -- a point for each of ABOVE
@@ -89,17 +89,14 @@ class ExitStudy:
 
     fitted_on: str
     tried_on: str
-    tried: Evaluation
     split: Split
+    logits: list[Array]
+    labels: Array
+    error: float
     temperatures: tuple[float, ...]
     curves: dict[str, list[Point]]
     measure: str
     kept: list[Kept]
-
-    @property
-    def error(self) -> float:
-        """Of all classifiers jointly, in %, on the images that it is tried on."""
-        return self.tried.errors["fused"]
 
     def save(self, folder: Path) -> None:
         """Keep the measure, the temperatures and the thresholds in a run's folder."""
@@ -136,26 +133,46 @@ def study(model: TrainedModel, dataset: Dataset, config: Mapping[str, Any]) -> E
     if len(model.network.exits) == 1:
         raise UserError("the run has one classifier, so there is no early exit: leave --exit out.")
     fitting, fitted_on, trying, tried_on = _splits(dataset, config)
-    fitted, tried = model.evaluate(fitting), model.evaluate(trying)
-    temperatures = exits.fit_temperatures(fitted.logits, fitted.labels)
     costs = multiply_adds(model.network)
-
-    def curves(evaluation: Evaluation) -> dict[str, list[Point]]:
-        found = evaluation.logits, evaluation.labels, evaluation.predictions, temperatures, costs
-        return {measure: exits.curve(measure, *found) for measure in exits.MEASURES}
-
-    own, other = curves(fitted), curves(tried)
+    fitted = _Predicted.by(model, fitting)
+    temperatures = exits.fit_temperatures(fitted.logits, fitted.labels)
+    tried = _Predicted.by(model, trying)
+    own, other = fitted.curves(temperatures, costs), tried.curves(temperatures, costs)
     best = min(exits.MEASURES, key=lambda measure: exits.mean_error(own[measure]))
-    chosen = [exits.cheapest(own[best], fitted.errors["fused"] + above) for above in ABOVE]
-    rules = [ExitRule(best, point.threshold, temperatures) for point in chosen]
-    times = relative_times(model, trying, rules)
+    chosen = [exits.cheapest(own[best], fitted.error + above) for above in ABOVE]
+    times = relative_times(model, trying, [ExitRule(best, point.threshold, temperatures) for point in chosen])
     by_threshold = {point.threshold: point for point in other[best]}
     kept = [
         Kept(above, point.threshold, there.error, there.cost, seconds, there.shares)
         for above, point, seconds in zip(ABOVE, chosen, times, strict=True)
         for there in [by_threshold[point.threshold]]
     ]
-    return ExitStudy(fitted_on, tried_on, tried, trying, temperatures, other, best, kept)
+    result = trying, tried.logits, tried.labels, tried.error
+    return ExitStudy(fitted_on, tried_on, *result, temperatures, other, best, kept)
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """Images with the logits of all classifiers, M arrays (N, K), and the joint predictions, (N,)."""
+
+    logits: list[Array]
+    labels: Array
+    predictions: Array
+
+    @classmethod
+    def by(cls, model: TrainedModel, split: Split) -> _Predicted:
+        logits = model.split_logits(split)
+        return cls(logits, split.labels, model.objective.predictions(logits))
+
+    @property
+    def error(self) -> float:
+        """Of the joint predictions, in %."""
+        return float(100 * np.mean(self.predictions != self.labels))
+
+    def curves(self, temperatures: Sequence[float], costs: Sequence[int]) -> dict[str, list[Point]]:
+        """Of each measure."""
+        given = self.logits, self.labels, self.predictions, temperatures, costs
+        return {measure: exits.curve(measure, *given) for measure in exits.MEASURES}
 
 
 def _splits(dataset: Dataset, config: Mapping[str, Any]) -> tuple[Split, str, Split, str]:
@@ -178,7 +195,7 @@ def relative_times(model: TrainedModel, split: Split, rules: Sequence[ExitRule])
 
     def seconds(rule: ExitRule | None) -> float:
         began = time.perf_counter()
-        _ = model.in_turn(part, rule) if rule else model.evaluate(part).logits
+        _ = model.in_turn(part, rule) if rule else model.split_logits(part)
         return time.perf_counter() - began
 
     rounds = [[seconds(rule) for rule in (None, *rules)] for _ in range(1 + ROUNDS)][

@@ -48,7 +48,7 @@ class TrainedModel:
             raise UserError(
                 f"images have shape {split.shape}; the network takes {tuple(self.network.input_shape)}: resize them."
             )
-        return self._logits(split)
+        return self.split_logits(split)
 
     def predict(self, images: Array) -> Array:
         """The labels (N,), as the objective predicts them: under CLDL, by all classifiers jointly."""
@@ -70,14 +70,14 @@ class TrainedModel:
         if crops not in CROPS:
             raise UserError(f"the number of crops is {crops!r}; choose one of {', '.join(map(str, CROPS))}.")
         if crops == 1:
-            return Evaluation(self._logits(split), split.labels, self.objective)
+            return Evaluation(self.split_logits(split), split.labels, self.objective)
         if not is_varied(split):
             raise UserError(
                 f"{crops} crops are taken of photographs, and these images have the network's size: leave the crops out."
             )
         hinge, total = self.objective.loss == "hinge", list[Array]()
         for number in range(crops):
-            parts = [z if hinge else softmax(z) for z in self._logits(split.cropped(number))]
+            parts = [z if hinge else softmax(z) for z in self.split_logits(split.cropped(number))]
             total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
         mean = [z / crops if hinge else np.log(np.maximum(z / crops, TINY)) for z in total]
         return Evaluation(mean, split.labels, self.objective)
@@ -99,7 +99,8 @@ class TrainedModel:
         self.backend.run(N, work)
         return logits, left_at
 
-    def _logits(self, split: Split) -> list[Array]:
+    def split_logits(self, split: Split) -> list[Array]:
+        """The logits of the M classifiers on all images of a split, M arrays (N, K) float32."""
         return compute_logits(self.network, split, self.preprocessing, self.backend)
 
 

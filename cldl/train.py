@@ -23,6 +23,7 @@ from cldl.training.machine import changes
 from cldl.training.pretrained import begin_with, check_file
 from cldl.training.run import Run, check_free, make_new_folder, newest_folder
 from cldl.training.run_data import identity, limited, load_data
+from cldl.training.step_log import StepLines, StepLog, TensorBoard, expect_tensorboard
 from cldl.training.trainer import DivergedError, Trainer
 from data.dataset import Dataset, is_varied
 from engine.codegen.jit import told_of_compilation
@@ -54,6 +55,8 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--held-out", type=whole(1), metavar="N", help="test on the last N training images, which are not trained on"
     )
+    p.add_argument("--log-steps", action="store_true", help="write a line a step to steps.jsonl in the run's folder")
+    p.add_argument("--tensorboard", action="store_true", help="write TensorBoard's curves into the run's folder")
     p.add_argument("--weights", type=Path, metavar="FILE", help="begin with these: .safetensors, .onnx or .caffemodel")
     p.add_argument("--weights-partly", action="store_true", help="leave out what of --weights does not fit")
     add_data_arguments(p)
@@ -87,10 +90,15 @@ def main(argv: list[str] | None = None) -> int:
             )
         explain_step(choose_recipe(args), args, Display())
         return 0
+    if args.tensorboard:
+        expect_tensorboard()
     with Display() as display, ExitStack() as held:
         run, dataset, trainer, lines = (resume if args.resume else begin)(args, display, held)
         display.plan(trainer, run)
-        return train(run, dataset, trainer, lines, display)
+        logs = [StepLines(run.folder, trainer)] if args.log_steps else []
+        log = StepLog(trainer, [*logs, *([TensorBoard(run.folder, trainer)] if args.tensorboard else [])])
+        held.callback(log.close)
+        return train(run, dataset, trainer, lines, display, log)
 
 
 def list_recipes() -> Iterator[str]:
@@ -236,7 +244,7 @@ def change_epochs(run: Run, trainer: Trainer, display: Display) -> None:
     )
 
 
-def train(run: Run, dataset: Dataset, trainer: Trainer, lines: list[dict], display: Display) -> int:
+def train(run: Run, dataset: Dataset, trainer: Trainer, lines: list[dict], display: Display, log: StepLog) -> int:
     """Train to the end, or to Ctrl-C; a checkpoint an epoch, and then the result and the report."""
     evaluation = None
     with Interruption() as interruption, told_of_compilation(display.compiling):
@@ -244,6 +252,7 @@ def train(run: Run, dataset: Dataset, trainer: Trainer, lines: list[dict], displ
             try:
                 for _ in trainer.steps():
                     interruption.defer()
+                    log.step(trainer)
                     display.step(trainer)
                     if interruption.asked:
                         return stop(run, trainer, display)
@@ -256,6 +265,7 @@ def train(run: Run, dataset: Dataset, trainer: Trainer, lines: list[dict], displ
             lines.append(line)
             run.record(lines)  # before the checkpoint: a kill between the two repeats the epoch and its line
             run.save(*trainer.state())
+            log.epoch(trainer, line)
             display.epoch(line)
             if interruption.asked:
                 return stop(run, trainer, display)

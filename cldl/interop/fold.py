@@ -29,30 +29,25 @@ def fold(layer: StoredLayer, norm: BatchNorm) -> StoredLayer:
     Raises:    UserError, a predicate, where the normalisation has another number of channels.
     """
     D = layer.weight.shape[0]
-    for tensor in norm[:4]:
+    for tensor in (*norm[:4], *([layer.bias] if layer.bias else [])):
         if tensor.shape != (D,):
             raise UserError(
                 f"has {shown(tensor.name)} of shape {tensor.shape} behind {D:,} outputs of {shown(layer.name)}"
             )
 
     def scale() -> Array:
-        with np.errstate(invalid="ignore", divide="ignore"):  # what is not finite is refused later
-            return norm.gamma.read().astype(np.float64) / np.sqrt(norm.var.read().astype(np.float64) + norm.epsilon)
+        return norm.gamma.read() / np.sqrt(norm.var.read().astype(np.float64) + norm.epsilon)
 
     def weight() -> Array:
-        s = scale().reshape(-1, *(1 for _ in layer.weight.shape[1:]))  # (D, 1, 1, 1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return (s * layer.weight.read()).astype(np.float32)
+        s = scale().reshape(D, *(1 for _ in layer.weight.shape[1:]))  # (D, 1, 1, 1)
+        return s * layer.weight.read()
 
     def bias() -> Array:
         b = layer.bias.read() if layer.bias else 0.0
-        with np.errstate(over="ignore", invalid="ignore"):
-            return (norm.beta.read() + scale() * (b - norm.mean.read())).astype(np.float32)
+        return norm.beta.read() + scale() * (b - norm.mean.read())
 
-    own_bias = layer.bias or Tensor(norm.beta.name, (D,), norm.beta.read)
+    name = (layer.bias or norm.beta).name
+    folded = (tensor.name for tensor in norm[:4] if tensor.name != name)
     return StoredLayer(
-        layer.name,
-        layer.weight._replace(read=weight),
-        own_bias._replace(read=bias),
-        (*layer.folded, *(tensor.name for tensor in norm[:4] if tensor.name != own_bias.name)),
+        layer.name, layer.weight._replace(read=weight), Tensor(name, (D,), bias), (*layer.folded, *folded)
     )

@@ -8,12 +8,11 @@ Files have one of three generations of layers: `layer` (LayerParameter), `layers
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 from cldl.interop.files import RefusedError, parse_message, reading, require
-from cldl.interop.stored import Stored, StoredLayer, Tensor, checked_shape, from_bytes
+from cldl.interop.stored import Stored, StoredLayer, Tensor, checked_shape, expect_bytes, from_bytes
 from engine.errors import UserError
 from engine.io.fields import shown
 
@@ -78,10 +77,8 @@ def _tensor(name: str, blob: Any) -> Tensor:
     """A blob, of whose numbers there are as many as its shape says."""
     dims = blob.shape.dim if blob.HasField("shape") else [getattr(blob, axis) for axis in LEGACY]
     shape = checked_shape(name, tuple(dims))
-    field, dtype, size = ("double_data", "<f8", 8) if blob.double_data else ("data", "<f4", 4)
-    held, expected = sum(map(len, getattr(blob, field))), math.prod(shape) * size
-    if held != expected:
-        raise UserError(f"has {held:,} bytes for {shown(name)} of shape {shape}, expected {expected:,}")
+    field, dtype = ("double_data", "<f8") if blob.double_data else ("data", "<f4")
+    expect_bytes(name, sum(map(len, getattr(blob, field))), dtype, shape)
     return Tensor(name, shape, lambda: from_bytes(name, b"".join(getattr(blob, field)), dtype, shape))
 
 

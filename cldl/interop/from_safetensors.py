@@ -81,7 +81,7 @@ def _tensor(path: Path, name: str, shape: tuple[int, ...]) -> Tensor:
     library = require("safetensors")
 
     def read() -> Array:
-        with library.safe_open(path, framework="np") as file, np.errstate(over="ignore", invalid="ignore"):
+        with library.safe_open(path, framework="np") as file:
             return file.get_tensor(name).astype(np.float32)
 
     return Tensor(name, checked_shape(name, shape), read)

@@ -12,10 +12,11 @@ from cldl.interop.from_caffe import read_caffe
 from cldl.interop.from_onnx import read_onnx
 from cldl.interop.from_safetensors import read_safetensors
 from cldl.interop.match import Offer, match
-from cldl.interop.report import Misfit, WeightsReport, listed, plain
+from cldl.interop.report import Misfit, WeightsReport, listed
 from cldl.interop.stored import Stored
 from engine.device import copy_from_host
 from engine.errors import UserError
+from engine.io.fields import shown
 from layers.network import Network
 
 CHANNELS = ("rgb", "bgr")
@@ -43,14 +44,14 @@ def load_weights(
     path = check_kind(path)
     stored, others = _read(network, path)
     bgr = stored.bgr if channels is None else channels == "bgr"
-    with reading(path):
+    with reading(path), np.errstate(all="ignore"):  # numbers that are not finite are refused
         offers = match(network, stored, bgr)
         report = _report(network, path, stored, offers, bgr, digest([path, *others]))
         _check(report, strict)
         taken = [offer for offer in offers if offer.fits]
         for offer in taken:
             if not np.isfinite(offer.read()).all():
-                raise UserError(f"has numbers in {plain(offer.file_name)} that are not finite")
+                raise UserError(f"has numbers in {shown(offer.file_name)} that are not finite")
         for offer in taken:
             _assign(offer)
     return report
@@ -58,9 +59,9 @@ def load_weights(
 
 def _assign(offer: Offer) -> None:
     """Give a parameter its value; where it has one already, in the same memory."""
-    value = offer.read()
+    value = offer.read().astype(offer.parameter.dtype)
     if offer.parameter.is_drawn:
-        copy_from_host(offer.parameter.value, value.astype(offer.parameter.dtype))
+        copy_from_host(offer.parameter.value, value)
     else:
         offer.parameter.value = value
 
@@ -95,13 +96,13 @@ def _report(network: Network, path: Path, stored: Stored, offers: list[Offer], b
 def _misfits(offers: list[Offer], of_heads: bool) -> Iterator[Misfit]:
     for offer in offers:
         if not offer.fits and offer.is_other_head == of_heads:
-            yield Misfit(offer.parameter.name, plain(offer.file_name), offer.there, offer.here)
+            yield Misfit(offer.parameter.name, offer.file_name, offer.there, offer.here)
 
 
 def _check(report: WeightsReport, strict: bool) -> None:
     """Raise UserError, a predicate, where there is nothing to take, or something does not fit."""
     if not report.taken:
-        left = listed([plain(name) for name in report.left])
+        left = listed([shown(name) for name in report.left])
         raise RefusedError(f"has nothing that fits the network, but {left}")
     if report.misfits and strict:
         misfits, note = listed([str(misfit) for misfit in report.misfits]), f" ({report.note})" if report.note else ""

@@ -70,7 +70,7 @@ def _in_order(trunk: Sequence[Place], layers: Sequence[StoredLayer]) -> list[tup
             f"is of another network: it has {len(layers)} convolutions and fully connected layers with weights, and this network "
             f"has {len(trunk)}"
         )
-    return list(zip(trunk, layers, strict=False))
+    return list(zip(trunk, layers[: len(trunk)], strict=True))
 
 
 def _by_name(found: Sequence[Place], layers: Sequence[StoredLayer]) -> list[tuple[Place, StoredLayer]]:
@@ -88,7 +88,7 @@ def _layer_offers(place: Place, layer: StoredLayer, bgr: bool) -> Iterator[Offer
     """The weight, and where it fits the bias, which is 0 where the file has none."""
     W, b, there, here = place.layer.weight, place.layer.bias, layer.weight.shape, place.shape
     fits = place.fits(there)
-    other_head = not fits and place.is_decision and there[0] != here[0] and place.fits((here[0], *there[1:]))
+    other_head = not fits and place.is_decision and place.fits((here[0], *there[1:]))
     names = (layer.weight.name, *layer.folded)
     yield Offer(
         W, layer.weight.name, names, there, here, fits, other_head, lambda: place.weight(layer.weight.read(), bgr)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cldl.interop.stored import Tensor, checked_shape, from_bytes
+from cldl.interop.stored import Tensor, checked_shape, expect_bytes, from_bytes
 from engine.errors import UserError
 from engine.io.fields import shown
 from engine.typing import Array, Shape
@@ -44,9 +44,7 @@ class TensorFile:
         if proto.data_location == EXTERNAL:
             return self._external(name, {e.key: e.value for e in proto.external_data}, dtype, shape)
         if proto.HasField("raw_data"):
-            held, itemsize = len(proto.raw_data), np.dtype(dtype).itemsize
-            if held != size * itemsize:
-                raise UserError(f"has {held:,} bytes for {shown(name)} of shape {shape}, expected {size * itemsize:,}")
+            expect_bytes(name, len(proto.raw_data), dtype, shape)
             return lambda: from_bytes(name, proto.raw_data, dtype, shape)
         held = len(getattr(proto, field))
         if held != size:

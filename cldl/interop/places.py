@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from cldl.interop.order import in_order
 from engine.typing import Array, Shape
 from layers.conv2d import Conv2d
@@ -20,7 +18,7 @@ from layers.node import INPUT, Node
 class Place:
     """A convolution or a fully connected layer of a network.
 
-    map         -- (H, W, C) of the map that a fully connected layer sees flattened, if it does
+    map         -- (H, W, C) of the map that the layer sees flattened, if it does
     sees_image  -- whether its input channels are the image's
     in_trunk    -- whether the network without its lower classifiers has it, too
     is_decision -- whether its outputs, one a class, reach an exit without another layer with weights
@@ -49,7 +47,7 @@ class Place:
         if bgr and self.sees_image and w.shape[1] == 3:
             w = w[:, ::-1]
         w = w.transpose(2, 3, 1, 0)  # (k, k, C, D), or (H, W, C, D), as `Flatten` has a map: the channels side by side
-        return np.array(w.reshape(self.layer.weight.shape), np.float32, order="C")
+        return w.reshape(self.layer.weight.shape)
 
     @property
     def _as_convolution(self) -> Shape:
@@ -78,7 +76,7 @@ def places(network: Network) -> list[Place]:
                 Place(
                     node.name,
                     node.layer,
-                    map=seen if isinstance(node.layer, Linear) and len(seen) == 3 else None,
+                    map=seen if len(seen) == 3 else None,
                     sees_image=(below[-1] if below else node).inputs == (INPUT,),
                     in_trunk=node.name in top and (not node.name.startswith("head_") or "head_top." in node.name),
                     is_decision=node.name in decisions,

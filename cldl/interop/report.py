@@ -72,7 +72,7 @@ class WeightsReport:
         lines = [self.summary()]
         lines += [f"does not fit: {misfit}" for misfit in self.misfits]
         if self.left:
-            lines.append(f"left in the file: {listed([plain(name) for name in self.left])}")
+            lines.append(f"left in the file: {listed([shown(name) for name in self.left])}")
         if self.note:
             lines.append(self.note)
         return "\n".join(lines)
@@ -81,16 +81,11 @@ class WeightsReport:
 def listed(names: Sequence[str]) -> str:
     """Some names in a sentence.
 
-    >>> listed(["a", "b"]), listed(list("abcdefgh"))
-    ('a, b', 'a, b, c, d, e, f and 2 more')
+    >>> listed(list("abcdef")), listed(list("abcdefgh"))
+    ('a, b, c, d, e, f', 'a, b, c, d, e, f and 2 more')
     """
     more = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def plain(name: str) -> str:
-    """A name out of a file for a sentence: as it is where a terminal shows it so."""
-    return name if name.isprintable() and 0 < len(name) <= 80 else shown(name)
 
 
 def _layer(parameter: str) -> str:

@@ -72,20 +72,21 @@ class Stored:
 def checked_shape(name: str, dims: tuple[int, ...]) -> Shape:
     """The shape of an array in a file.
 
-    Raises:    UserError, a predicate, where no array has such a shape.
+    Raises:    UserError, a predicate, where no array of weights has such a shape.
     """
-    if len(dims) > MOST_AXES or any(not 1 <= n < 2**31 for n in dims):
+    if len(dims) > MOST_AXES or min(dims, default=1) < 1:
         raise UserError(f"has {shown(name)} of shape {shown(list(dims))}, which no array of weights has")
     return tuple(dims)
 
 
-def from_bytes(name: str, data: bytes, dtype: str, shape: Shape) -> Array:
-    """An array of this little-endian dtype as float32; a number that this does not hold becomes infinite.
-
-    Raises:    UserError, a predicate, where it has more bytes or fewer.
-    """
+def expect_bytes(name: str, held: int, dtype: str, shape: Shape) -> None:
+    """Raise UserError, a predicate, where an array has more bytes than its shape says, or fewer."""
     expected = math.prod(shape) * np.dtype(dtype).itemsize
-    if len(data) != expected:
-        raise UserError(f"has {len(data):,} bytes for {shown(name)} of shape {shape}, expected {expected:,}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.frombuffer(data, dtype).reshape(shape).astype(np.float32)
+    if held != expected:
+        raise UserError(f"has {held:,} bytes for {shown(name)} of shape {shape}, expected {expected:,}")
+
+
+def from_bytes(name: str, data: bytes, dtype: str, shape: Shape) -> Array:
+    """An array of this little-endian dtype as float32; a number that this does not hold becomes infinite."""
+    expect_bytes(name, len(data), dtype, shape)
+    return np.frombuffer(data, dtype).reshape(shape).astype(np.float32)

@@ -6,7 +6,9 @@ import pytest
 pytest.importorskip("google.protobuf")
 from cldl.interop import load_weights
 from cldl.models import build
+from engine.context import Context
 from engine.errors import UserError
+from layers import Dropout, Flatten, Linear, Network, chain
 from tests.cldl.interop.layouts import arrays_of, assert_holds
 from tools.fuzzing.weight_files import GENERATIONS, caffemodel, field, varint
 
@@ -78,7 +80,7 @@ def test_a_classifier_of_other_classes_and_lower_classifiers_are_drawn_anew_and_
         "20 of 34 parameters are those of places.caffemodel (Caffe); drawn anew: head_top.fc (205 classes there, 5 here), "
         "head_pool3.conv, head_pool3.fc1, head_pool3.fc, head_pool4.conv, head_pool4.fc1 and 1 more"
     )
-    assert str(report).endswith("left in the file: fc8.weight, fc8.bias")
+    assert str(report) == (f"{report.summary()}\nleft in the file: 'fc8.weight', 'fc8.bias'")
 
 
 def test_a_deeper_network_takes_what_it_has_in_common_as_its_authors_began(tmp_path):
@@ -103,8 +105,38 @@ def test_a_layer_without_a_bias_has_one_of_zeros(tmp_path):
     path, network = tmp_path / "net.caffemodel", network_of("alexnet")
     arrays = {name: (w, np.zeros_like(b)) for name, (w, b) in arrays_of(network).items()}
     path.write_bytes(model("alexnet", {name: (w,) for name, (w, _) in arrays.items()}))
-    load_weights(network, path)
+    report = load_weights(network, path)
     assert_holds(network, arrays, bgr=True)
+    assert ("conv1.bias", "0") in report.taken
+
+
+def test_a_bias_of_another_length_is_refused(tmp_path):
+    path, network = tmp_path / "net.caffemodel", network_of("alexnet")
+    arrays = arrays_of(network)
+    arrays["conv3"] = (arrays["conv3"][0], np.ones(7, np.float32))
+    path.write_bytes(model("alexnet", arrays))
+    with pytest.raises(UserError, match=r"nothing was taken: conv3.bias is \(7,\) there and \(12,\) here: choose"):
+        load_weights(network, path)
+
+
+def test_a_file_without_any_layer_of_the_network_is_refused(tmp_path):
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(caffemodel({"ip1": (np.ones((2, 3)), np.ones(2))}))
+    with pytest.raises(
+        UserError, match=r"has nothing that fits the network, but 'ip1.weight', 'ip1.bias': choose the network"
+    ):
+        load_weights(network_of("alexnet"), path)
+
+
+def test_a_fully_connected_layer_on_the_image_turns_its_channels_around_too(tmp_path):
+    path, layers = tmp_path / "net.caffemodel", [("map", Flatten()), ("drop", Dropout(0.5)), ("fc", Linear(18, 2))]
+    network = Network(chain("x", layers), ["fc"], (2, 3, 3))
+    w, b = arrays_of(network)["fc"]
+    path.write_bytes(caffemodel({"fc": (w, b)}))
+    load_weights(network, path)
+    x = np.random.default_rng(0).normal(size=(4, 2, 3, 3)).astype(np.float32)
+    theirs = x[..., ::-1].transpose(0, 3, 1, 2).reshape(4, 18) @ w.T + b  # channels, rows, columns of blue, green, red
+    np.testing.assert_allclose(network.forward(x, Context())[0][0], theirs, atol=1e-6)
 
 
 def test_layers_that_the_networks_do_not_have_are_refused_and_not_left_out(tmp_path):
@@ -121,7 +153,21 @@ def test_layers_that_the_networks_do_not_have_are_refused_and_not_left_out(tmp_p
 @pytest.mark.parametrize("size", [0, 7, 2**31, 2**62])
 def test_sizes_that_the_file_does_not_hold_are_refused_before_any_memory_is_asked_for(size, tmp_path):
     path = tmp_path / "net.caffemodel"
-    shape = field(7, field(1, b"".join(map(varint, (64, 3, 11, size)))))
-    path.write_bytes(field(100, field(1, b"conv1") + field(2, b"Convolution") + field(7, shape + field(5, b"1234"))))
+    write_claim(path, (64, 3, 11, size))
     with pytest.raises(UserError, match=r"'conv1.weight' of shape .*(64, 3, 11|no array)"):
         load_weights(network_of("alexnet"), path)
+
+
+@pytest.mark.parametrize("dims", [(1,) * 9, (3, 0)])
+def test_shapes_of_no_array_of_weights_are_refused(dims, tmp_path):
+    write_claim(tmp_path / "net.caffemodel", dims)
+    with pytest.raises(UserError) as refused:
+        load_weights(network_of("alexnet"), tmp_path / "net.caffemodel")
+    assert "net.caffemodel has 'conv1.weight' of shape [" in str(refused.value)
+    assert "], which no array of weights has: get an intact copy." in str(refused.value)
+
+
+def write_claim(path, dims):
+    """A file with a layer of one number, which claims to be of this shape."""
+    shape = field(7, field(1, b"".join(map(varint, dims))))
+    path.write_bytes(field(100, field(1, b"conv1") + field(2, b"Convolution") + field(7, shape + field(5, b"1234"))))

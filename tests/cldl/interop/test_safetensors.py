@@ -12,7 +12,7 @@ from cldl.interop import load_weights, save_weights
 from cldl.models import build
 from engine.errors import UserError
 from engine.random import Key
-from layers import Conv2d, Flatten, Linear, Network, ReLU, chain
+from layers import Conv2d, Flatten, GlobalAvgPool, Linear, Network, ReLU, chain
 from tests.cldl.interop.layouts import arrays_of, assert_holds
 
 FEATURES = {11: (0, 3, 6, 8, 11, 13, 16, 18), 16: (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)}
@@ -156,6 +156,12 @@ def test_the_googlenet_of_torchvision_does_not_fit_where_its_convolutions_are_sm
     assert "torchvision's GoogLeNet has batch normalisation instead of local response normalisation" in str(no.value)
     report = load_weights(network, tmp_path / "googlenet.safetensors", strict=False)
     assert [misfit.name for misfit in report.misfits] == [f"inception_{b}.5x5.weight" for b in blocks]
+    assert report.misfits[0].file_name == "inception3a.branch3.1.conv.weight"
+    assert ("conv1.bias", "conv1.bn.bias") in report.taken
+    lines = str(report).splitlines()
+    assert lines[0] == report.summary()
+    assert lines[1].startswith("does not fit: inception_3a.5x5.weight")
+    assert lines[-1] == report.note
     conv1 = next(node.layer for node in network.nodes if node.name == "conv1")
     np.testing.assert_allclose(
         conv1.weight.value, arrays["conv1"][0].transpose(2, 3, 1, 0) / math.sqrt(1.001), rtol=1e-6
@@ -248,6 +254,7 @@ def test_other_precisions_become_float32(dtype, tmp_path):
     assert_holds(network, {name: tuple(a.astype(np.float32) for a in pair) for name, pair in arrays.items()})
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 def test_numbers_that_are_not_finite_are_refused_and_nothing_is_taken(value, tmp_path):
     network = own()
@@ -255,7 +262,7 @@ def test_numbers_that_are_not_finite_are_refused_and_nothing_is_taken(value, tmp
     before = [p.value.copy() for p in network.parameters()]
     arrays = {name: tuple(a.astype(np.float64) for a in pair) for name, pair in arrays_of(network).items()}
     arrays["out"][1][2] = value
-    with pytest.raises(UserError, match=r"has numbers in out.bias that are not finite: get an intact copy\."):
+    with pytest.raises(UserError, match=r"has numbers in 'out.bias' that are not finite: get an intact copy\."):
         load_weights(network, write(tmp_path / "own.safetensors", ("stem", "out"), arrays))
     assert all(np.array_equal(p.value, b) for p, b in zip(network.parameters(), before, strict=True))
 
@@ -264,3 +271,48 @@ def test_names_of_no_known_network_are_refused(tmp_path):
     save_file({"layer1.0.conv1.weight": np.ones((2, 2), np.float32)}, tmp_path / "resnet.safetensors")
     with pytest.raises(UserError, match=r"has the names of no network .* here, such as 'layer1\.0\.conv1\.weight'"):
         load_weights(vgg(), tmp_path / "resnet.safetensors")
+
+
+def test_a_classifier_more_than_the_network_has_is_refused(tmp_path):
+    arrays = arrays_of(vgg()) | {"another": (np.ones((3, 5)), np.ones(3))}
+    path = write(tmp_path / "vgg.safetensors", [*torchvision(), "classifier.9"], arrays)
+    with pytest.raises(UserError, match=r"it has 12 convolutions and fully connected layers with .* 11:"):
+        load_weights(vgg(), path)
+
+
+@pytest.mark.parametrize("part", ["running_mean", "weight"])
+def test_batch_normalisation_of_other_channels_is_refused(part, tmp_path):
+    others = {f"features.1.{name}": np.ones(2) for name in ("weight", "bias", "running_mean", "running_var")}
+    others[f"features.1.{part}"] = np.ones(3)
+    path = write(tmp_path / "vgg.safetensors", torchvision(), arrays_of(vgg()), **others)
+    with pytest.raises(
+        UserError, match=rf"has 'features.1.{part}' of shape \(3,\) behind 2 outputs of 'features.0': get"
+    ):
+        load_weights(vgg(), path)
+
+
+def test_batch_normalisation_that_lacks_a_part_is_refused(tmp_path):
+    others = {f"features.1.{name}": np.ones(2) for name in ("weight", "bias", "running_var")}
+    path = write(tmp_path / "vgg.safetensors", torchvision(), arrays_of(vgg()), **others)
+    with pytest.raises(UserError, match=r"has no features.1.running_mean: get an intact copy"):
+        load_weights(vgg(), path)
+
+
+SUMMED = {f"head_{tap}.fc" for tap in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")}
+
+
+@pytest.mark.parametrize(("name", "size", "heads"), [("dag_alexnet", 227, SUMMED), ("nin_cifar", 32, {"cccp6"})])
+def test_classifiers_are_known_below_a_sum_and_below_a_mean(name, size, heads, tmp_path):
+    there, here = (build(name, (size, size, 3), classes, width=WIDTH) for classes in (10, 7))
+    save_weights(there, tmp_path / "net.safetensors")
+    report = load_weights(here, tmp_path / "net.safetensors")
+    assert {head.name.rpartition(".")[0] for head in report.heads} == heads
+    assert report.misfits == ()
+
+
+def test_a_vector_that_is_flattened_is_no_map(tmp_path):
+    layers = [("stem", Conv2d(3, 4, 1)), ("mean", GlobalAvgPool()), ("flat", Flatten()), ("out", Linear(4, 2))]
+    network = Network(chain("x", layers), ["out"], (2, 2, 3))
+    arrays = arrays_of(network)
+    load_weights(network, write(tmp_path / "own.safetensors", ("stem", "out"), arrays))
+    np.testing.assert_array_equal(network.parameters()[2].value, arrays["out"][0].T)

@@ -24,7 +24,7 @@ def caffe_names(node: str, layers: Iterable[str]) -> Iterator[str]:
     >>> list(caffe_names("inception_3a.5x5_reduce", [])), list(caffe_names("head_top.fc", ["fc8_mine"]))
     (['inception_3a/5x5_reduce'], ['loss3/classifier', 'fc8', 'fc8_mine'])
     """
-    head, _, part = node.rpartition(".")
+    head, _, part = node.partition(".")
     if node in GOOGLENET:
         yield GOOGLENET[node]
     if re.fullmatch(r"inception_\w+", head):

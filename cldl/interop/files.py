@@ -80,8 +80,8 @@ def parse_message(message: Any, path: Path) -> Any:
         raise UserError(f"has {size:,} bytes, and {MOST_BYTES:,} are the most of such a file")
     try:
         message.ParseFromString(path.read_bytes())
-    except (errors.DecodeError, RuntimeError, ValueError) as error:
-        raise UserError(f"is damaged, or no {path.suffix} file ({type(error).__name__})") from None
+    except (errors.DecodeError, RuntimeError, ValueError):
+        raise UserError(f"is damaged, or no {path.suffix} file") from None
     return message
 
 

@@ -16,8 +16,8 @@ from cldl.interop.stored import Stored, StoredLayer, Tensor, checked_shape, expe
 from engine.errors import UserError
 from engine.io.fields import shown
 
-MESSAGES: dict[str, dict[str, tuple[int, str]]] = {  # message, field: number and type; "*" is repeated, "+" packed
-    "BlobShape": {"dim": (1, "int64+")},
+MESSAGES: dict[str, dict[str, tuple[int, str]]] = {  # message, field: number and type; "*" is repeated
+    "BlobShape": {"dim": (1, "int64*")},
     "BlobProto": {
         "num": (1, "int64"),
         "channels": (2, "int64"),
@@ -59,8 +59,7 @@ def _layer(found: Any) -> StoredLayer | None:
         found = found.layer
     if not found.blobs:
         return None
-    name = found.name.decode("utf-8", "backslashreplace")
-    kind = found.type.decode("utf-8", "backslashreplace") if isinstance(found.type, bytes) else str(found.type)
+    name, kind = _text(found.name), _text(found.type)
     if kind not in WEIGHTED or len(found.blobs) > 2:
         raise RefusedError(
             f"has the layer {shown(name)} of type {shown(kind)} with weights, which the networks here do not have"
@@ -71,6 +70,11 @@ def _layer(found: Any) -> StoredLayer | None:
     return StoredLayer(
         name, _without_ones(weight, 2 if kind in LINEAR else 4), _without_ones(bias[0], 1) if bias else None
     )
+
+
+def _text(value: bytes | int) -> str:
+    """A name, or what it is a number in the second generation."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _tensor(name: str, blob: Any) -> Tensor:
@@ -95,15 +99,14 @@ def _message_types() -> dict[str, Any]:
     descriptors = require("google.protobuf.descriptor_pb2")
     pool = require("google.protobuf.descriptor_pool").DescriptorPool()
     factory = require("google.protobuf.message_factory")
-    file = descriptors.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
+    file = descriptors.FileDescriptorProto(name="caffe.proto", package="caffe")
     field_type = descriptors.FieldDescriptorProto
     for message, fields in MESSAGES.items():
         added = file.message_type.add(name=message)
         for name, (number, kind) in fields.items():
-            plain = kind.rstrip("*+")
+            plain = kind.rstrip("*")
             field = added.field.add(name=name, number=number)
             field.label = field_type.LABEL_OPTIONAL if plain == kind else field_type.LABEL_REPEATED
-            field.options.packed = kind.endswith("+")
             if plain in MESSAGES:
                 field.type, field.type_name = field_type.TYPE_MESSAGE, f".caffe.{plain}"
             else:

@@ -53,13 +53,8 @@ class TensorFile:
         def read() -> Array:
             numbers = getattr(proto, field)
             if field == "int32_data":  # the bits of a float16 each
-                return (
-                    (np.fromiter(numbers, np.int64, size) & 0xFFFF)
-                    .astype("<u2")
-                    .view("<f2")
-                    .reshape(shape)
-                    .astype("f4")
-                )
+                bits = (np.fromiter(numbers, np.int64, size) & 0xFFFF).astype("<u2")
+                return from_bytes(name, bits.tobytes(), dtype, shape)
             return from_bytes(name, np.fromiter(numbers, dtype, size).tobytes(), dtype, shape)
 
         return read
@@ -68,7 +63,7 @@ class TensorFile:
         """What reads an array from another file in the same folder."""
         location = entries.get("location", "")
         other = self.path.parent / location
-        plain = location not in ("", ".", "..") and location.isprintable() and not set(location) & set("/\\:")
+        plain = location.isprintable() and not set(location) & set("/\\:")
         if not plain or other.is_symlink() or not other.is_file():
             raise UserError(f"keeps {shown(name)} in {shown(location)}, which is no file in its folder")
         try:

@@ -74,7 +74,7 @@ def checked_shape(name: str, dims: tuple[int, ...]) -> Shape:
 
     Raises:    UserError, a predicate, where no array of weights has such a shape.
     """
-    if len(dims) > MOST_AXES or min(dims, default=1) < 1:
+    if not 1 <= len(dims) <= MOST_AXES or min(dims) < 1:
         raise UserError(f"has {shown(name)} of shape {shown(list(dims))}, which no array of weights has")
     return tuple(dims)
 

@@ -10,7 +10,7 @@ from engine.context import Context
 from engine.errors import UserError
 from layers import Dropout, Flatten, Linear, Network, chain
 from tests.cldl.interop.layouts import arrays_of, assert_holds
-from tools.fuzzing.weight_files import GENERATIONS, caffemodel, field, varint
+from tools.fuzzing.weight_files import GENERATIONS, blob, caffemodel, field, varint
 
 CNDS = ("conv1", "conv2", "conv3_1", "conv3_2", "DSN_conv3", "fc6_DSN_conv3", "fc7_DSN_conv3", "fc8_DSN_conv3")
 CNDS += ("conv4_1", "conv4_2", "conv5_1", "conv5_2", "fc6", "fc7", "fc8")
@@ -101,6 +101,25 @@ def test_a_fine_tuned_classifier_is_found_under_its_longer_name(tmp_path):
     assert ("head_top.fc.weight", "fc8_flickr.weight") in load_weights(network, path).taken
 
 
+def test_a_fine_tuned_googlenet_is_found_under_its_longer_names(tmp_path):
+    path, network = tmp_path / "net.caffemodel", network_of("googlenet")
+    names = [f"{name}_cars" if "classifier" in name else name for name in GOOGLENET]
+    path.write_bytes(caffemodel(dict(zip(names, arrays_of(network).values(), strict=True))))
+    taken = dict(load_weights(network, path).taken)
+    for head, m in (("head_inception_4a", 1), ("head_inception_4d", 2), ("head_top", 3)):
+        assert taken[f"{head}.fc.weight"] == f"loss{m}/classifier_cars.weight"
+
+
+def test_a_lower_classifier_is_not_taken_for_the_top_one(tmp_path):
+    path, network = tmp_path / "net.caffemodel", network_of("cnds8")
+    arrays = dict(zip(CNDS, arrays_of(network).values(), strict=True))
+    del arrays["fc8"]
+    path.write_bytes(caffemodel(arrays))
+    report = load_weights(network, path)
+    assert report.missing == ("head_top.fc.weight", "head_top.fc.bias")
+    assert ("head_conv3_2_relu.fc.weight", "fc8_DSN_conv3.weight") in report.taken
+
+
 def test_a_layer_without_a_bias_has_one_of_zeros(tmp_path):
     path, network = tmp_path / "net.caffemodel", network_of("alexnet")
     arrays = {name: (w, np.zeros_like(b)) for name, (w, b) in arrays_of(network).items()}
@@ -108,6 +127,18 @@ def test_a_layer_without_a_bias_has_one_of_zeros(tmp_path):
     report = load_weights(network, path)
     assert_holds(network, arrays, bgr=True)
     assert ("conv1.bias", "0") in report.taken
+
+
+def test_numbers_in_several_pieces_are_put_together(tmp_path):
+    path, network = tmp_path / "net.caffemodel", network_of("alexnet")
+    arrays = arrays_of(network)
+    data, others = arrays["conv1"][1].tobytes(), [pair for name, pair in arrays.items() if name != "conv1"]
+    w, b = (blob(array, legacy=True, double=False) for array in arrays["conv1"])
+    b = b.replace(field(5, data), field(5, data[:8]) + field(5, data[8:]))
+    layer = field(1, b"conv1") + field(2, b"Convolution") + field(7, w) + field(7, b)
+    path.write_bytes(caffemodel(dict(zip(ALEXNET[1:], others, strict=True))) + field(100, layer))
+    load_weights(network, path)
+    assert_holds(network, arrays, bgr=True)
 
 
 def test_a_bias_of_another_length_is_refused(tmp_path):
@@ -139,6 +170,33 @@ def test_a_fully_connected_layer_on_the_image_turns_its_channels_around_too(tmp_
     np.testing.assert_allclose(network.forward(x, Context())[0][0], theirs, atol=1e-6)
 
 
+def test_a_layer_of_three_arrays_is_refused(tmp_path):
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(caffemodel({"conv1": (np.ones((1, 1, 1, 1)),) * 3}))
+    with pytest.raises(
+        UserError, match="has the layer 'conv1' of type 'Convolution' with weights, which the networks here"
+    ):
+        load_weights(network_of("alexnet"), path)
+
+
+def test_several_matrices_of_the_old_form_are_not_taken_for_one(tmp_path):
+    path, network = tmp_path / "net.caffemodel", network_of("vgg11")
+    arrays = arrays_of(network)
+    del arrays["fc7"]
+    others = dict(zip([name for name in VGG11 if name != "fc7"], arrays.values(), strict=True))
+    matrices = blob(np.ones((2, 1, 64, 128)), legacy=True, double=False)
+    path.write_bytes(caffemodel(others) + field(100, field(1, b"fc7") + field(2, b"InnerProduct") + field(7, matrices)))
+    with pytest.raises(UserError, match=r"fc7.weight is \(2, 1, 64, 128\) there and \(128, 128\) here"):
+        load_weights(network, path)
+
+
+def test_a_name_that_is_no_text_is_shown_by_its_codes(tmp_path):
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(field(100, field(1, b"\xff") + field(2, b"\xfe") + field(7, blob(np.ones(1), False, False))))
+    with pytest.raises(UserError, match=r"has the layer '\\\\xff' of type '\\\\xfe' with weights"):
+        load_weights(network_of("alexnet"), path)
+
+
 def test_layers_that_the_networks_do_not_have_are_refused_and_not_left_out(tmp_path):
     path, network = tmp_path / "net.caffemodel", network_of("alexnet")
     data = model("alexnet", arrays_of(network))
@@ -158,7 +216,7 @@ def test_sizes_that_the_file_does_not_hold_are_refused_before_any_memory_is_aske
         load_weights(network_of("alexnet"), path)
 
 
-@pytest.mark.parametrize("dims", [(1,) * 9, (3, 0)])
+@pytest.mark.parametrize("dims", [(1,) * 9, (3, 0), ()])
 def test_shapes_of_no_array_of_weights_are_refused(dims, tmp_path):
     write_claim(tmp_path / "net.caffemodel", dims)
     with pytest.raises(UserError) as refused:

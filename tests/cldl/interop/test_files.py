@@ -51,7 +51,7 @@ def test_content_of_another_kind_is_refused_as_damaged(suffix, content, tmp_path
     pytest.importorskip({".safetensors": "safetensors", ".onnx": "onnx", ".caffemodel": "google.protobuf"}[suffix])
     path = tmp_path / f"net{suffix}"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=rf"net{suffix} is damaged, or no {suffix} file .*: get an intact copy\.$"):
+    with pytest.raises(UserError, match=rf"net{suffix} is damaged, or no {suffix} file.*: get an intact copy\.$"):
         load_weights(network(), path)
 
 

@@ -1,5 +1,7 @@
 """ONNX files: networks that take their weights answer as onnxruntime does, and other graphs are refused."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -248,6 +250,20 @@ def test_numbers_in_a_file_beside_it_are_read_and_are_part_of_the_digest(tmp_pat
     assert load_weights(network, path).sha256 != report.sha256
 
 
+def test_numbers_that_fill_a_file_need_no_place_in_it(tmp_path):
+    def edit(made):
+        (tensor,) = (t for t in made.initializer if t.name == "hidden.w")
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="model.bin")
+
+    (tmp_path / "model.bin").write_bytes(weights()["hidden"][0].tobytes())
+    (tmp_path / "model.onnx").write_bytes(graph(edit=edit).SerializeToString())
+    network = small()
+    load_weights(network, tmp_path / "model.onnx")
+    assert_holds(network, weights())
+
+
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "sub/file", "..", "", "link", "none", "a\0b"])
 def test_numbers_in_a_file_elsewhere_are_refused(location, tmp_path):
     folder = tmp_path / "models"
@@ -256,7 +272,8 @@ def test_numbers_in_a_file_elsewhere_are_refused(location, tmp_path):
     for file in (tmp_path / "secret", folder / "sub" / "file"):
         file.write_bytes(data)
     (folder / "link").symlink_to(tmp_path / "secret")
-    with pytest.raises(UserError, match=r"keeps 'hidden.w' in .* no file in its folder: get an intact copy"):
+    sentence = rf"keeps 'hidden.w' in {re.escape(repr(location))}, which is no file in its folder: get an intact copy"
+    with pytest.raises(UserError, match=sentence):
         load_weights(small(), external(folder, location, write=False))
 
 
@@ -290,7 +307,32 @@ def with_columns(made):
     replaced("Add", ["c", "columns"], "r")(made)
 
 
+def cut(name, field):
+    """An edit that takes the last of an array's numbers away."""
+
+    def edit(made):
+        (tensor,) = (t for t in made.initializer if t.name == name)
+        if field == "float_data":
+            tensor.float_data.extend(numpy_helper.to_array(tensor).ravel()[:-1])
+            tensor.ClearField("raw_data")
+        elif field == "dims":
+            tensor.dims[0] = 0
+        else:
+            tensor.raw_data = tensor.raw_data[:-4]
+
+    return edit
+
+
 REFUSED = {
+    "cut short": (
+        cut("top.w", "raw_data"),
+        r"has 92 bytes for 'top.w' of shape \(4, 6\), expected 96: get an intact copy",
+    ),
+    "a number short": (
+        cut("top.w", "float_data"),
+        r"has 23 numbers for 'top.w' of shape \(4, 6\), expected 24: get an intact",
+    ),
+    "of no size": (cut("top.w", "dims"), r"has 'top.w' of shape \[0, 6\], which no array of weights has"),
     "transposed": (replaced("Transpose", ["r"], "p", perm=[0, 2, 3, 1]), "has a 'Transpose', which the networks here"),
     "quantised": (replaced("QLinearConv", ["image"], "c"), "has a 'QLinearConv', which the networks here do not have"),
     "computed": (without("conv.w"), "has a Conv '' whose weights are not floats in the file"),

@@ -224,6 +224,7 @@ def test_what_is_saved_is_read_back_as_it_was(tmp_path):
     for a, b in zip(*(network.parameters() for network in networks), strict=True):
         np.testing.assert_array_equal(a.value, b.value)
     assert (report.kind, report.drawn, report.left) == ("cldl", (), ())
+    assert all(name == file_name for name, file_name in report.taken)
 
 
 def test_saved_weights_of_other_classes_or_another_network_are_told_from_each_other(tmp_path):
@@ -280,13 +281,13 @@ def test_a_classifier_more_than_the_network_has_is_refused(tmp_path):
         load_weights(vgg(), path)
 
 
-@pytest.mark.parametrize("part", ["running_mean", "weight"])
+@pytest.mark.parametrize("part", ["1.running_mean", "1.weight", "0.bias"])
 def test_batch_normalisation_of_other_channels_is_refused(part, tmp_path):
     others = {f"features.1.{name}": np.ones(2) for name in ("weight", "bias", "running_mean", "running_var")}
-    others[f"features.1.{part}"] = np.ones(3)
+    others[f"features.{part}"] = np.ones(3)
     path = write(tmp_path / "vgg.safetensors", torchvision(), arrays_of(vgg()), **others)
     with pytest.raises(
-        UserError, match=rf"has 'features.1.{part}' of shape \(3,\) behind 2 outputs of 'features.0': get"
+        UserError, match=rf"has 'features.{part}' of shape \(3,\) behind 2 outputs of 'features.0': get"
     ):
         load_weights(vgg(), path)
 

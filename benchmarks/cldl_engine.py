@@ -19,6 +19,7 @@ from engine.device import copy_from_host
 from engine.parameters import cast
 from engine.random import Key
 from engine.runtime.cpu import CHUNK
+from layers.dropout import Dropout
 
 
 class CldlEngine:
@@ -27,7 +28,7 @@ class CldlEngine:
     def __init__(self, folder: Path, **place: str) -> None:
         self.place: dict[str, Any] = place
         self.folder, self.job = folder, json.loads((folder / "job.json").read_text())
-        self.arrays = dict(np.load(folder / "arrays.npz"))
+        self.arrays = np.load(folder / "arrays.npz")  # each is read when it is asked for, and not kept
         self.versions = {"Python": platform.python_version(), "NumPy": np.__version__}
         self.trainer = self._trainer(len(self.arrays["labels"]))
         self.stream = endless_steps(self.trainer)
@@ -49,7 +50,10 @@ class CldlEngine:
 
     def check(self, double: bool) -> float:
         """The loss of the first batch without dropout; its gradients go to gradients.npz."""
-        trainer = self._trainer(self.job["batch"], dropout=0.0)
+        trainer = self._trainer(self.job["batch"])
+        for node in trainer.network.nodes:
+            if isinstance(node.layer, Dropout):
+                node.layer.rate = 0.0
         if double:
             loss, gradients = _double(trainer)
         else:
@@ -58,10 +62,10 @@ class CldlEngine:
         np.savez(self.folder / "gradients.npz", **{p.name: gradient for p, gradient in gradients.items()})
         return loss
 
-    def _trainer(self, images: int, **values) -> Trainer:
+    def _trainer(self, images: int) -> Trainer:
         batch = self.job["batch"]
-        chosen = recipe(self.job["network"], batch, **values)
-        pixels, labels = self.arrays["images"][:images], self.arrays["labels"][:images]
+        chosen = recipe(self.job["network"], batch, self.job["size"])
+        pixels, labels = (self.arrays[name][:images] for name in ("images", "labels"))
         names = tuple(map(str, range(chosen.build_network().classes)))
         data = Dataset.from_arrays("noise", pixels, labels, pixels[:batch], labels[:batch], names)
         trainer = Trainer.from_recipe(chosen, data, threads=self.job["threads"], **self.place)

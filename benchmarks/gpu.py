@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.interleaved import Worker, alternate, middle, python_has
 from benchmarks.job import write_job
-from benchmarks.networks import RECIPES, recipe
+from benchmarks.networks import NETWORKS, SMALL, recipe
 from cldl.commands import guarded, parser, whole
 from cldl.reporting.explain import step_flops, time_steps
 from engine.device import PRECISIONS, choose
@@ -58,7 +58,7 @@ class Row:
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     p = parser("benchmarks.gpu", "Time a training step on a GPU beside PyTorch on the same one.")
-    p.add_argument("networks", nargs="*", metavar="NETWORK", help=f"which of {', '.join(RECIPES)} (otherwise all)")
+    p.add_argument("networks", nargs="*", metavar="NETWORK", help=f"which of {', '.join(NETWORKS)}")
     p.add_argument("--batch", type=whole(1), nargs="+", default=[128, 1024], help="images a step")
     p.add_argument("--precision", choices=PRECISIONS, nargs="+", default=["float32", "tf32"])
     p.add_argument("--rounds", type=whole(1), default=10, help="blocks of each engine, in turn")
@@ -73,9 +73,9 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit status: 0, or 2 for an error that the user can fix."""
     options = arguments().parse_args(argv)
-    names = options.networks or list(RECIPES)
-    if unknown := [name for name in names if name not in RECIPES]:
-        raise UserError(f"there is no network {unknown[0]!r} here; choose from {', '.join(RECIPES)}.")
+    names = options.networks or list(SMALL)
+    if unknown := [name for name in names if name not in NETWORKS]:
+        raise UserError(f"there is no network {unknown[0]!r} here; choose from {', '.join(NETWORKS)}.")
     choose("cuda")
     rows = []
     for precision in options.precision:

@@ -19,11 +19,14 @@ from engine.errors import UserError
 from engine.initialisers import he
 from engine.parameters import initialise
 from engine.random import Key
-from layers import Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
+from layers import AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 from layers.layer import Layer
+from layers.merge import Concat
 from layers.network import Network
+from layers.normalise import LocalResponseNorm
 
 BATCHES = 4  # different ones, taken in turn
+POOLING = ("kernel", "stride", "padding", "ceil")
 NUMBERS = {
     Conv2d: lambda c: {
         "inputs": c.inputs,
@@ -33,7 +36,10 @@ NUMBERS = {
         "padding": c.window.padding,
         "groups": c.groups,
     },
-    MaxPool2d: lambda p: {"kernel": p.kernel, "stride": p.stride, "padding": p.padding, "ceil": p.ceil},
+    MaxPool2d: lambda p: {name: getattr(p, name) for name in POOLING},
+    AvgPool2d: lambda p: {name: getattr(p, name) for name in POOLING},
+    LocalResponseNorm: lambda n: {"size": n.size, "alpha": n.alpha, "beta": n.beta, "k": n.k},
+    Concat: lambda _: {},
     Linear: lambda f: {"inputs": f.weight.shape[0], "outputs": f.weight.shape[1]},
     Dropout: lambda d: {"rate": d.rate},
     ReLU: lambda _: {},
@@ -54,6 +60,7 @@ def write_job(folder: Path, name: str, recipe: Recipe, threads: int) -> Network:
     job = {
         "network": name,
         "batch": recipe.schedule.batch_size,
+        "size": getattr(recipe.data, "size", None),
         "threads": threads,
         "layers": describe(network),
         "exits": network.exits,
@@ -73,9 +80,9 @@ def write_job(folder: Path, name: str, recipe: Recipe, threads: int) -> Network:
 
 
 def describe(network: Network) -> list[dict]:
-    """Every node with its name, its input's, and its layer's kind and numbers, in forward order."""
+    """Every node with its name, those of its inputs, and its layer's kind and numbers, in forward order."""
     return [
-        {"name": node.name, "input": node.inputs[0], "kind": type(node.layer).__name__, **_numbers(node.layer)}
+        {"name": node.name, "sources": list(node.inputs), "kind": type(node.layer).__name__, **_numbers(node.layer)}
         for node in network.nodes
     ]
 

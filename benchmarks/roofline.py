@@ -17,7 +17,7 @@ from statistics import median
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.networks import BATCH, recipe
+from benchmarks.networks import NETWORKS, recipe
 from cldl.commands import guarded, parser
 from cldl.reporting.explain import Cost, explain
 
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     """Draw the figure into a file."""
     p = parser("benchmarks.roofline", "Draw the roofline of a training step of mnist_nin, on one thread.")
     p.add_argument("file", type=Path, help="the picture to write")
-    p.add_argument("--batch", type=int, default=BATCH, help="images a step")
+    p.add_argument("--batch", type=int, default=NETWORKS["mnist_nin"].batch, help="images a step")
     options = p.parse_args(argv)
     costs, peaks = explain(recipe("mnist_nin", options.batch))
     draw([cost for cost in costs if cost.flops], median(peaks), bandwidth()).savefig(options.file, dpi=110)

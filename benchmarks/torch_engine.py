@@ -21,6 +21,9 @@ LAYERS: dict[str, Callable[[dict], nn.Module]] = {
         s["inputs"], s["outputs"], s["kernel"], s["stride"], s["padding"], groups=s["groups"]
     ),
     "MaxPool2d": lambda s: nn.MaxPool2d(s["kernel"], s["stride"], s["padding"], ceil_mode=s["ceil"]),
+    "AvgPool2d": lambda s: nn.AvgPool2d(s["kernel"], s["stride"], s["padding"], ceil_mode=s["ceil"]),
+    "LocalResponseNorm": lambda s: nn.LocalResponseNorm(s["size"], s["alpha"], s["beta"], s["k"]),
+    "Concat": lambda s: Concat(),
     "Linear": lambda s: nn.Linear(s["inputs"], s["outputs"]),
     "Dropout": lambda s: nn.Dropout(s["rate"]),
     "ReLU": lambda s: nn.ReLU(inplace=True),
@@ -36,6 +39,13 @@ class FlattenChannelsLast(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
+class Concat(nn.Module):
+    """The channels side by side."""
+
+    def forward(self, *x: Tensor) -> Tensor:
+        return torch.cat(x, 1)
+
+
 class GlobalAvgPool(nn.Module):
     """The mean of each channel."""
 
@@ -44,19 +54,27 @@ class GlobalAvgPool(nn.Module):
 
 
 class Network(nn.Module):
-    """The job's nodes, each a layer on the output of an earlier one, and its exits."""
+    """The job's nodes, each a layer on the outputs of earlier ones, and its exits.
+
+    An output is let go once its last reader has run, as it is in a network that is written by hand.
+    """
 
     def __init__(self, layers: list[dict], exits: list[str]) -> None:
         super().__init__()
         self.named = {spec["name"]: LAYERS[spec["kind"]](spec) for spec in layers}
         self.layers = nn.ModuleList(self.named.values())
-        self.sources = [(spec["name"], spec["input"]) for spec in layers]
+        self.sources = [(spec["name"], spec["sources"]) for spec in layers]
         self.exits = exits
+        last = {name: i for i, spec in enumerate(layers) for name in spec["sources"]}
+        self.over = [[n for n, j in last.items() if j == i and n not in exits] for i in range(len(layers))]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         h = {"x": x}
-        for layer, (name, source) in zip(self.layers, self.sources):  # noqa: B905 - one a layer
-            h[name] = layer(h[source])
+        del x
+        for layer, (name, sources), over in zip(self.layers, self.sources, self.over):  # noqa: B905 - one a layer
+            h[name] = layer(*[h[source] for source in sources])
+            for source in over:
+                del h[source]
         return [h[name] for name in self.exits]
 
     def parameter(self, name: str) -> nn.Parameter:
@@ -88,7 +106,7 @@ class TorchEngine:
         torch.set_num_threads(self.job["threads"])
         torch.manual_seed(0)
         self.versions = {"Python": platform.python_version(), "PyTorch": torch.__version__}
-        self.arrays = dict(np.load(folder / "arrays.npz"))
+        self.arrays = np.load(folder / "arrays.npz")  # each is read when it is asked for, and not kept
         self.images, self.labels = (
             torch.from_numpy(self.arrays[name]).to(self.device) for name in ("images", "labels")
         )

@@ -9,12 +9,13 @@ from benchmarks import step
 from benchmarks.check import Agreement, check, distance
 from benchmarks.interleaved import ROOT, Worker, pinned, python_has, ratio
 from benchmarks.job import describe, write_job
-from benchmarks.networks import RECIPES, recipe
+from benchmarks.networks import NETWORKS, recipe
 from benchmarks.row import Engine, Row
 from cldl.reporting.explain import step_flops
 from engine.errors import UserError
 from engine.runtime.cpu import available_threads
-from layers.pooling import AvgPool2d, GlobalAvgPool
+from layers.normalise import L2Normalize
+from layers.pooling import GlobalAvgPool
 from tests.networks import stack
 
 TINY = ["mnist_nin", "--work", "step", "--batch", "2", "--rounds", "1", "--block", "2"]
@@ -63,7 +64,7 @@ def test_a_row_says_how_fast_how_near_the_peak_and_how_large():
 
 def test_an_unknown_network_is_refused_in_one_line(capsys):
     assert step.main(["nin"]) == 2
-    assert capsys.readouterr().err == "error: there is no network 'nin' here; choose from mnist_nin, cifar100_nin.\n"
+    assert capsys.readouterr().err == f"error: there is no network 'nin' here; choose from {', '.join(NETWORKS)}.\n"
 
 
 def test_a_python_that_is_none_is_refused_in_one_line(capsys):
@@ -98,7 +99,7 @@ def test_processors_are_given_back():
     assert available_threads() == before
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_can_be_described_to_another_engine(name):
     network = recipe(name).build_network()
     specs = describe(network)
@@ -107,8 +108,8 @@ def test_every_network_can_be_described_to_another_engine(name):
 
 
 def test_a_layer_that_the_other_engine_does_not_know_is_refused():
-    network = stack([AvgPool2d(2)], [GlobalAvgPool()], (4, 4, 2))
-    with pytest.raises(UserError, match=r"AvgPool2d.*benchmarks/job.py"):
+    network = stack([L2Normalize()], [GlobalAvgPool()], (4, 4, 2))
+    with pytest.raises(UserError, match=r"L2Normalize.*benchmarks/job.py"):
         describe(network)
 
 

@@ -1,5 +1,7 @@
 """Every algorithm is timed on every convolution, and choices that were not the fastest are told."""
 
+import sys
+
 import pytest
 
 from benchmarks import convolutions
@@ -60,3 +62,29 @@ def test_the_command_prints_a_line_for_a_convolution_and_batch(threads, monkeypa
     assert [line.split()[:2] for line in (one, three)] == [["small", "1"], ["small", "3"]]
     for name in ("patches", "fft", "winograd"):
         assert name in one
+
+
+class TwiceAsLong:
+    """A PyTorch that takes a second forward, two for a step, and half of that in its other layout."""
+
+    def ask(self, method, **arguments):
+        return {"default": (1.0, 2.0), "channels_last": (0.5, 1.0)} if method == "seconds" else None
+
+
+def test_beside_pytorch_the_ratio_to_its_faster_layout_is_printed_and_the_mean(monkeypatch, capsys):
+    monkeypatch.setattr(convolutions, "geometries", lambda: {SMALL: "small", SMALL._replace(window=Window(1)): "pixel"})
+    monkeypatch.setattr(convolutions, "pytorch", lambda options, stack: TwiceAsLong())
+    monkeypatch.setattr(convolutions, "_runs", lambda *_: (lambda: None, lambda: None))
+    monkeypatch.setattr(convolutions, "_seconds", lambda work, clock: 0.25)
+    assert convolutions.main(["--batch", "1", "--seconds", "0", "--chosen"]) == 0
+    small, pixel, mean = capsys.readouterr().out.splitlines()[1:4]
+    for line in (small, pixel):
+        assert line.endswith("PyTorch  500.00 1000.00   2.00  4.00 times as long")
+    assert mean.startswith("PyTorch takes 2.00 times as long forward and 4.00 times in a step")
+
+
+def test_beside_pytorch_every_convolution_is_timed(capsys):
+    pytest.importorskip("torch")
+    arguments = ["--batch", "1", "--seconds", "0", "--only", "inception_5b.1x1", "--torch-python", sys.executable]
+    assert convolutions.main(arguments) == 0
+    assert "PyTorch takes" in capsys.readouterr().out

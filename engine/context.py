@@ -18,6 +18,9 @@ from engine.parameters import Parameter, WeightTransform
 from engine.random import Key
 
 Jobs = Sequence[Callable[[], None]]
+Products = dict[
+    Parameter, list[tuple[int, np.ndarray, np.ndarray]]
+]  # of a weight: first sample, x and dy of each chunk
 
 
 def run_sequentially(jobs: Jobs) -> None:
@@ -69,6 +72,7 @@ class Context:
     first_sample   -- index in the batch of this chunk's first sample: random numbers belong to samples, not to chunks
     needs_backward -- if False (inference), a layer's input is freed once its output exists, and layers may keep less for their
                       backward pass
+    products       -- where products for gradients of large weights are left (see `defer_product`), if anywhere
     parallel_for   -- runs a list of independent jobs: one after another, or with the help of idle threads
 
     `engine.runtime.cuda_context.CudaContext` is the same on a GPU.
@@ -85,6 +89,7 @@ class Context:
         memory: Memory | None = None,
         weight_cache: WeightTransformCache | None = None,
         gradients: dict[Parameter, np.ndarray] | None = None,
+        products: Products | None = None,
         parallel_for: Callable[[Jobs], None] = run_sequentially,
     ) -> None:
         self.training = training
@@ -96,6 +101,7 @@ class Context:
         self._memory = memory or Memory()
         self._weight_cache = weight_cache or WeightTransformCache()
         self._gradients: dict[Parameter, np.ndarray] = {} if gradients is None else gradients
+        self._products = products
         self._transformed_gradients: dict[WeightTransform, np.ndarray] = {}
         self._accumulated: set[WeightTransform] = set()  # of them, those that hold a sum
 
@@ -139,6 +145,16 @@ class Context:
         if parameter not in self._gradients:
             self._gradients[parameter] = np.zeros_like(parameter.value)
         return self._gradients[parameter]
+
+    def defer_product(self, parameter: Parameter, x: np.ndarray, dy: np.ndarray) -> bool:
+        """Leave it to the backend to add x^T dy to a large weight's gradient, for all chunks at once; False if it does not.
+
+        Neither x nor dy may be written to afterwards.
+        """
+        if self._products is None:
+            return False
+        self._products.setdefault(parameter, []).append((self.first_sample, x, dy))
+        return True
 
     def transformed_weight_gradient(self, transform: WeightTransform) -> tuple[np.ndarray, bool]:
         """Where this pass accumulates d loss / d (transformed weight), and whether this is the first contribution.

@@ -7,7 +7,7 @@ import math
 from engine.context import Context
 from engine.device import dispatch
 from engine.initialisers import Initialiser, constant, he
-from engine.ops import fused_linear
+from engine.ops import fused_linear, large_linear
 from engine.ops.fused_linear import PIXEL
 from engine.parameters import Parameter
 from engine.typing import Array, Shape
@@ -51,6 +51,9 @@ class Linear(Layer):
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         x, y_like = check_input(self, x)
         y = ctx.empty(y_like.shape, x.dtype)  # (N, D)
+        if large_linear.is_large(x, self.weight.value):
+            large_linear.forward(x, self.weight.value, self.bias.value, y)
+            return y, (x, y_like)
         W, b, relu = (self.weight.value,), (self.bias.value,), (False,)
         dispatch(fused_linear.forward, _pixels(x), PIXEL, W, b, relu, y, ctx)
         return y, (x, y_like)
@@ -59,6 +62,9 @@ class Linear(Layer):
         x, y_like = cache
         dy = check_gradient(self, dy, y_like)
         dx = ctx.empty(x.shape, x.dtype) if need_dx else None  # (N, C)
+        if large_linear.is_large(x, self.weight.value):
+            large_linear.backward(x, self.weight, self.bias, dy, dx, ctx)
+            return dx
         dx_pixels = None if dx is None else _pixels(dx)
         W, dW, db = (self.weight.value,), (ctx.gradient(self.weight),), (ctx.gradient(self.bias),)
         dispatch(fused_linear.backward, _pixels(x), PIXEL, W, (False,), (dy,), dy, dx_pixels, dW, db, ctx)

@@ -2,10 +2,12 @@
 
 Samples do not interact in a forward or backward pass, so threads share nothing but the parameters, which are read-only during a
 pass. In training each thread has its own chunks and its own gradients, which are reduced in a fixed order at the end: for a
-given number of threads the result is the same to the last bit. A backward pass is split into jobs with private accumulators
-so that idle threads can steal work (`Context.parallel_for`); the accumulators are reduced in job order, so results do not
-depend on scheduling. Without gradients (inference) all threads take chunks from one queue. Chunks are small so that what one
-layer writes is still in the cache when the next one reads it. The BLAS's own threads are switched off: they would only compete.
+given number of threads the result is the same to the last bit. A backward pass is split into jobs with private accumulators so
+that idle threads can steal work (`Context.parallel_for`); the accumulators are reduced in job order, so results do not depend
+on scheduling. Large weights have one gradient for all threads, a product over the whole batch that all threads compute together
+when the pass is over (engine.ops.large_linear). Without gradients (inference) all threads take chunks from one queue. Chunks
+are small so that what one layer writes is still in the cache when the next one reads it. The BLAS's own threads are switched
+off: they would only compete.
 """
 
 from __future__ import annotations
@@ -15,12 +17,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
+from operator import itemgetter
 from typing import TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from engine.context import Context, Jobs, WeightTransformCache
+from engine.context import Context, Jobs, Products, WeightTransformCache
+from engine.memory import Memory
+from engine.ops import large_linear
 from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
 
@@ -44,10 +49,18 @@ class CpuBackend:
         threadpool_limits(1, user_api="blas")
         self._pool = ThreadPoolExecutor(self.threads)
         self._weight_cache = WeightTransformCache()
-        self._gradients = [FlatBuffer(parameters) for _ in range(self.threads)]
+        self._memory, self._products = Memory(), [Products() for _ in range(self.threads)]
+        self._gradients = FlatBuffer(parameters)
+        self._shared = {p for p in parameters if large_linear.is_shared(p)}
+        own = [p for p in parameters if p not in self._shared]
+        first = {p: self._gradients.views[p] for p in own}
+        self._views: list[dict[Parameter, np.ndarray]] = [first]  # by thread
+        self._views += [FlatBuffer(own).views for _ in range(self.threads - 1)]
         self._contexts = [
-            Context(weight_cache=self._weight_cache, gradients=gradients.views, parallel_for=self._parallel_for)
-            for gradients in self._gradients
+            Context(
+                weight_cache=self._weight_cache, gradients=views, products=products, parallel_for=self._parallel_for
+            )
+            for views, products in zip(self._views, self._products, strict=True)
         ]
 
     def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None:
@@ -62,13 +75,27 @@ class CpuBackend:
         for future in futures:
             future.result()
         if training:
-            for other in self._gradients[1:]:
-                self.gradients.buffer += other.buffer
+            self._reduce()
+
+    def _reduce(self) -> None:
+        """Compute the products that the threads have left, sample by sample, and add their gradients, thread by thread."""
+        for parameter, total in self._gradients.views.items():
+            parts = [part for products in self._products for part in products.pop(parameter, ())]
+            if parts:
+                _, xs, dys = zip(*sorted(parts, key=itemgetter(0)), strict=True)
+                self._parallel_for(large_linear.weight_gradient(xs, dys, total, self._memory.empty))
+            elif parameter in self._shared:
+                total.fill(0)
+            for views in self._views:
+                if parameter in views and views[parameter] is not total:
+                    total += views[parameter]
 
     def _run_chunks(self, thread: int, chunks: deque[tuple[int, int]], work: Work, training: bool, key: Key) -> None:
         """One thread's part of `run`."""
         ctx = self._contexts[thread]
-        self._gradients[thread].buffer.fill(0)
+        self._products[thread].clear()
+        for gradient in self._views[thread].values():
+            gradient.fill(0)
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the loss
             try:
                 for start, stop in _pop_all(chunks):
@@ -90,7 +117,7 @@ class CpuBackend:
 
     def __reduce__(self) -> tuple:
         """A copy, or what is pickled: a new pool and new memory for (copies of) the same parameters."""
-        return partial(CpuBackend, threads=self.threads, chunk=self.chunk), (list(self.gradients.views),)
+        return partial(CpuBackend, threads=self.threads, chunk=self.chunk), (list(self._gradients.views),)
 
     @property
     def device_name(self) -> str:
@@ -100,12 +127,12 @@ class CpuBackend:
     @property
     def gradients(self) -> FlatBuffer:
         """The sum of all threads' gradients in the last `run`."""
-        return self._gradients[0]
+        return self._gradients
 
     @property
     def nbytes(self) -> int:
         """Bytes of scratch memory held by all threads."""
-        return sum(ctx.nbytes for ctx in self._contexts)
+        return self._memory.nbytes + sum(ctx.nbytes for ctx in self._contexts)
 
 
 def _run_jobs(queue: deque[Callable[[], None]]) -> None:

@@ -30,9 +30,9 @@ def candidates(window: Window, groups: int, images: Shape, outputs: int) -> dict
     """What each algorithm that can be used costs; see engine.ops.cost."""
     _, H, W, C = images
     costs: dict[ConvAlgorithm, float] = {Patches(window, groups): cost.patches(window, groups, images, outputs)}
-    if window.stride == 1 and groups == 1:
+    if window.stride == 1 and can_group(groups, C, outputs):
         plan = _plan(H, W, window.kernel, window.padding)
-        costs[FFT(plan)] = cost.fft(plan, images, outputs)
+        costs[FFT(plan, groups)] = cost.fft(plan, groups, images, outputs)
     if window.stride == 1 and window.kernel == WINDOW and can_group(groups, C, outputs):
         costs[Winograd(window.padding, groups)] = cost.winograd(window.padding, groups, images, outputs)
     return costs

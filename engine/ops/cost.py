@@ -5,7 +5,7 @@ else is done to a number, memory included, is counted as so many multiply-adds:
 
     algorithm   products, and what is done to images                                          once a step, to weights
     patches     (3 D / G + WINDOW) k^2 C a window                                             PRODUCT_WEIGHT k^2 C D / G
-    fft         9 F C D (3 real products for a complex one) + FFT L^2 log2(L) (C + D) an image      SPECTRUM F C D
+    fft         9 F C D / G (3 real products for a complex one) + FFT L^2 log2(L) (C + D) an image  SPECTRUM F C D / G
     winograd    36 (3 C D / G + TILE (C + D)) a tile                                          TILE_WEIGHT 36 C D / G
 
 The last column has the transform of the weights, its adjoint, and the memory that both go through; for patches, W^T. It decides
@@ -15,7 +15,7 @@ processors have memory in proportion to their arithmetic, and the choice is rare
 
 import math
 
-from engine.codegen.simd import LANES
+from engine.codegen.simd import LANES, LINE
 from engine.ops.fft_convolution import FFTConvolution
 from engine.ops.fused_linear import Window
 from engine.ops.winograd import TILE_POINTS, tile_count
@@ -41,13 +41,14 @@ def patches(window: Window, groups: int, images: Shape, outputs: int) -> float:
     return k**2 * C * (windows * (products + layout) + PRODUCT_WEIGHT * outputs / groups)
 
 
-def fft(plan: FFTConvolution, images: Shape, outputs: int) -> float:
-    """Of images (N, H, W, C), without groups."""
+def fft(plan: FFTConvolution, groups: int, images: Shape, outputs: int) -> float:
+    """Of images (N, H, W, C)."""
     N, _, _, C = images
     factor = FEW if C < LANES else 1
+    pairs = sum(2 * LINE * -(-channels // (2 * LINE)) for channels in (C, outputs))  # that are transformed
     C, D = (-(-channels // LANES) * LANES for channels in (C, outputs))
-    transforms = FFT * plan.rows(N) * plan.size**2 * math.log2(plan.size) * (C + D)
-    return factor * (3 * plan.products(N, C, D) + transforms + SPECTRUM * plan.frequencies * C * D)
+    transforms = FFT * N * plan.size**2 * math.log2(plan.size) * pairs
+    return factor * (3 * plan.products(N, C // groups, D) + transforms + SPECTRUM * plan.frequencies * C // groups * D)
 
 
 def winograd(padding: int, groups: int, images: Shape, outputs: int) -> float:

@@ -9,16 +9,23 @@ is a matrix product a frequency.
 image and what is right of it are then the same zeros, and p need not be added twice. The backward pass reads no further.
 L is the next number 2^a 3^b: 16 for a 5 x 5 kernel on 14 x 14, 9 for 5 x 5 or 3 x 3 on 7 x 7, 36 for 5 x 5 on 32 x 32.
 
-**Two images in one.** The kernel is real, so the convolution of z = x_1 + i x_2 is y_1 + i y_2: images travel in pairs through
-complex transforms. v_(-f) = conj(v_f) lets frequency -f share the matrix of f: a pair's two rows are z^_f and conj(z^_(-f)).
-F = (L^2 + s) / 2 frequencies remain, where s of them, 4 for even L and 1 for odd, are their own negatives.
+**Two channels in one.** Images are real, so x^_(-f) = conj(x^_f), and likewise for v and y: F = (L^2 + s) / 2 frequencies
+suffice, where s of them, 4 for even L and 1 for odd, are their own negatives. Two channels of an image travel through one
+complex transform, z = x_1 + i x_2, and are told apart behind it:
+
+    2 x^_1,f = z^_f + conj(z^_(-f)),   2 x^_2,f = -i (z^_f - conj(z^_(-f)))
+
+The 2 is left in x^, and half of 1 / L^2 in v. Images do not share a transform: one that is NaN, or a million times larger, would
+show in the other.
 
 **Three products for four.** A product of complex matrices is made of three real ones; see engine.ops.spectra. Real and imaginary
 parts are kept in two arrays.
 
 **Backward.** With e = conj(dy^), so that nothing needs a conjugate transpose: conj(dx^)_f = e_f v_f' (v_f' transposed over the
-channels) and dv_f = x^_f' e_f, summed over the rows. dw[a] = Re sum_f dv_f e^(2 pi i f (a - p) / L), halved at the frequencies
-that are their own negatives because both halves of their rows say the same. The factor 1 / L^2 of the inverse is in v.
+channels) and dv_f = x^_f' e_f, summed over the images. dw[a] = Re sum_f dv_f e^(2 pi i f (a - p) / L) / L^2 over all L^2
+frequencies: twice those that are kept, but once those that are their own negatives.
+
+**Groups** of channels have products of their own, each of C / G columns of x^ and D / G of y^.
 
 **Cost.** 6 F N C D floating-point operations for each of the three products, against 2 k^2 Ho Wo N C D directly, plus about
 10 L^2 log2(L) for an image and channel; 780 N C D against 9800 N C D for 5 x 5 on 14 x 14.
@@ -72,22 +79,17 @@ class FFTConvolution:
         """
         return 2, self.size, self.size + 1, int(LINE)
 
-    @staticmethod
-    def rows(n: int) -> int:
-        """M, the rows that n images take in a spectrum: they travel in pairs."""
-        return n + n % 2
-
     def image_shape(self, n: int, channels: int) -> tuple[int, int, int, int]:
-        """Shape (F, 2, M + 1, C) of the spectrum of n images, M = `rows(n)`; the last row is unused, for the reason above."""
-        return self.frequencies, 2, self.rows(n) + 1, channels
+        """Shape (F, 2, n + 1, C) of the spectrum of n images; the last row is unused, for the reason above."""
+        return self.frequencies, 2, n + 1, channels
 
     def weight_shape(self, channels: int, out_channels: int) -> tuple[int, int, int, int]:
-        """Shape (F, 2, C, D) of the spectrum of weights (k, k, C, D), and of its gradient."""
+        """Shape (F, 2, C / G, D) of the spectrum of weights (k, k, C / G, D), and of its gradient."""
         return self.frequencies, 2, channels, out_channels
 
     def products(self, n: int, channels: int, out_channels: int) -> int:
-        """Real multiplications in the matrix product of one forward pass of n images."""
-        return 3 * self.frequencies * self.rows(n) * channels * out_channels
+        """Real multiplications in the matrix product of one forward pass of n images; channels of a group."""
+        return 3 * self.frequencies * n * channels * out_channels
 
     def weight_spectrum(self, w: Array, V: Array) -> None:
         """Write v of w (k, k, C, D) to V (F, 2, C, D)."""
@@ -102,14 +104,14 @@ class FFTConvolution:
         dw += np.matmul(adjoint, dV.reshape(-1, C * D)).reshape(dw.shape)
 
     def forward(
-        self, x: Array, V: Array, b: Array, clip_min: float, y: Array, X: Array, empty: Empty = aligned
+        self, x: Array, V: Array, b: Array, clip_min: float, y: Array, X: Array, groups: int = 1, empty: Empty = aligned
     ) -> None:
         """y (N, Ho, Wo, D) = max(x * w + b, clip_min) for x (N, H, W, C) and V of w; the spectrum of x in X (`image_shape`)."""
         tables = _tables(self.size, self.kernel, self.padding, x.dtype).of_transform
         plane = empty(self._plane_shape, x.dtype)
         forward_transform(x, x, False, X, 1.0, plane, *tables)
         Y = empty(self.image_shape(len(x), y.shape[3]), x.dtype)
-        spectra.multiply(X, V, Y, self.rows(len(x)), empty)
+        spectra.multiply(X, V, Y, len(x), groups, empty)
         inverse_transform(Y, y, b, x.dtype.type(clip_min), 1.0, plane, *tables)
 
     def backward(
@@ -121,6 +123,7 @@ class FFTConvolution:
         dx: Array | None,
         dV: Array,
         db: Array,
+        groups: int = 1,
         empty: Empty = aligned,
         *,
         overwrite: bool = False,
@@ -130,21 +133,21 @@ class FFTConvolution:
         X is what `forward` left; dy counts where y > 0, or everywhere if y is None.
         """
         tables = _tables(self.size, self.kernel, self.padding, dy.dtype).of_transform
-        M, plane = self.rows(len(dy)), empty(self._plane_shape, dy.dtype)
+        N, plane = len(dy), empty(self._plane_shape, dy.dtype)
         E = empty(self.image_shape(len(dy), dy.shape[3]), dy.dtype)
         forward_transform(dy, dy if y is None else y, y is not None, E, -1.0, plane, *tables)
-        db += E[0, 0, 0:M:2].sum(axis=0) + E[0, 1, 1:M:2].sum(axis=0)  # frequency 0 of the first and the second images
-        spectra.accumulate(X, E, dV, M, empty, overwrite=overwrite)
+        db += E[0, 0, :N].sum(axis=0) / 2  # frequency 0
+        spectra.accumulate(X, E, dV, N, groups, empty, overwrite=overwrite)
         if dx is not None:
             dX = empty(X.shape, dy.dtype)
-            spectra.multiply(E, V, dX, M, empty, transposed=True)
+            spectra.multiply(E, V, dX, N, groups, empty, transposed=True)
             zero_bias, neg_inf = np.zeros(dx.shape[3], dx.dtype), -dx.dtype.type(np.inf)
             inverse_transform(dX, dx, zero_bias, neg_inf, -1.0, plane, *tables)
 
 
 class _Tables(NamedTuple):
     of_transform: tuple  # order, natural, reversed_, radices, roots: see `forward_transform`
-    waves: Array  # (2 F, k k): real and imaginary parts of e^(2 pi i f (a - p) / L) / L^2
+    waves: Array  # (2 F, k k): real and imaginary parts of e^(2 pi i f (a - p) / L) / (2 L^2)
     adjoint: Array  # (k k, 2 F): takes real and imaginary parts of dv to dw
 
 
@@ -159,7 +162,7 @@ def _tables(size: int, kernel: int, padding: int, dtype: np.dtype) -> _Tables:
     reversed_ = (plan.order[u] * (size + 1) + plan.order[v])[pairs]  # (F, 2): the same in digit-reversed order
     a, b = np.divmod(np.arange(kernel**2), kernel)
     turns = np.outer(u[kept], a - padding) + np.outer(v[kept], b - padding)
-    wave = np.exp(2j * np.pi * (turns % size) / size) / size**2  # (F, k k)
+    wave = np.exp(2j * np.pi * (turns % size) / size) / (2 * size**2)  # (F, k k)
     waves = np.stack([wave.real, wave.imag], axis=1)  # (F, 2, k k)
     own_negative = np.where(pairs[:, 0] == pairs[:, 1], 0.5, 1.0)[:, None]
     adjoint = np.stack([wave.real, -wave.imag], axis=1) * own_negative[:, None]

@@ -19,15 +19,18 @@ from engine.memory import Empty, aligned
 from engine.typing import Array
 
 
-def multiply(X: Array, V: Array, Y: Array, n: int, empty: Empty = aligned, *, transposed: bool = False) -> None:
-    """Y = X V: the first n rows of X (F, 2, n or more, C), V (F, 2, C, D), Y (F, 2, n or more, D).
+def multiply(
+    X: Array, V: Array, Y: Array, n: int, groups: int = 1, empty: Empty = aligned, *, transposed: bool = False
+) -> None:
+    """Y = X V: the first n rows of X (F, 2, n or more, C), V (F, 2, C / G, D), Y (F, 2, n or more, D), group by group.
 
-    `transposed` takes V', of V (F, 2, D, C).
+    `transposed` takes V', of V (F, 2, D / G, C). Groups are whole vectors.
     """
     if fills_vectors(X, Y):
         C, D = X.shape[3], Y.shape[3]
-        x_sum, factors = empty((n * C,), X.dtype), empty((3, C, D), X.dtype)
-        _multiply(X, V, Y, n, transposed, x_sum, factors, -Y.dtype.type(np.inf))
+        shape = (3, C, D // groups) if transposed else (3, C // groups, D)
+        x_sum, factors = empty((n * C,), X.dtype), empty(shape, X.dtype)
+        _multiply(X, V, Y, n, groups, transposed, x_sum, factors, -Y.dtype.type(np.inf))
         return
     V = V.swapaxes(2, 3) if transposed else V
     (Xr, Xi), (Vr, Vi) = (X[:, 0, :n], X[:, 1, :n]), (V[:, 0], V[:, 1])
@@ -36,12 +39,14 @@ def multiply(X: Array, V: Array, Y: Array, n: int, empty: Empty = aligned, *, tr
     Y[:, 1, :n] = T + Xr @ (Vi - Vr)
 
 
-def accumulate(X: Array, E: Array, G: Array, n: int, empty: Empty = aligned, *, overwrite: bool = False) -> None:
-    """G += X^T E, or with `overwrite` G = X^T E: the first n rows of X (F, 2, n or more, C) and E, G (F, 2, C, D)."""
+def accumulate(
+    X: Array, E: Array, G: Array, n: int, groups: int = 1, empty: Empty = aligned, *, overwrite: bool = False
+) -> None:
+    """G += X^T E, or with `overwrite` G = X^T E: the first n rows of X (F, 2, n or more, C) and E; G (F, 2, C / G, D)."""
     if fills_vectors(X, E):
         sums = [empty((n * array.shape[3],), X.dtype) for array in (X, E, E)]
         product = empty((0, 0, 0) if overwrite else G.shape[1:], G.dtype)
-        _accumulate(X, E, G, n, overwrite, *sums, product, -G.dtype.type(np.inf))
+        _accumulate(X, E, G, n, groups, overwrite, *sums, product, -G.dtype.type(np.inf))
         return
     (Xr, Xi), (Er, Ei) = ((S[:, 0, :n], S[:, 1, :n]) for S in (X, E))
     XrT, XiT = Xr.swapaxes(1, 2), Xi.swapaxes(1, 2)
@@ -52,20 +57,29 @@ def accumulate(X: Array, E: Array, G: Array, n: int, empty: Empty = aligned, *, 
 
 
 @jit
-def _multiply(X, V, Y, n, transposed, x_sum, factors, neg_inf):
+def _multiply(X, V, Y, n, groups, transposed, x_sum, factors, neg_inf):
     F, _, rows, C = X.shape
     y_rows, D = Y.shape[2:]
+    K, m, ldb, size = C // groups, D // groups, factors.shape[2], factors[0].size
+    step = K * m if transposed else m  # from a group's matrix to the next one's
     zero_bias = np.zeros(D, X.dtype)
     X, V, Y, S, B, zeros = pointer(X), pointer(V), pointer(Y), pointer(x_sum), pointer(factors), pointer(zero_bias)
     for f in range(F):
-        xr, yr, v = 2 * f * rows * C, 2 * f * y_rows * D, 2 * f * C * D  # offsets of real and imaginary parts
+        xr, yr, v = 2 * f * rows * C, 2 * f * y_rows * D, 2 * f * size  # offsets of real and imaginary parts
         xi, yi = xr + rows * C, yr + y_rows * D
-        next_xr, next_v = xr + 2 * rows * C, v + 2 * C * D
+        next_xr, next_v, ahead = xr + 2 * rows * C, v + 2 * size, size
         _gauss_factors(V, v, transposed, factors)
         _axpby(ONE, X, xr, ONE, X, xi, S, ZERO, n * C)
-        gemm(S, ZERO, C, ONE, B, ZERO, D, zeros, ZERO, ZERO, Y, yr, D, n, D, C, neg_inf, V, next_v, C * D)
-        gemm(X, xr, C, ONE, B, C * D, D, Y, yr, D, Y, yi, D, n, D, C, neg_inf, V, next_v + C * D, C * D)
-        gemm(X, xi, C, ONE, B, 2 * C * D, D, Y, yr, D, Y, yr, D, n, D, C, neg_inf, X, next_xr, 2 * n * C)
+        for g in range(groups):
+            x, y, b, next_x = g * K, g * m, g * step, 2 * n * C if g == 0 else 0
+            gemm(S, x, C, ONE, B, b, ldb, zeros, ZERO, ZERO, Y, yr + y, D, n, m, K, neg_inf, V, next_v, ahead)
+            gemm(
+                X, xr + x, C, ONE, B, size + b, ldb, Y, yr + y, D, Y, yi + y, D, n, m, K, neg_inf, V, next_v + size, ahead
+            )  # fmt: skip
+            gemm(
+                X, xi + x, C, ONE, B, 2 * size + b, ldb, Y, yr + y, D, Y, yr + y, D, n, m, K, neg_inf, X, next_xr, next_x
+            )  # fmt: skip
+            ahead = 0
     keep_alive(zero_bias)
 
 
@@ -87,26 +101,30 @@ def _gauss_factors(V, v, transposed, factors):
 
 
 @jit
-def _accumulate(X, E, G, n, overwrite, x_sum, e_difference, e_sum, product, neg_inf):
+def _accumulate(X, E, G, n, groups, overwrite, x_sum, e_difference, e_sum, product, neg_inf):
     F, _, rows, C = X.shape
     e_rows, D = E.shape[2:]
+    K, m = C // groups, D // groups
+    size = K * D
     zero_bias = np.zeros(D, X.dtype)
     X, E, G, zeros = pointer(X), pointer(E), pointer(G), pointer(zero_bias)
     XS, ED, ES = pointer(x_sum), pointer(e_difference), pointer(e_sum)
     T = G if overwrite else pointer(product)
     for f in range(F):
-        xr, er, g = 2 * f * rows * C, 2 * f * e_rows * D, 2 * f * C * D  # offsets of real and imaginary parts
+        xr, er, to = 2 * f * rows * C, 2 * f * e_rows * D, 2 * f * size  # offsets of real and imaginary parts
         xi, ei = xr + rows * C, er + e_rows * D
         next_xr, next_er, next_ei = xr + 2 * rows * C, er + 2 * e_rows * D, ei + 2 * e_rows * D
         _axpby(ONE, X, xr, ONE, X, xi, XS, ZERO, n * C)
         _axpby(ONE, E, ei, MINUS_ONE, E, er, ED, ZERO, n * D)
         _axpby(MINUS_ONE, E, er, MINUS_ONE, E, ei, ES, ZERO, n * D)
-        t = g if overwrite else 0
-        gemm(XS, ZERO, ONE, C, E, er, D, zeros, ZERO, ZERO, T, t, D, C, D, n, neg_inf, E, next_er, n * D)
-        gemm(X, xr, ONE, C, ED, ZERO, D, T, t, D, T, t + C * D, D, C, D, n, neg_inf, E, next_ei, n * D)
-        gemm(X, xi, ONE, C, ES, ZERO, D, T, t, D, T, t, D, C, D, n, neg_inf, X, next_xr, 2 * n * C)
+        for g in range(groups):
+            x, e, t = g * K, g * m, g * m + (to if overwrite else 0)
+            next_e, next_x = (n * D, 2 * n * C) if g == 0 else (0, 0)
+            gemm(XS, x, ONE, C, E, er + e, D, zeros, ZERO, ZERO, T, t, D, K, m, n, neg_inf, E, next_er, next_e)
+            gemm(X, xr + x, ONE, C, ED, e, D, T, t, D, T, t + size, D, K, m, n, neg_inf, E, next_ei, next_e)
+            gemm(X, xi + x, ONE, C, ES, e, D, T, t, D, T, t, D, K, m, n, neg_inf, X, next_xr, next_x)
         if not overwrite:
-            _axpby(ONE, G, g, ONE, T, ZERO, G, g, 2 * C * D)
+            _axpby(ONE, G, to, ONE, T, ZERO, G, to, 2 * size)
     keep_alive(zero_bias)
 
 

@@ -63,13 +63,14 @@ class FFT(Transformed):
     """A product over the channels at every frequency, see engine.ops.fft_convolution."""
 
     plan: FFTConvolution
+    groups: int = 1
     name: ClassVar[str] = "fft"
 
     def convolve(self, x: Array, layer: FusedLayer, y: Array, ctx: Context) -> Array:
         """y^_f = x^_f v_f; the spectrum X of x is kept."""
         X = ctx.empty(self.plan.image_shape(len(x), x.shape[3]), x.dtype)
         V = ctx.transformed_weight(WeightSpectrum(self.plan, layer.weight))
-        self.plan.forward(x, V, layer.bias.value, _clip_min(layer), y, X, ctx.empty)
+        self.plan.forward(x, V, layer.bias.value, _clip_min(layer), y, X, self.groups, ctx.empty)
         return X
 
     def convolve_backward(
@@ -78,7 +79,9 @@ class FFT(Transformed):
         """dv_f = x^_f' e_f, which stays a spectrum until the pass ends, and conj(dx^)_f = e_f v_f', where e = conj(dy^)."""
         spectrum = WeightSpectrum(self.plan, layer.weight)
         V, (dV, is_first) = ctx.transformed_weight(spectrum), ctx.transformed_weight_gradient(spectrum)
-        self.plan.backward(dy, y, saved, V, dx, dV, ctx.gradient(layer.bias), ctx.empty, overwrite=is_first)
+        self.plan.backward(
+            dy, y, saved, V, dx, dV, ctx.gradient(layer.bias), self.groups, ctx.empty, overwrite=is_first
+        )
 
 
 @dataclass(frozen=True)

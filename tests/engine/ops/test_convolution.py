@@ -155,9 +155,10 @@ def test_the_deep_layers_of_large_networks_go_by_tiles(case):
     assert choose(*case) == Winograd(1)
 
 
-def test_groups_of_whole_vectors_can_go_by_tiles_and_others_by_patches_only():
+def test_groups_of_whole_vectors_can_go_by_every_algorithm_and_others_by_patches_only():
     assert choose(Window(3, 1, 1), 2, (16, 13, 13, 12 * LANES), 8 * LANES) == Winograd(1, 2)
-    for kernel, channels, outputs in ((3, LANES, 2 * LANES), (3, 2 * LANES, LANES), (5, 2 * LANES, 2 * LANES)):
+    assert choose(Window(5, 1, 2), 2, (16, 27, 27, 6 * LANES), 16 * LANES).name == "fft"
+    for kernel, channels, outputs in ((3, LANES, 2 * LANES), (3, 2 * LANES, LANES), (5, LANES, 2 * LANES)):
         assert list(candidates(Window(kernel, 1, 1), 2, (16, 13, 13, channels), outputs)) == [
             Patches(Window(kernel, 1, 1), 2)
         ]

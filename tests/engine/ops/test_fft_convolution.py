@@ -34,19 +34,19 @@ def drawn(seed, *shapes, dtype=np.float64):
 class Run:
     """Everything that a forward and a backward pass of one plan write."""
 
-    def __init__(self, plan, x, w, dy=None, cuts=()):
-        C, D = w.shape[2:]
-        V = np.empty(plan.weight_shape(C, D), w.dtype)
+    def __init__(self, plan, x, w, dy=None, cuts=(), groups=1):
+        (N, _, _, C), D = x.shape, w.shape[3]
+        V = np.empty(plan.weight_shape(C // groups, D), w.dtype)
         plan.weight_spectrum(w, V)
         self.y = np.full((len(x), plan.out_height, plan.out_width, D), np.nan, w.dtype)
         self.dx, self.dw, dV = np.full_like(x, np.nan), np.zeros_like(w), np.full_like(V, np.nan)
         self.db, bias = np.zeros(D, w.dtype), np.zeros(D, w.dtype)
-        for part in np.split(np.arange(len(x)), cuts):
+        for part in np.split(np.arange(N), cuts):
             few = slice(part[0], part[-1] + 1)
             X = np.empty(plan.image_shape(len(part), C), w.dtype)
-            plan.forward(x[few], V, bias, -np.inf, self.y[few], X)
+            plan.forward(x[few], V, bias, -np.inf, self.y[few], X, groups)
             if dy is not None:
-                plan.backward(dy[few], None, X, V, self.dx[few], dV, self.db, nans, overwrite=part[0] == 0)
+                plan.backward(dy[few], None, X, V, self.dx[few], dV, self.db, groups, nans, overwrite=part[0] == 0)
         plan.weight_gradient(dV, self.dw)
 
 
@@ -115,6 +115,36 @@ def test_the_gradients_are_the_adjoints_of_the_linear_maps():
     scale = np.linalg.norm(run.y) * np.linalg.norm(dy)
     assert abs(np.vdot(run.y, dy) - np.vdot(x, run.dx)) < 1e-14 * scale
     assert abs(np.vdot(run.y, dy) - np.vdot(w, run.dw)) < 1e-14 * scale
+
+
+@pytest.mark.parametrize("need", ["y", "dx", "dw"])
+@given(groups=st.sampled_from([2, 3]), C=st.integers(1, 2), D=st.integers(1, 2), N=st.integers(1, 3))
+def test_a_group_is_a_convolution_of_its_own(need, groups, C, D, N):
+    C, D = C * LANES, D * LANES
+    x, w, dy = drawn(
+        [groups, C, D], (N, 5, 6, groups * C), (3, 3, C, groups * D), (N, 5, 6, groups * D), dtype=np.float32
+    )
+    plan = FFTConvolution(5, 6, 3, 1)
+    together = getattr(Run(plan, x, w, dy, groups=groups), need)
+    for g in range(groups):
+        c, d = slice(g * C, (g + 1) * C), slice(g * D, (g + 1) * D)
+        alone = Run(plan, *(np.ascontiguousarray(array) for array in (x[..., c], w[..., d], dy[..., d])))
+        own = together[..., c if need == "dx" else d]
+        np.testing.assert_allclose(own, getattr(alone, need), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("channels", [1, LANES, 2 * LANES + 3])
+@pytest.mark.parametrize("other", [1e6, np.nan, np.inf])
+def test_an_image_does_not_see_its_neighbours(channels, other):
+    x, w, dy = drawn(9, (4, 9, 9, channels), (5, 5, channels, 18), (4, 9, 9, 18), dtype=np.float32)
+    plan = FFTConvolution(9, 9, 5, 2)
+    alone = Run(plan, x, w, dy)
+    x[::2] *= np.float32(other)
+    dy[::2] *= np.float32(other)
+    with np.errstate(invalid="ignore", over="ignore"):
+        beside = Run(plan, x, w, dy)
+    np.testing.assert_array_equal(beside.y[1::2], alone.y[1::2])
+    np.testing.assert_array_equal(beside.dx[1::2], alone.dx[1::2])
 
 
 def test_without_an_input_gradient_the_weight_gradient_is_the_same():

@@ -14,6 +14,27 @@ def normal(seed, *shape, dtype=np.float64):
     return Key(seed).normal(shape).astype(dtype)
 
 
+@pytest.mark.parametrize("groups", [2, 3])
+def test_groups_have_products_of_their_own(groups):
+    F, n, C, D = 2, 5, LANES, 2 * LANES
+    X, E, V = normal(1, F, 2, n + 1, groups * C), normal(2, F, 2, n + 1, groups * D), normal(3, F, 2, C, groups * D)
+    Y, Z, G = (np.empty_like(array) for array in (E, X, V))
+    spectra.multiply(X, V, Y, n, groups)
+    spectra.multiply(E, V, Z, n, groups, transposed=True)
+    spectra.accumulate(X, E, G, n, groups, overwrite=True)
+    spectra.accumulate(X, E, G, n, groups)
+    for g in range(groups):
+        c, d = slice(g * C, (g + 1) * C), slice(g * D, (g + 1) * D)
+        x, e, v = (np.ascontiguousarray(array) for array in (X[..., c], E[..., d], V[..., d]))
+        own_y, own_z, own_g = (np.empty_like(array) for array in (e, x, v))
+        spectra.multiply(x, v, own_y, n)
+        spectra.multiply(e, v, own_z, n, transposed=True)
+        spectra.accumulate(x, e, own_g, n, overwrite=True)
+        np.testing.assert_allclose(Y[:, :, :n, d], own_y[:, :, :n], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(Z[:, :, :n, c], own_z[:, :, :n], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(G[..., d], 2 * own_g, rtol=0, atol=1e-12)
+
+
 def rounding(dtype, k):
     return 160 * (k + 1) * np.finfo(dtype).eps  # k terms of size 3 or less, sums of two, four times rounded
 

@@ -172,7 +172,7 @@ def _runs(
         layer.backward(dy[start:stop], cache, ctx)
 
     def step() -> None:
-        convolution.weight.value[...] *= -1  # so that its transform is computed anew
+        convolution.weight.touch()  # so that its transform is computed anew
         backend.run(batch, train, training=True)
 
     return lambda: backend.run(batch, infer), step

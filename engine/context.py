@@ -34,7 +34,7 @@ class WeightTransformCache:
 
     def __init__(self) -> None:
         self._transformed: dict[WeightTransform, np.ndarray] = {}
-        self._values: dict[WeightTransform, np.ndarray] = {}  # of the parameters, when they were transformed
+        self._versions: dict[WeightTransform, int] = {}  # of the parameters, when they were transformed
         self._pending: dict[WeightTransform, Future] = {}
         self._lock = threading.Lock()
 
@@ -55,12 +55,12 @@ class WeightTransformCache:
         self._pending = {
             transform: pool.submit(self._compute, transform, transformed)
             for transform, transformed in self._transformed.items()
-            if not np.array_equal(transform.parameter.value, self._values[transform])
+            if transform.parameter.version != self._versions[transform]
         }
         return list(self._pending.values())
 
     def _compute(self, transform: WeightTransform, transformed: np.ndarray) -> None:
-        self._values[transform] = transform.parameter.value.copy()
+        self._versions[transform] = transform.parameter.version
         transform.transform(transform.parameter.value, transformed)
 
 

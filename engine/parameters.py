@@ -33,6 +33,9 @@ class Parameter:
     Parameters are compared by identity: a pass stores gradients by parameter. `value` can be assigned any array of the
     parameter's shape; one in another memory order is copied, so that all that read it find the elements in C order.
 
+    version    -- grows whenever a value is assigned: transforms of the weight are made anew. Where elements are written in place,
+                  `touch` says so.
+
     Raises:    UserError for a value of another shape.
     """
 
@@ -55,6 +58,7 @@ class Parameter:
         self.name = name
         self.shape = tuple(shape)
         self._value: np.ndarray | None = None
+        self.version = 0
 
     @property
     def value(self) -> np.ndarray:
@@ -69,6 +73,11 @@ class Parameter:
             given = f"an array of shape {value.shape}" if is_array(value) else f"a {type(value).__name__}"
             raise UserError(f"the parameter {self.name!r} was given {given}; an array of shape {self.shape} is needed.")
         self._value = contiguous(value)
+        self.touch()
+
+    def touch(self) -> None:
+        """Say that the value has changed, after its elements were written in place."""
+        self.version += 1
 
     @property
     def is_drawn(self) -> bool:
@@ -119,6 +128,7 @@ def initialise(parameters: Iterable[Parameter], key: Key) -> None:
         drawn = parameter.initialiser(key.fold(index), parameter.shape)
         if parameter.is_drawn:
             parameter.value[...] = drawn
+            parameter.touch()
         else:
             parameter.value = drawn.astype(np.float32)
 

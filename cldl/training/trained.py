@@ -117,3 +117,4 @@ def load_weights(network: Network, arrays: Mapping[str, Array], checkpoint: Path
                 f"({parameter.name} is not there or differs): restore both files of one run."
             )
         parameter.value[...] = stored
+        parameter.touch()

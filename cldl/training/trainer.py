@@ -224,6 +224,8 @@ class Trainer:
             raise UserError(f"the checkpoint is after step {step} of an epoch of {steps} steps: restore the run's own.")
         for name, array in own.items():
             copy_from_host(array, arrays[name])
+        for parameter in self.network.parameters():
+            parameter.touch()
         self.epoch, self.step = epoch, step
         self.optimiser.step_count = int(numbers["updates"])
         self.metrics.samples, self.metrics.loss = int(numbers["samples"]), float(numbers["loss"])

@@ -79,6 +79,7 @@ def check_network(network: Network, objective: Objective, choose: Choose, seed: 
     for i, p in enumerate(network.parameters()):
         if p.name.startswith("head") and len(p.shape) == 2:
             p.value[...] = he(key.fold(1000 + i), p.shape)  # where they begin at 0, that hides what goes through them
+            p.touch()
     cast(network.parameters(), np.float64)
     x, labels = grid((1, *network.input_shape), key.fold(1), 1.0), np.array([choose(0, network.classes - 1)])
 

@@ -127,6 +127,7 @@ class Optimiser:
             self.weights.buffer, gradients.buffer, *state, self._starts, lr_mults, self._decay_mults, hyperparameters
         )
         for p in self.parameters:
+            p.touch()
             if p.max_norm < math.inf:
                 dispatch(updates.limit_columns, p.value.reshape(-1, p.shape[-1]), p.max_norm, hyperparameters)
 

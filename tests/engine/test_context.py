@@ -79,6 +79,7 @@ def test_a_weight_is_transformed_once_until_the_next_refresh_even_by_many_thread
     assert doubled.calls == 1
     assert contexts[0].transformed_weight(doubled).tolist() == [6, 6]
     p.value[...] = 4
+    p.touch()
     with ThreadPoolExecutor(2) as pool:
         cache.refresh(pool)
         assert contexts[1].transformed_weight(doubled).tolist() == [8, 8]

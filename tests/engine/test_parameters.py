@@ -44,6 +44,14 @@ def test_a_value_in_another_memory_order_is_copied_into_c_order():
     assert np.array_equal(p.value, value)
 
 
+def test_the_version_grows_with_every_change_that_the_parameter_is_told_of():
+    p, versions = Parameter((2,), constant(1)), []
+    for change in (p.touch, lambda: setattr(p, "value", np.ones(2)), lambda: initialise([p], Key(0)), p.touch):
+        change()
+        versions.append(p.version)
+    assert versions == sorted(set(versions))
+
+
 def test_every_parameter_is_drawn_from_a_key_of_its_own_and_keeps_its_precision():
     parameters = [Parameter((4,), normal(1)) for _ in range(3)]
     cast(parameters, np.float64)

@@ -195,6 +195,14 @@ def test_a_state_of_other_types_or_from_beyond_the_end_of_an_epoch_is_refused():
         trainer().restore(arrays, numbers | {"step": 100})
 
 
+def test_a_trainer_that_has_predicted_before_predicts_with_the_weights_that_are_restored():
+    trained, other = trainer(), trainer()
+    list(trained.steps())
+    before = other.evaluate().loss.value
+    other.restore(*trained.state())
+    assert other.evaluate().loss.value == trained.evaluate().loss.value != before
+
+
 def test_a_loss_of_the_test_images_that_is_not_finite_stops_the_run_before_the_epoch_ends():
     t = trainer()
     list(t.steps())

@@ -221,6 +221,16 @@ def test_a_value_assigned_between_steps_is_what_the_next_step_starts_from(make):
     assert all(np.array_equal(a.value, b.value) for a, b in zip(assigned, written, strict=True))
 
 
+@pytest.mark.parametrize("make", [SGD, AdamW])
+def test_a_step_tells_its_parameters_that_they_have_changed(make):
+    parameters, gradients = problem()
+    optimiser = make(parameters)
+    for _ in range(2):
+        before = [p.version for p in parameters]
+        optimiser.step(gradients, 0.1)
+        assert all(p.version > version for p, version in zip(parameters, before, strict=True))
+
+
 def test_the_momentum_can_be_set_between_steps():
     parameters, gradients = problem()
     optimiser = SGD(parameters, momentum=0.0)

@@ -12,6 +12,7 @@ exit that is read on, is this one sum.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -142,6 +143,10 @@ class Network:
     def multiply_adds(self) -> int:
         """Multiplications that are added up, for one sample's forward pass."""
         return sum(node.layer.multiply_adds(shape) for node, shape, _ in self.rows())
+
+    def sample_bytes(self) -> int:
+        """What the outputs of all steps take for one sample in float32: a training step holds them until its backward pass."""
+        return 4 * sum(math.prod(self._shapes[step.name]) for step in self.steps)
 
     def learns(self, name: str) -> bool:
         """Whether a node's output depends on parameters, so that a training step needs its gradient."""

@@ -145,7 +145,13 @@ class Run:
         preprocessing = preprocessing or self.recipe.fixed_preprocessing()
         if preprocessing is None:
             _, preprocessing = load_data(self.recipe, self.config, cache=cache, data=data)
-        backend = make_backend(choose(device), network.parameters(), threads=threads, precision=precision)
+        backend = make_backend(
+            choose(device),
+            network.parameters(),
+            threads=threads,
+            precision=precision,
+            sample_bytes=network.sample_bytes(),
+        )
         objective = self.recipe.build_objective().at(int(numbers["epoch"]))
         class_names = tuple(self.config.get("classes", map(str, range(network.classes))))
         if len(class_names) != network.classes:

@@ -112,7 +112,9 @@ class Trainer:
         self.network, self.objective, self.optimiser = network, objective, optimiser
         self.dataset, self.schedule, self.key = dataset, schedule, Key(seed)
         self.preprocessing = preprocessing or Scale()
-        self.backend = make_backend(device, network.parameters(), threads=threads, precision=precision)
+        self.backend = make_backend(
+            device, network.parameters(), threads=threads, precision=precision, sample_bytes=network.sample_bytes()
+        )
         optimiser.bind()  # to the parameters where they are now
         self.reader = _read_ahead(dataset.train, self.backend)
         self.train_step = self._make_step(InputPipeline(self.preprocessing, augmentation))

@@ -15,7 +15,7 @@ from engine.ops.chain import Chain, FusedLayer, gradients, rows_of, values
 from engine.ops.fft_convolution import FFTConvolution
 from engine.ops.fused_linear import PIXEL, Arrays
 from engine.parameters import Parameter
-from engine.typing import Array
+from engine.typing import Array, Shape
 
 
 class Transformed(ABC):
@@ -100,12 +100,16 @@ class Winograd(Transformed):
     def convolve_backward(
         self, x: Array, dy: Array, y: Array | None, saved: None, layer: FusedLayer, dx: Array | None, ctx: Context
     ) -> None:
-        """du = v' dm, which stays transformed until the pass ends, and dv = dm u' at every point."""
+        """du = v' dm and dv = dm u' at every point.
+
+        du is four times as large as dw, so it does not stay until the pass ends, as that of a small kernel's spectrum may.
+        """
         tiles, exchanged = (WeightTiles(layer.weight, self.groups, way) for way in (False, True))
-        dU, is_first = ctx.transformed_weight_gradient(tiles)
+        dU = ctx.empty(tiles.shape, x.dtype)
         UT = None if dx is None else ctx.transformed_weight(exchanged)
         db = ctx.gradient(layer.bias)
-        winograd.backward(dy, y, x, UT, dx, dU, db, self.padding, self.groups, ctx.empty, overwrite=is_first)
+        winograd.backward(dy, y, x, UT, dx, dU, db, self.padding, self.groups, ctx.empty, overwrite=True)
+        tiles.adjoint(dU, ctx.gradient(layer.weight))
 
 
 @dataclass(frozen=True)
@@ -130,20 +134,22 @@ class WeightSpectrum:
 
 @dataclass(frozen=True)
 class WeightTiles:
-    """The weight transform of Winograd's convolution, or of its backward pass: then inputs and outputs are exchanged.
-
-    Gradients accumulate in the first form only.
-    """
+    """The weight transform of Winograd's convolution, or of its backward pass: then inputs and outputs are exchanged."""
 
     parameter: Parameter
     groups: int = 1
     exchanged: bool = False
 
-    def empty(self) -> Array:
-        """An array for the transformed weight."""
+    @property
+    def shape(self) -> Shape:
+        """Shape of the transformed weight."""
         C, D = self.parameter.shape[2:]
         sizes = (D // self.groups, C * self.groups) if self.exchanged else (C, D)
-        return aligned(winograd.weight_shape(*sizes, self.groups), self.parameter.dtype)
+        return winograd.weight_shape(*sizes, self.groups)
+
+    def empty(self) -> Array:
+        """An array for the transformed weight."""
+        return aligned(self.shape, self.parameter.dtype)
 
     def transform(self, value: Array, tiles: Array) -> None:
         """Write u of the weight."""

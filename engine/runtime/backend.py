@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
-from engine.runtime.cpu import CpuBackend
+from engine.runtime.cpu import CpuBackend, chunk_of
 
 
 class Backend(Protocol):
@@ -37,11 +37,19 @@ class Backend(Protocol):
 
 
 def make_backend(
-    device: str, parameters: Sequence[Parameter], *, threads: int | None = None, precision: str = "float32"
+    device: str,
+    parameters: Sequence[Parameter],
+    *,
+    threads: int | None = None,
+    precision: str = "float32",
+    sample_bytes: int = 0,
 ) -> Backend:
-    """The backend for "cpu" or "cuda"; on a GPU the parameters are moved there."""
+    """The backend for "cpu" or "cuda"; on a GPU the parameters are moved there.
+
+    sample_bytes -- what an image's outputs of all layers take: of large ones a thread takes fewer at once
+    """
     if device == "cpu":
-        return CpuBackend(parameters, threads=threads)
+        return CpuBackend(parameters, threads=threads, chunk=chunk_of(sample_bytes))
     from engine.runtime.cuda import CudaBackend
 
     return CudaBackend(parameters, precision=precision)

@@ -30,7 +30,8 @@ from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
 
 MAX_THREADS = 1024
-CHUNK = 64  # images; of 16, 32 and 64 the fastest for the networks of the recipes
+CHUNK = 64  # images; of 16, 32 and 64 the fastest for networks on small images
+CHUNK_BYTES, SMALLEST = 2**29, 4  # at most, for the outputs of all layers of a chunk, unless it has so few images
 Work = Callable[[Context, int, int], None]
 T = TypeVar("T")
 
@@ -39,6 +40,15 @@ def available_threads() -> int:
     """The processors that this process may use, MAX_THREADS at most."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(count, MAX_THREADS)
+
+
+def chunk_of(sample_bytes: int) -> int:
+    """Images that a thread takes through a network at once, where an image's outputs of all layers take so many bytes.
+
+    >>> chunk_of(10**6), chunk_of(60 * 10**6), chunk_of(10**9)
+    (64, 8, 4)
+    """
+    return max(SMALLEST, min(CHUNK, 1 << max(CHUNK_BYTES // max(sample_bytes, 1), 1).bit_length() - 1))
 
 
 class CpuBackend:

@@ -16,7 +16,15 @@ from engine.gradcheck import grid
 from engine.initialisers import normal
 from engine.parameters import Parameter, cast, initialise
 from engine.random import Key
-from engine.runtime.cpu import MAX_THREADS, CpuBackend, available_threads
+from engine.runtime.cpu import (
+    CHUNK,
+    CHUNK_BYTES,
+    MAX_THREADS,
+    SMALLEST,
+    CpuBackend,
+    available_threads,
+    chunk_of,
+)
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
 from layers.linear import Linear
@@ -271,3 +279,11 @@ def test_a_batch_smaller_than_a_chunk_is_shared_by_all_threads(samples, threads,
     done = []
     CpuBackend([], threads=threads, chunk=5).run(samples, lambda ctx, start, stop: done.append((start, stop)))
     assert sorted(done) == chunks
+
+
+def test_of_images_with_large_maps_a_thread_takes_fewer_at_once():
+    chunks = [chunk_of(size) for size in (0, 1, 10**7, 10**8, 10**12)]
+    assert chunks[:2] == [CHUNK, CHUNK]
+    assert chunks == sorted(chunks, reverse=True)
+    assert chunks[-1] == SMALLEST
+    assert 32 * 10**7 <= chunks[2] * 10**7 <= CHUNK_BYTES

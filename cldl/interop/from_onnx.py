@@ -83,14 +83,12 @@ class _Graph:
                 made_by[name], layers[last] = last, fold(layers[last], self._norm(node))
             elif node.op_type == "Add" and self.constant & set(node.input):
                 made_by[name] = self._add_bias(node, layers, made_by)
-            elif node.op_type in ("Identity", "Dropout") and last is not None:
-                made_by[name] = last
         return layers
 
     def _data(self, name: str) -> list[str]:
         """The inputs of a node that are computed, or the graph's own."""
         node = self.nodes.get(name)
-        if node is None or node.op_type == "Constant":
+        if node is None:
             return []
         if node.op_type in ("Conv", "Gemm", "BatchNormalization", *PASSING):
             return list(node.input[:1])

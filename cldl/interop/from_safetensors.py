@@ -49,6 +49,8 @@ def read_safetensors(path: Path, parameters: frozenset[str]) -> Stored:
     """
     with reading(path):
         metadata, tensors = _open(path)
+        if not tensors:
+            raise RefusedError("holds no array of floats")
         if metadata.get("format") == OWN_FORMAT:
             return Stored("cldl", arrays=tuple(tensors.values()), names=tuple(tensors))
         if parameters & tensors.keys():
@@ -58,7 +60,7 @@ def read_safetensors(path: Path, parameters: frozenset[str]) -> Stored:
         if "inception3a.branch1.conv.weight" in tensors:
             return _stored("torchvision", tensors, _googlenet(tensors), "rgb_standard", note=OTHER_GOOGLENET)
         raise RefusedError(
-            f"has the names of no network that is known here, such as {shown(min(tensors, default=''))}; expected those of "
+            f"has the names of no network that is known here, such as {shown(min(tensors))}; expected those of "
             "torchvision's or timm's AlexNet, VGG or GoogLeNet, or the network's own"
         )
 
@@ -73,8 +75,8 @@ def _open(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
                 if part.get_dtype() in TYPES and part.get_shape():
                     tensors[name] = _tensor(path, name, tuple(part.get_shape()))
             return file.metadata() or {}, tensors
-    except library.SafetensorError as error:
-        raise UserError(f"is damaged, or no .safetensors file ({shown(str(error))})") from None
+    except library.SafetensorError:
+        raise UserError("is damaged, or no .safetensors file") from None
 
 
 def _tensor(path: Path, name: str, shape: tuple[int, ...]) -> Tensor:
@@ -106,7 +108,7 @@ def _layer(tensors: Mapping[str, Tensor], name: str, called: str = "") -> Stored
 def _layers(tensors: Mapping[str, Tensor]) -> list[StoredLayer]:
     """All layers, each by its own name."""
     names = (name.removesuffix(".weight") for name in tensors if name.endswith(".weight"))
-    return [_layer(tensors, name) for name in names if len(tensors[f"{name}.weight"].shape) > 1]
+    return [_layer(tensors, name) for name in names]
 
 
 def _chain(tensors: Mapping[str, Tensor]) -> list[StoredLayer]:
@@ -118,7 +120,9 @@ def _chain(tensors: Mapping[str, Tensor]) -> list[StoredLayer]:
             name = f"{part}.{number}"
             if len(tensors[f"{name}.weight"].shape) == rank:
                 layers.append(_layer(tensors, name))
-            elif f"{name}.running_var" in tensors and layers:
+            elif f"{name}.running_var" in tensors:
+                if not layers:
+                    raise RefusedError(f"has batch normalisation, {name}, before its first convolution")
                 layers[-1] = fold(layers[-1], _norm(tensors, name, 1e-5))
     return layers + [_layer(tensors, name) for name in TIMM_HIDDEN if f"{name}.weight" in tensors]
 

@@ -13,7 +13,7 @@ from cldl.interop import load_weights
 from cldl.models import build
 from engine.context import Context
 from engine.errors import UserError
-from layers import Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, Network, ReLU, chain
+from layers import Add, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, Network, Node, ReLU, chain
 from tests.cldl.interop import zoo
 from tests.cldl.interop.layouts import assert_holds
 
@@ -73,7 +73,7 @@ def test_the_agreement_notices_a_wrong_order(wrong, tmp_path):
 
 
 def small(classes=4):
-    """A convolution without a bias in the file, a map of 3 x 2, two fully connected layers."""
+    """A convolution, a map of 3 x 2, two fully connected layers."""
     layers = [("conv", Conv2d(3, 5, 3, padding=1)), ("relu", ReLU()), ("pool", MaxPool2d(2, 2))]
     layers += [("map", Flatten()), ("hidden", Linear(30, 6)), ("hidden_relu", ReLU()), ("top", Linear(6, classes))]
     return Network(chain("x", layers), ["top"], (6, 4, 3))
@@ -83,19 +83,19 @@ def weights(seed=0):
     random = np.random.default_rng(seed)
     shapes = {"conv": (5, 3, 3, 3), "hidden": (6, 30), "top": (4, 6)}
     return {
-        name: (random.normal(0, 1, shape).astype(np.float16).astype(np.float32), np.zeros(shape[0], np.float32))
+        name: tuple(random.normal(0, 1, part).astype(np.float16).astype(np.float32) for part in (shape, shape[:1]))
         for name, shape in shapes.items()
     }
 
 
 def graph(form="Gemm", write=numpy_helper.from_array, edit=None, producer="pytorch"):
     """An ONNX model of that network, in one of several forms."""
-    w = {name: pair[0] for name, pair in weights().items()}
-    transposed = {"Gemm": {"hidden", "top"}}.get(form, set())
-    constants = {name: array if name in transposed | {"conv"} else array.T for name, array in w.items()}
-    tensors = [write(np.ascontiguousarray(array), f"{name}.w") for name, array in constants.items()]
+    tensors = []
+    for name, (w, b) in weights().items():
+        w = w if form in ("Gemm", "constants") or name == "conv" else w.T
+        tensors += [write(np.ascontiguousarray(w), f"{name}.w"), write(b, f"{name}.b")]
     nodes = [
-        helper.make_node("Conv", ["image", "conv.w"], ["c"], pads=[1] * 4),
+        helper.make_node("Conv", ["image", "conv.w", "conv.b"], ["c"], pads=[1] * 4),
         helper.make_node("Relu", ["c"], ["r"]),
         helper.make_node("MaxPool", ["r"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
         helper.make_node("Flatten", ["p"], ["f"]),
@@ -103,10 +103,10 @@ def graph(form="Gemm", write=numpy_helper.from_array, edit=None, producer="pytor
     for below, name, above in (("f", "hidden", "h"), ("hr", "top", "logits")):
         if form == "MatMul":
             nodes.append(helper.make_node("MatMul", [below, f"{name}.w"], [f"{name}.product"]))
-            tensors.append(write(np.zeros(len(w[name]), np.float32), f"{name}.b"))
             nodes.append(helper.make_node("Add", [f"{name}.b", f"{name}.product"], [above]))
         else:
-            nodes.append(helper.make_node("Gemm", [below, f"{name}.w"], [above], transB=int(form == "Gemm")))
+            transposed = int(form != "Gemm, not transposed")
+            nodes.append(helper.make_node("Gemm", [below, f"{name}.w", f"{name}.b"], [above], transB=transposed))
         if name == "hidden":
             nodes.append(helper.make_node("Relu", ["h"], ["hr"]))
     if form == "constants":
@@ -126,6 +126,7 @@ def test_fully_connected_layers_are_read_in_every_form(form, tmp_path):
     path, network = zoo.save(graph(form), tmp_path / "model.onnx"), small()
     report = load_weights(network, path)
     assert (report.kind, report.bgr, report.preprocessing, report.drawn) == ("ONNX", False, None, ())
+    assert ("top.weight", "top.w") in report.taken
     assert_holds(network, weights())
 
 
@@ -178,13 +179,15 @@ def test_layers_are_told_by_the_graph_and_not_by_the_order_of_its_nodes(tmp_path
         np.testing.assert_array_equal(a.value, b.value)
 
 
-def test_batch_normalisation_is_folded_into_its_convolution(tmp_path):
+@pytest.mark.parametrize("epsilon", [{}, {"epsilon": 0.1}], ids=["the usual epsilon", "another epsilon"])
+def test_batch_normalisation_is_folded_into_its_convolution(epsilon, tmp_path):
     random = np.random.default_rng(3)
     arrays = {"w": random.normal(0, 1, (5, 3, 3, 3)), "b": random.normal(0, 1, 5), "top": random.normal(0, 1, (4, 5))}
-    arrays |= {name: random.uniform(0.5, 2, 5) for name in ("gamma", "beta", "mean", "var")}
+    arrays |= {name: random.uniform(0.5, 2, 5) for name in ("gamma", "beta", "mean")}
+    arrays["var"] = random.uniform(1e-5, 1e-4, 5)
     nodes = [
         helper.make_node("Conv", ["image", "w", "b"], ["c"], pads=[1] * 4),
-        helper.make_node("BatchNormalization", ["c", "gamma", "beta", "mean", "var"], ["n"], epsilon=0.1),
+        helper.make_node("BatchNormalization", ["c", "gamma", "beta", "mean", "var"], ["n"], **epsilon),
         helper.make_node("GlobalAveragePool", ["n"], ["g"]),
         helper.make_node("Flatten", ["g"], ["f"]),
         helper.make_node("Gemm", ["f", "top"], ["logits"], transB=1),
@@ -201,7 +204,35 @@ def test_batch_normalisation_is_folded_into_its_convolution(tmp_path):
     assert load_weights(network, path).left == ()
     x = random.normal(0, 1, (2, 6, 4, 3)).astype(np.float32)
     (z,), _ = network.forward(x, Context())
-    np.testing.assert_allclose(z, answers(path, x), atol=1e-5)
+    np.testing.assert_allclose(z, answers(path, x), rtol=1e-5, atol=1e-4)
+
+
+def test_branches_that_are_added_are_walked_in_their_order(tmp_path):
+    random = np.random.default_rng(5)
+    arrays = {
+        name: tuple(random.normal(0, 1, s).astype(np.float32) for s in ((2, 3, 1, 1), (2,))) for name in ("a", "b")
+    }
+    named = {f"{name}{i}": array for name, pair in arrays.items() for i, array in enumerate(pair)}
+    nodes = [
+        helper.make_node("Conv", ["image", "b0", "b1"], ["b"]),
+        helper.make_node("Conv", ["image", "a0", "a1"], ["a"]),
+        helper.make_node("Add", ["a", "b"], ["sum"]),
+        helper.make_node("GlobalAveragePool", ["sum"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["logits"]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 6, 4])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("b", "logits")]
+    tensors = [numpy_helper.from_array(array, name) for name, array in named.items()]
+    made = helper.make_graph(
+        nodes, "sum", [image], outputs, tensors
+    )  # the output that is computed from most layers counts
+    path = tmp_path / "model.onnx"
+    path.write_bytes(helper.make_model(made).SerializeToString())
+    branches = [Node(name, Conv2d(3, 2, 1)) for name in ("a", "b")]
+    top = [Node("sum", Add(2), ("a", "b")), Node("mean", GlobalAvgPool(), ("sum",))]
+    network = Network([*branches, *top], ["mean"], (6, 4, 3))
+    load_weights(network, path)
+    assert_holds(network, arrays)
 
 
 def test_a_dag_cnn_takes_the_chain_and_leaves_its_classifier(tmp_path):
@@ -293,18 +324,25 @@ def replaced(kind, inputs, output, **attributes):
     return edit
 
 
-def without(name):
+def adding(array, to, output):
+    """An edit that adds a constant to what is computed."""
+
     def edit(made):
-        (tensor,) = (t for t in made.initializer if t.name == name)
-        made.initializer.remove(tensor)
+        made.initializer.append(numpy_helper.from_array(array, "added"))
+        replaced("Add", [to, "added"], output, name="sum")(made)
 
     return edit
 
 
-def with_columns(made):
-    """Five numbers are added to a map of five channels, but ONNX adds them along its rows."""
-    made.initializer.append(numpy_helper.from_array(np.ones(5, np.float32), "columns"))
-    replaced("Add", ["c", "columns"], "r")(made)
+def normalising(below, channels):
+    """An edit that normalises, so many channels, what is computed."""
+
+    def edit(made):
+        made.initializer.append(numpy_helper.from_array(np.ones(channels, np.float32), "ones"))
+        made.node[0].name = "stem"
+        replaced("BatchNormalization", [below, *["ones"] * 4], "r", name="norm")(made)
+
+    return edit
 
 
 def cut(name, field):
@@ -323,6 +361,11 @@ def cut(name, field):
     return edit
 
 
+NO_BIAS = "has an Add 'sum' of a constant that is the bias of no layer"
+FACTOR = "has a Gemm 'fc' with transA, alpha or beta, which the networks here do not have"
+FLOATS = "has a Conv 'stem' whose weights are not floats in the file: choose the network"
+FEWER = "it has 2 convolutions and fully connected layers with weights, and"
+NONE = "has no convolution and no fully connected layer with weights of its own: choose"
 REFUSED = {
     "cut short": (
         cut("top.w", "raw_data"),
@@ -330,27 +373,38 @@ REFUSED = {
     ),
     "a number short": (
         cut("top.w", "float_data"),
-        r"has 23 numbers for 'top.w' of shape \(4, 6\), expected 24: get an intact",
+        r"has 23 numbers for 'top.w' of shape \(4, 6\), expected 24: get an",
     ),
     "of no size": (cut("top.w", "dims"), r"has 'top.w' of shape \[0, 6\], which no array of weights has"),
     "transposed": (replaced("Transpose", ["r"], "p", perm=[0, 2, 3, 1]), "has a 'Transpose', which the networks here"),
     "quantised": (replaced("QLinearConv", ["image"], "c"), "has a 'QLinearConv', which the networks here do not have"),
-    "computed": (without("conv.w"), "has a Conv '' whose weights are not floats in the file"),
+    "with unknown weights": (replaced("Conv", ["image", "nothing"], "c", name="stem"), FLOATS),
+    "without weights": (replaced("Conv", ["image"], "c", name="stem"), FLOATS),
     "in a circle": (replaced("Relu", ["logits"], "r"), "has a node that is computed from itself: get an intact copy"),
-    "dilated": (replaced("Conv", ["image", "conv.w"], "c", dilations=[2, 2]), "has a dilated Conv"),
-    "scaled": (
-        replaced("Gemm", ["f", "hidden.w"], "h", transB=1, alpha=2.0),
-        "has a Gemm '' with transA, alpha or beta",
+    "dilated": (
+        replaced("Conv", ["image", "conv.w"], "c", dilations=[2, 2], name="stem"),
+        "has a dilated Conv 'stem', wh",
     ),
-    "with a constant for each column": (with_columns, "has an Add '' of a constant that is the bias of no layer"),
-    "shorter": (
-        replaced("Identity", ["hr"], "logits"),
-        "it has 2 convolutions and fully connected layers with weights, and",
+    "with alpha": (replaced("Gemm", ["f", "hidden.w"], "h", transB=1, alpha=2.0, name="fc"), FACTOR),
+    "with beta": (replaced("Gemm", ["f", "hidden.w"], "h", transB=1, beta=2.0, name="fc"), FACTOR),
+    "with transA": (replaced("Gemm", ["f", "hidden.w"], "h", transB=1, transA=1, name="fc"), FACTOR),
+    "a constant for each column": (adding(np.ones(5, np.float32), "c", "r"), NO_BIAS),
+    "an integer": (adding(np.ones(6, np.int64), "h", "hr"), NO_BIAS),
+    "a second bias": (adding(np.ones(6, np.float32), "h", "hr"), NO_BIAS),
+    "a constant on the image": (adding(np.ones(4, np.float32), "image", "r"), NO_BIAS),
+    "normalised first": (normalising("image", 3), "has a BatchNormalization 'norm' that follows no convolution"),
+    "other channels": (
+        normalising("c", 3),
+        r"has 'ones' of shape \(3,\) behind 5 outputs of 'stem': get an intact copy",
     ),
+    "shorter": (replaced("Identity", ["hr"], "logits"), FEWER),
+    "cut off": (replaced("Relu", [], "r"), FEWER),
     "of another rank": (
         replaced("Conv", ["image", "top.w"], "c"),
         r"has 'top.w' of shape \(4, 6\) as the weight of a Conv",
     ),
+    "without layers": (replaced("Relu", ["image"], "logits"), NONE),
+    "without an output": (lambda made: made.output.pop(), NONE),
 }
 
 

@@ -68,6 +68,7 @@ def test_vgg_with_batch_normalisation_is_taken_with_it_folded(tmp_path):
         for part, array in (("weight", gamma), ("bias", beta), ("running_mean", mean), ("running_var", var)):
             others[f"features.{i + 1}.{part}"] = array
         others[f"features.{i + 1}.num_batches_tracked"] = np.full((), 7)
+        others[f"features.{i + 1}.histogram"] = np.ones(3, np.int64)
         s = gamma / np.sqrt(var + 1e-5)
         folded[name] = (s[:, None, None, None] * w, beta + s * (b - mean))
     names = torchvision(features=FEATURES_BN)
@@ -142,11 +143,9 @@ def test_the_googlenet_of_torchvision_does_not_fit_where_its_convolutions_are_sm
         tensors[f"{name}.conv.weight"] = w[:, :, 1:-1, 1:-1].copy() if own.endswith("5x5") else w
         for part in ("weight", "bias", "running_mean", "running_var"):
             tensors[f"{name}.bn.{part}"] = np.ones(len(w), np.float32)
-    for name, own in (
-        ("fc", "head_top.fc"),
-        ("aux1.fc1", "head_inception_4a.fc1"),
-        ("aux2.fc2", "head_inception_4d.fc"),
-    ):
+    heads = {"fc": "head_top.fc", "aux1.fc1": "head_inception_4a.fc1", "aux1.fc2": "head_inception_4a.fc"}
+    heads |= {"aux2.fc1": "head_inception_4d.fc1", "aux2.fc2": "head_inception_4d.fc"}
+    for name, own in heads.items():
         tensors[f"{name}.weight"], tensors[f"{name}.bias"] = arrays[own]
     save_file(tensors, tmp_path / "googlenet.safetensors")
     with pytest.raises(
@@ -156,6 +155,9 @@ def test_the_googlenet_of_torchvision_does_not_fit_where_its_convolutions_are_sm
     assert "torchvision's GoogLeNet has batch normalisation instead of local response normalisation" in str(no.value)
     report = load_weights(network, tmp_path / "googlenet.safetensors", strict=False)
     assert [misfit.name for misfit in report.misfits] == [f"inception_{b}.5x5.weight" for b in blocks]
+    assert {name for name in report.missing if "5x5" not in name} == set()
+    assert (report.kind, report.preprocessing) == ("torchvision", "rgb_standard")
+    assert_holds(network, {own: arrays[own] for own in heads.values()})
     assert report.misfits[0].file_name == "inception3a.branch3.1.conv.weight"
     assert ("conv1.bias", "conv1.bn.bias") in report.taken
     lines = str(report).splitlines()
@@ -230,6 +232,7 @@ def test_what_is_saved_is_read_back_as_it_was(tmp_path):
 def test_saved_weights_of_other_classes_or_another_network_are_told_from_each_other(tmp_path):
     save_weights(own(), tmp_path / "own.safetensors")
     report = load_weights(own(classes=6), tmp_path / "own.safetensors")
+    assert set(report.left) == {"out.weight", "out.bias"}
     assert [str(head) for head in report.heads] == [
         "out.weight is (30, 4) there and (30, 6) here",
         "out.bias is (4,) there and (6,) here",
@@ -266,6 +269,20 @@ def test_numbers_that_are_not_finite_are_refused_and_nothing_is_taken(value, tmp
     with pytest.raises(UserError, match=r"has numbers in 'out.bias' that are not finite: get an intact copy\."):
         load_weights(network, write(tmp_path / "own.safetensors", ("stem", "out"), arrays))
     assert all(np.array_equal(p.value, b) for p, b in zip(network.parameters(), before, strict=True))
+
+
+def test_a_file_without_weights_is_refused(tmp_path):
+    save_file({"steps": np.ones(3, np.int64)}, tmp_path / "none.safetensors")
+    with pytest.raises(UserError, match=r"none.safetensors holds no array of floats: choose the network that it is of"):
+        load_weights(vgg(), tmp_path / "none.safetensors")
+
+
+def test_normalisation_before_the_first_convolution_is_refused_and_not_left_out(tmp_path):
+    others = {f"features.0.{name}": np.ones(3) for name in ("weight", "bias", "running_mean", "running_var")}
+    names = torchvision(features=[i + 1 for i in FEATURES[11]])
+    path = write(tmp_path / "vgg.safetensors", names, arrays_of(vgg()), **others)
+    with pytest.raises(UserError, match=r"has batch normalisation, features.0, before its first convolution: choose"):
+        load_weights(vgg(), path)
 
 
 def test_names_of_no_known_network_are_refused(tmp_path):

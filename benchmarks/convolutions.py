@@ -4,7 +4,8 @@ python -m benchmarks.convolutions [--batch 1 16 128] [--threads N] [--only TEXT 
 
 A convolution with its ReLU is timed in inference ("forward") and in training ("step": the weights' transform, forward, backward
 to the input and the weights, the transform's adjoint). The algorithms take turns, round by round; the median of the rounds
-counts. On one thread it is the processor's time, which other programs on the machine disturb less. What only one algorithm can
+counts, and in a round the least of three calls, because the first finds the caches full of what ran before (one call alone where it
+takes long). On one thread it is the processor's time, which other programs on the machine disturb less. What only one algorithm can
 compute is left out, and windows of one pixel: every algorithm but the product with the image itself is slower.
 
 With --torch-python PyTorch takes turns with them, in both of its memory layouts, on all convolutions; what the faster of these
@@ -26,6 +27,7 @@ import numpy as np
 
 from benchmarks.interleaved import Worker
 from benchmarks.shapes import Geometry, geometries
+from benchmarks.worker import least_of_three
 from cldl.commands import guarded, parser, whole
 from engine.context import Context
 from engine.ops.convolution import candidates
@@ -139,7 +141,7 @@ def measure(
     began = time.perf_counter()
     while len(next(iter(times.values()))) < 3 or time.perf_counter() - began < budget * len(runs):
         for name, (forward, step) in runs.items():
-            times[name].append(Seconds(_seconds(forward, clock), _seconds(step, clock)))
+            times[name].append(Seconds(least_of_three(forward, clock), least_of_three(step, clock)))
         for layout, pair in (torch.ask("seconds") if torch else {}).items():
             theirs.setdefault(layout, []).append(Seconds(*pair))
     fastest = Seconds(*map(min, zip(*map(_medians, theirs.values()), strict=True))) if theirs else None
@@ -176,12 +178,6 @@ def _runs(
         backend.run(batch, train, training=True)
 
     return lambda: backend.run(batch, infer), step
-
-
-def _seconds(work: Callable[[], None], clock: Callable[[], float]) -> float:
-    began = clock()
-    work()
-    return clock() - began
 
 
 def lost(seconds: dict[str, Seconds], chosen: str) -> dict[str, float]:

@@ -31,7 +31,8 @@ class TorchConvolution:
 
     def seconds(self) -> dict[str, tuple[float, float]]:
         """By layout, seconds of a forward pass in inference, and of one in training with its backward pass."""
-        return {name: (self._seconds(infer), self._seconds(step)) for name, (infer, step) in self.forms.items()}
+        least = worker.least_of_three
+        return {name: (least(infer, self.clock), least(step, self.clock)) for name, (infer, step) in self.forms.items()}
 
     def _form(self, layout, image, sizes, window, groups, batch) -> tuple[Callable[[], object], Callable[[], object]]:
         (H, W, C), form = image, {"memory_format": layout}
@@ -49,11 +50,6 @@ class TorchConvolution:
             network(x).backward(dy)
 
         return infer, step
-
-    def _seconds(self, work: Callable[[], object]) -> float:
-        began = self.clock()
-        work()
-        return self.clock() - began
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_beside_pytorch_the_ratio_to_its_faster_layout_is_printed_and_the_mean(m
     monkeypatch.setattr(convolutions, "geometries", lambda: {SMALL: "small", SMALL._replace(window=Window(1)): "pixel"})
     monkeypatch.setattr(convolutions, "pytorch", lambda options, stack: TwiceAsLong())
     monkeypatch.setattr(convolutions, "_runs", lambda *_: (lambda: None, lambda: None))
-    monkeypatch.setattr(convolutions, "_seconds", lambda work, clock: 0.25)
+    monkeypatch.setattr(convolutions, "least_of_three", lambda work, clock: 0.25)
     assert convolutions.main(["--batch", "1", "--seconds", "0", "--chosen"]) == 0
     small, pixel, mean = capsys.readouterr().out.splitlines()[1:4]
     for line in (small, pixel):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,22 @@ class Network:
     def kink_distance(self, x: Array, ctx: Context) -> float:
         """How far, in the largest change of any element of a layer's input, the nearest kink of any layer is."""
         return min(node.layer.kink_distance(inputs, ctx) for node, inputs, _ in self.trace(x, ctx))
+
+    def _repr_html_(self) -> str:
+        """A table of the nodes, as a notebook shows it; an exit stands out."""
+        head = ("node", "layer", "inputs", "output", "parameters", "multiply-adds")
+        lines = [f"<tr>{''.join(f'<th>{name}</th>' for name in head)}</tr>"]
+        for node, shape, output in self.rows():
+            cells = (
+                f"<b>{escape(node.name)}</b>" if node.name in self.exits else escape(node.name),
+                escape(type(node.layer).__name__),
+                escape(", ".join(node.inputs)),
+                " x ".join(map(str, output)),
+                f"{sum(p.size for p in node.layer.parameters()):,}",
+                f"{node.layer.multiply_adds(shape):,}",
+            )
+            lines.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+        return f"<table>{''.join(lines)}</table>"
 
     def __repr__(self) -> str:
         nodes = ", ".join(f"{node.name}: {node.layer!r} of {', '.join(node.inputs)}" for node in self.nodes)

@@ -14,6 +14,7 @@ import json
 import time
 from contextlib import suppress
 from functools import cached_property
+from html import escape
 from pathlib import Path
 
 from cldl.recipes.recipe import Recipe
@@ -173,6 +174,14 @@ class Run:
         }
         self.recipe = recipe
         write_json(self.folder / "config.json", self.config)
+
+    def _repr_html_(self) -> str:
+        """The recipe and the last errors, as a notebook shows them."""
+        metrics, recipe = self.metrics(), self.recipe
+        done = f"{len(metrics)} of {recipe.schedule.epochs} epochs"
+        errors = metrics[-1]["test_error"] if metrics else {}
+        cells = "".join(f"<tr><td>{escape(name)}</td><td>{error:.2f} %</td></tr>" for name, error in errors.items())
+        return f"<p><b>{escape(recipe.name)}</b>, {escape(str(self.folder))}: {done}</p><table>{cells}</table>"
 
     @property
     def has_checkpoint(self) -> bool:

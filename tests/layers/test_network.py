@@ -328,3 +328,12 @@ def test_a_copy_computes_with_parameters_of_its_own():
     x = Key(1).normal((2, 4, 3, 2)).astype(np.float32)
     a, b = (net.forward(x, Context())[0][1] for net in (network, other))
     assert not np.array_equal(a, b)
+
+
+def test_a_notebook_shows_a_network_as_a_table_with_its_exits_in_bold():
+    trunk = chain("x", [("flatten", Flatten()), ("<hidden>", Linear(4, 3))])
+    network = Network([*trunk, Node("top", Linear(3, 2), ("<hidden>",))], ["top"], (2, 2, 1))
+    shown = network._repr_html_()
+    assert shown.count("<tr>") == 4
+    assert "<td>&lt;hidden&gt;</td><td>Linear</td><td>flatten</td><td>3</td><td>15</td><td>12</td>" in shown
+    assert "<td><b>top</b></td>" in shown

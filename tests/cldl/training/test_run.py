@@ -126,3 +126,11 @@ def test_metrics_at_the_ends_of_their_ranges_are_taken(tmp_path, monkeypatch):
     lines = [line | ends for line in tiny.metrics(2, M=2)]
     run.record(lines)
     assert run.metrics() == lines
+
+
+def test_a_notebook_shows_a_run_with_its_last_errors(tmp_path, monkeypatch):
+    run = tiny.run(tmp_path / "<run>", monkeypatch)
+    shown = run._repr_html_()
+    assert "<b>mnist_nin</b>" in shown
+    assert "&lt;run&gt;: 2 of 2 epochs" in shown
+    assert shown.count("<tr>") == 3

@@ -9,8 +9,9 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -44,14 +45,14 @@ def write_arrays(
     header["sha256"] = _digest(header, arrays)
     encoded = json.dumps(header, allow_nan=False).encode()
 
-    # In memory, because HDF5 cannot close a file cleanly on a full disk; from v110 on its metadata have checksums
-    image = io.BytesIO()
-    with h5py.File(image, "w", libver=("v110", "v110")) as file:
-        file.attrs.create("header", np.bytes_(encoded))
-        for name, array in arrays.items():
-            file.create_dataset(name, data=array)
-    with atomic_write(path) as output:
-        output.write(image.getbuffer())
+    with atomic_write(path, "w+b") as output:
+        uncomplaining = _Uncomplaining(output)
+        with h5py.File(uncomplaining, "w", libver=("v110", "v110")) as file:  # from v110 on its metadata have checksums
+            file.attrs.create("header", np.bytes_(encoded))
+            for name, array in arrays.items():
+                file.create_dataset(name, data=array)
+        if uncomplaining.error:
+            raise uncomplaining.error
 
 
 def read_arrays(
@@ -80,6 +81,53 @@ def read_arrays(
         raise UserError(f"{path} does not fit into memory: close other programs") from None
     except Exception as error:  # HDF5 reports damage with nearly any exception
         raise UserError(f"{path} {_damage(path, error)}: {remedy}") from error
+
+
+class _Uncomplaining(io.RawIOBase):
+    """A file that keeps its first error, and takes no notice of it: HDF5 cannot close a file on a full disk cleanly."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.position, self.size = file, 0, 0
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        count = memoryview(data).nbytes
+        self._attempt(lambda: self.file.seek(self.position))
+        self._attempt(lambda: self.file.write(data))
+        self.position += count
+        self.size = max(self.size, self.position)
+        return count
+
+    def readinto(self, buffer: Any) -> int:
+        self._attempt(lambda: self.file.seek(self.position))
+        self._attempt(lambda: self.file.readinto(buffer))
+        self.position += memoryview(buffer).nbytes
+        return memoryview(buffer).nbytes
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
+        return self.position
+
+    def tell(self) -> int:
+        return self.position
+
+    def truncate(self, size: int | None = None) -> int:
+        self.size = self.position if size is None else size
+        self._attempt(lambda: self.file.truncate(self.size))
+        return self.size
+
+    def flush(self) -> None:
+        self._attempt(self.file.flush)
+
+    def readable(self) -> bool:
+        return True
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        if self.error is None:
+            try:
+                act()
+            except OSError as error:
+                self.error = error
 
 
 class VersionError(UserError):

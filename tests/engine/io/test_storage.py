@@ -1,5 +1,7 @@
 import json
 import os
+import tracemalloc
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
@@ -120,6 +122,48 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypat
         write_arrays(path, {}, {}, kind="test", version=1)
     assert same(read(path)[0], ARRAYS)
     assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("capacity", [0, 100, 3000, 10_000])
+def test_on_a_full_disk_the_old_file_stays_and_the_reason_is_told(path, monkeypatch, capacity):
+    make, large = storage.atomic_write, {f"a{i}": np.arange(1000.0) for i in range(4)}
+
+    class Full:
+        """A file that takes so many bytes."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def write(self, data):
+            if self.file.tell() + memoryview(data).nbytes > capacity:
+                raise OSError(28, "No space left on device")
+            return self.file.write(data)
+
+    @contextmanager
+    def full(*arguments):
+        with make(*arguments) as file:
+            yield Full(file)
+
+    monkeypatch.setattr(storage, "atomic_write", full)
+    with pytest.raises(UserError, match=r"No space left on device.*free some space"):
+        write_arrays(path, large, {}, kind="test", version=1)
+    assert same(read(path)[0], ARRAYS)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_file_is_written_without_a_second_copy_of_its_arrays(tmp_path):
+    large = {"a": np.zeros(2**20), "b": np.ones(2**20)}
+    tracemalloc.start()
+    try:
+        write_arrays(tmp_path / "large.h5", large, {}, kind="test", version=1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+    assert same(read(tmp_path / "large.h5")[0], large)
 
 
 def test_every_cut_is_refused(small):

@@ -8,6 +8,7 @@ resumed run draws what an uninterrupted run draws.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from engine.codegen.jit import exact
 from engine.codegen.simd import LANES, intrinsic
 
 MASK = 0xFFFFFFFF
+SLICE = 2**21  # numbers that are drawn at a time, so that little memory is needed beside the result
 _MASK, _SHIFT = np.uint64(MASK), np.uint64(32)
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # the multipliers of Philox4x32
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)  # the steps of its key (golden ratio, sqrt(3) - 1)
@@ -77,13 +79,13 @@ def child(low, high, k0, k1):
 
 
 @exact
-def _fill(words, row, k0, k1):
-    """Words (n,) uint64: the first n words of row `row` of the key's infinite table of words."""
-    for block in range((len(words) + 3) // 4):
+def _fill(words, first, row, k0, k1):
+    """Words (n,) uint64: the words number first .. first + n - 1 of row `row` of the key's infinite table of words."""
+    for block in range(first // 4, (first + len(words) + 3) // 4):
         four = philox(np.uint64(block), row, np.uint64(0), np.uint64(0), k0, k1)
         for i in range(4):
-            if 4 * block + i < len(words):
-                words[4 * block + i] = four[i]
+            if 0 <= 4 * block + i - first < len(words):
+                words[4 * block + i - first] = four[i]
 
 
 @dataclass(frozen=True)
@@ -103,20 +105,30 @@ class Key:
         a, b = child(low, high, *self.halves)
         return Key(int(a) | int(b) << 32)
 
-    def words(self, n: int) -> np.ndarray:
-        """The first n random 32-bit words, (n,) uint64."""
+    def words(self, n: int, first: int = 0) -> np.ndarray:
+        """n random 32-bit words, (n,) uint64, from number `first` on."""
         words = np.empty(n, np.uint64)
-        _fill(words, np.uint64(0), *self.halves)
+        _fill(words, np.intp(first), np.uint64(0), *self.halves)
         return words
 
     def uniform(self, shape: tuple[int, ...]) -> np.ndarray:
         """Uniform float64 in (0, 1): the centres of 2^32 equal cells, so neither 0 nor 1 occurs."""
-        return ((self.words(int(np.prod(shape))) + 0.5) / 2.0**32).reshape(shape)
+        numbers = np.empty(math.prod(shape))
+        for first in range(0, numbers.size, SLICE):
+            numbers[first : first + SLICE] = self._uniform(first, min(SLICE, numbers.size - first))
+        return numbers.reshape(shape)
 
     def normal(self, shape: tuple[int, ...]) -> np.ndarray:
         """Standard normal float64 by Box and Muller: sqrt(-2 log u) cos(2 pi v)."""
-        u, v = self.uniform((2, *shape))
-        return np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)
+        numbers = np.empty(math.prod(shape))
+        for first in range(0, numbers.size, SLICE):
+            count = min(SLICE, numbers.size - first)
+            u, v = self._uniform(first, count), self._uniform(numbers.size + first, count)
+            numbers[first : first + count] = np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)
+        return numbers.reshape(shape)
+
+    def _uniform(self, first: int, count: int) -> np.ndarray:
+        return (self.words(count, first) + 0.5) / 2.0**32
 
     def permutation(self, n: int) -> np.ndarray:
         """A random order of 0..n-1: the order that sorts n random 64-bit words."""

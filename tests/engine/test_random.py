@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine import random
 from engine.codegen.jit import exact
 from engine.codegen.pointers import pointer
 from engine.codegen.simd import LANES
@@ -117,3 +118,18 @@ def test_normal_numbers_have_the_moments_of_the_normal_distribution():
     assert abs((z**3).mean()) < 4 * np.sqrt(15) * error
     assert abs((z**4).mean() - 3) < 4 * np.sqrt(96) * error
     assert abs((z[:, 1:] * z[:, :-1]).mean()) < 4 * error
+
+
+@pytest.mark.parametrize("draw", [Key.uniform, Key.normal])
+def test_numbers_do_not_depend_on_how_many_are_drawn_at_a_time(draw, monkeypatch):
+    for shape in ((7, 3), (), (0, 2), (1,)):
+        whole = draw(Key(3), shape)
+        for size in (1, 2, 5, 21):
+            monkeypatch.setattr(random, "SLICE", size)
+            assert np.array_equal(draw(Key(3), shape), whole)
+        monkeypatch.undo()
+
+
+def test_words_can_be_drawn_from_any_number_on():
+    words = Key(3).words(20)
+    assert all(np.array_equal(Key(3).words(20 - first, first), words[first:]) for first in range(21))

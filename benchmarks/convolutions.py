@@ -4,9 +4,9 @@ python -m benchmarks.convolutions [--batch 1 16 128] [--threads N] [--only TEXT 
 
 A convolution with its ReLU is timed in inference ("forward") and in training ("step": the weights' transform, forward, backward
 to the input and the weights, the transform's adjoint). The algorithms take turns, round by round; the median of the rounds
-counts, and in a round the least of three calls, because the first finds the caches full of what ran before (one call alone where it
-takes long). On one thread it is the processor's time, which other programs on the machine disturb less. What only one algorithm can
-compute is left out, and windows of one pixel: every algorithm but the product with the image itself is slower.
+counts, and in a round the least of three short calls: the first finds the caches full of what ran before. On one thread it is
+the processor's time, which other programs on the machine disturb less. What only one algorithm can compute is left out, and
+windows of one pixel: every algorithm but the product with the image itself is slower.
 
 With --torch-python PyTorch takes turns with them, in both of its memory layouts, on all convolutions; what the faster of these
 needs is printed beside the algorithm that is chosen, and the geometric mean of the ratios in the end.

@@ -99,6 +99,23 @@ def test_a_chain_and_its_gradients_are_those_of_the_definition(case, last_relu, 
     assert set(ctx.gradients()) == set(expected)
 
 
+@pytest.mark.parametrize("name", ["patches", "fft", "winograd"])
+def test_groups_of_whole_vectors_and_their_gradients_are_those_of_the_definition(name):
+    C, D, window = 2 * LANES, 4 * LANES, Window(3, 1, 1)
+    chain = chain_of(window, 2, C, (D,), (True,))
+    algorithm = choose(window, 2, (N, H, W, C), D, name)
+    assert algorithm.name == name
+    x, dy, ctx = Key(1).normal((N, H, W, C)), Key(2).normal((N, H, W, D)), Context()
+    y, dx = np.empty_like(dy), np.empty_like(x)
+    ys, saved = algorithm.forward(x, chain, y, ctx)
+    algorithm.backward(x, dy, ys, saved, chain, dx, ctx)
+    expected_y, expected_dx, expected = reference(x, dy, window, 2, chain)
+    np.testing.assert_allclose(y.reshape(expected_y.shape), expected_y, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(dx, expected_dx, rtol=0, atol=1e-11)
+    for parameter, gradient in ctx.gradients().items():
+        np.testing.assert_allclose(gradient, expected[parameter], rtol=0, atol=1e-10)
+
+
 def scratch_memory(case, dtype):
     """Bytes that a forward and a backward pass of a chain take from the pool."""
     window, groups, name, widths = CASES[case]

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -86,7 +86,7 @@ def read_arrays(
 class _Uncomplaining(io.RawIOBase):
     """A file that keeps its first error, and takes no notice of it: HDF5 cannot close a file on a full disk cleanly."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Any) -> None:
         self.file, self.position, self.size = file, 0, 0
         self.error: OSError | None = None
 

@@ -99,6 +99,11 @@ def inverse_transform(spectrum, images, bias, clip_min, sign, plane, order, natu
             left = C - c
             for f in range(F):
                 plus, minus, origin = reversed_[f, 0] * LINE, reversed_[f, 1] * LINE, 2 * f * part + n * C + c
+                for line in range(
+                    2 * LINE, 4 * LINE, LINE
+                ):  # prefetch the next channels, which may be the next image's
+                    prefetch(source, origin + line)
+                    prefetch(source, origin + part + line)
                 for k in range(0, min(LINE, left), LANES):
                     a, b = _load_padded(source, origin + k, left - k, zero, buffer), zero
                     a_im, b_im = sign * _load_padded(source, origin + part + k, left - k, zero, buffer), zero
@@ -109,7 +114,6 @@ def inverse_transform(spectrum, images, bias, clip_min, sign, plane, order, natu
                     store(im, minus + k, b - a_im)
                     store(re, plus + k, a - b_im)
                     store(im, plus + k, b + a_im)
-            _prefetch_next(source, n, c, C, N, F, part)
             for pixel in range(H * W):  # and what these channels write
                 prefetch(target, (n * H * W + pixel) * C + c)
                 prefetch(target, (n * H * W + pixel) * C + c + LINE)
@@ -135,15 +139,3 @@ def _store_clipped(target, to, y, offset, b, clip_min, count, buffer):
     total = y + load_partial(offset, b, count, buffer)
     least = clip_min + zeros_like(total)
     store_partial(target, to, select_gt(least, total, least, total), count, buffer)
-
-
-@jit
-def _prefetch_next(spectrum, n, c, C, N, F, part):
-    """Prefetch what the next channels, or the next image, read of a spectrum: two lines at every frequency."""
-    c += 2 * LINE
-    if c >= C:
-        n, c = n + 1, 0
-    if n < N:
-        for f in range(2 * F):
-            prefetch(spectrum, f * part + n * C + c)
-            prefetch(spectrum, f * part + n * C + c + LINE)

@@ -23,6 +23,7 @@ class DeepSpec(ModelSpec):
 
     classifiers   -- M, from the top downwards
     lower_lr_mult -- multiplies the learning rate of the lower classifiers
+    body_lr_mult  -- multiplies that of all layers but the classifiers: below 1 for a body that was trained before
     width         -- multiplies the outputs of all layers but the classifiers; 1 is the published network
 
     definitions -- the names of the family's networks, each with the method as which it was published;
@@ -35,6 +36,7 @@ class DeepSpec(ModelSpec):
     places: ClassVar[int] = 5
     classifiers: int
     lower_lr_mult: float
+    body_lr_mult: float = 1.0
     width: float = 1.0
 
     @property
@@ -56,7 +58,7 @@ class DeepSpec(ModelSpec):
             raise UserError(
                 f"model.classifiers is {self.classifiers}; {self.kind} has places for 1 to {self.places}: choose so many."
             )
-        self.check_range(0, 1000, "lower_lr_mult")
+        self.check_range(0, 1000, "lower_lr_mult", "body_lr_mult")
         self.check_range(0.01, 10, "width")
 
     def make(self, image: Shape, classes: int) -> Network:

@@ -61,4 +61,6 @@ class ModelSpec(Spec):
         for parameter in network.parameters():
             if parameter.name.endswith("bias"):
                 parameter.lr_mult *= self.bias_lr_mult
+            if not parameter.name.startswith("head_"):
+                parameter.lr_mult *= self.values.get("body_lr_mult", 1.0)
         return network

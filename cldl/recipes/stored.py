@@ -2,7 +2,8 @@
 
     {"name": ..., "summary": ..., "data": {"type": "images", "dataset": ...}, "model": {"type": "nin", ...}, "loss": ..., ...}
 
-It is read strictly: every name must be known, every value there and in its range.
+It is read strictly: every name must be known, every value there and in its range. A value that has a default may be missing: a
+run of a version that did not know it yet goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cldl.recipes.recipe import SECTIONS, Recipe
-from cldl.recipes.spec import Spec, cited, find_kind, leaf_types
+from cldl.recipes.spec import Spec, cited, defaults, find_kind, leaf_types
 from engine.errors import UserError
 from engine.io.fields import Check, anything, by_name, fields, text
 
@@ -33,8 +34,11 @@ def from_json(stored: Any, sources: Any) -> Recipe:
 def _spec(section: str, stored: Any, sources: Mapping[str, str]) -> Spec:
     kind = stored.get("type") if isinstance(stored, dict) else None
     spec = find_kind(section, str(kind))
-    _check(fields(dict.fromkeys(("type", *leaf_types(spec)), anything)), stored, section)
-    return spec(**{name: cited(stored[name], sources.get(f"{section}.{name}", "")) for name in leaf_types(spec)})
+    names, optional = leaf_types(spec), defaults(spec)
+    required = dict.fromkeys((name for name in ("type", *names) if name not in optional), anything)
+    _check(fields(required, dict.fromkeys(optional, anything)), stored, section)
+    values = {name: cited(stored[name], sources.get(f"{section}.{name}", "")) for name in names if name in stored}
+    return spec(**values)
 
 
 def _check(check: Check, value: Any, name: str) -> None:

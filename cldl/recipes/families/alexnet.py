@@ -42,6 +42,7 @@ PLACES205_ALEXNET = MNIST_NIN.changed(
             initialisation=cited("published", "BVLC/caffe, models/bvlc_reference_caffenet"),
             bias_lr_mult=cited(2.0, ALEXNET),
             lower_lr_mult=cited(1.0, INFERRED),
+            body_lr_mult=cited(1.0, ALEXNET + ": one rate for all"),
             width=cited(1.0, PLACES),
         ),
         PLACES,

@@ -37,6 +37,7 @@ PLACES205_CNDS8 = PLACES205_ALEXNET.changed(
             initialisation=cited("published", CNDS),
             bias_lr_mult=cited(2.0, CNDS),
             lower_lr_mult=cited(1.0, CNDS),
+            body_lr_mult=cited(1.0, CNDS),
             width=cited(1.0, CNDS),
         ),
         CNDS,

@@ -24,11 +24,13 @@ DEFINITIONS = ("dag_vgg19", "dag_alexnet")
 class DagCnnSpec(ModelSpec):
     """A DAG-CNN (see `cldl.models.dag_cnn`), all of whose layers with a ReLU are tapped.
 
-    width -- multiplies the outputs of all layers but the classifiers; 1 is the published network
+    body_lr_mult -- multiplies the learning rate of all layers but those that give scores
+    width        -- multiplies the outputs of all layers but the classifiers; 1 is the published network
     """
 
     kind: ClassVar[str] = "dag_cnn"
     checked_at: ClassVar[Mapping[str, Any]] = DeepSpec.checked_at
+    body_lr_mult: float = 1.0
     width: float = 1.0
 
     @property
@@ -42,6 +44,7 @@ class DagCnnSpec(ModelSpec):
     def check(self) -> None:
         super().check()
         self.check_choice(DEFINITIONS, "definition")
+        self.check_range(0, 1000, "body_lr_mult")
         self.check_range(0.01, 10, "width")
 
     def make(self, image: Shape, classes: int) -> Network:
@@ -62,6 +65,7 @@ DAG_CNN: dict[str, Any] = {
             dropout=cited(0.5, "Simonyan and Zisserman, ICLR 2015, section 3.1"),
             initialisation=cited("published", UNTRIED + ": as vgg; the authors begin with trained weights"),
             bias_lr_mult=cited(2.0, UNTRIED + ": as vgg"),
+            body_lr_mult=cited(1.0, UNTRIED + ": one rate for all"),
             width=cited(1.0, DAG),
         ),
         DAG,

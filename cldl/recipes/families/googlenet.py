@@ -47,6 +47,7 @@ IMAGENET_GOOGLENET = MNIST_NIN.changed(
             initialisation=cited("published", DEFINITION + ": xavier, biases 0.2"),
             bias_lr_mult=cited(2.0, DEFINITION),
             lower_lr_mult=cited(1.0, DEFINITION + ": one rate for all"),
+            body_lr_mult=cited(1.0, DEFINITION + ": one rate for all"),
             width=cited(1.0, DEFINITION),
         ),
         POSTER,

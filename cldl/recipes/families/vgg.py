@@ -39,6 +39,7 @@ PLACES205_VGG11 = MNIST_NIN.changed(
             initialisation=cited("published", VGG + ": N(0, 0.01^2), biases 0; deeper ones by Glorot and Bengio"),
             bias_lr_mult=cited(2.0, INFERRED + "; as in Caffe's networks"),
             lower_lr_mult=cited(1.0, INFERRED),
+            body_lr_mult=cited(1.0, VGG + ": one rate for all"),
             width=cited(1.0, DEFINITION),
         ),
         POSTER,

@@ -75,6 +75,7 @@ CLASSIC = {  # SGD as for ImageNet, on crops less the mean colour
     "model.initialisation": "published",
     "model.bias_lr_mult": 2.0,
     "model.lower_lr_mult": 1.0,
+    "model.body_lr_mult": 1.0,
     "schedule.learning_rate": 0.01,
 } | SGD
 WARPED = {"data.resize": "warp", **dict.fromkeys(("data.min_scale", "data.max_scale", "data.test_scale"), 256)}
@@ -154,6 +155,33 @@ DEEP = {
     ("mit67_vgg11", "mit67_dag_cnn"): {"model.definition": "dag_vgg19"},
     ("sun397_vgg16", "sun397_dag_cnn"): {"model.definition": "dag_vgg19"},
 }
+FEATURES = {
+    "data.augment": False,
+    "model.dropout": 0.0,
+    "model.bias_lr_mult": 1.0,
+    "model.body_lr_mult": 0.0,
+    "loss.weights": (1.0,),
+    "loss.companion_epochs": None,
+    "optimiser.nesterov": True,
+    "optimiser.weight_decay": 1e-4,
+    "schedule.learning_rate": 0.5,
+    "schedule.min_lr_ratio": 0.0,
+    "schedule.decay_epochs": None,
+    "schedule.epochs": 50,
+    "schedule.batch_size": 64,
+}
+BODIES = {  # what a features' recipe is made from, and the layer that gives them
+    "alexnet": ("places205_alexnet", "places_alexnet", "fc6_relu"),
+    "cnds8": ("places205_cnds8", "cnds8", "fc6_relu"),
+    "googlenet": ("places205_googlenet", "googlenet", "head_top.mean"),
+    **{f"vgg{depth}": ("places205_vgg11", f"vgg{depth}", "fc6_relu") for depth in (11, 13, 16, 19)},
+}
+ON_FEATURES = {
+    (base, f"{dataset}_{name}_features"): FEATURES
+    | {"data.dataset": dataset, "data.n_classes": classes, "model.definition": network, "model.layer": layer}
+    for dataset, classes in (("mit67", 67), ("sun397", 397))
+    for name, (base, network, layer) in BODIES.items()
+}
 CHANGES = DEEP | {
     ("mnist_nin", "mnist_nin_softmax"): ONE,
     ("mnist_nin", "mnist_nin_shared"): {
@@ -224,13 +252,23 @@ CHANGES = DEEP | {
 @pytest.mark.parametrize(("old", "new"), CHANGES)
 def test_a_recipe_changes_these_values_and_no_others(recipes, old, new):
     before, after = recipes[old].leaves, recipes[new].leaves
-    assert {name: value for name, value in after.items() if name not in before or value != before[name]} == CHANGES[
-        old, new
-    ]
+    assert changed(before, after) == CHANGES[old, new]
+
+
+def changed(before, after):
+    """The values that are new or differ."""
+    return {name: value for name, value in after.items() if name not in before or value != before[name]}
+
+
+@pytest.mark.parametrize(("old", "new"), ON_FEATURES)
+def test_a_recipe_on_features_differs_in_these_values_alone_from_the_one_whose_images_it_sees(recipes, old, new):
+    before, after = recipes[old].leaves, recipes[new].leaves
+    assert changed(before, after) == changed(before, ON_FEATURES[old, new])
+    assert ON_FEATURES[old, new].items() <= after.items()
 
 
 def test_every_recipe_but_one_is_made_from_another(recipes):
-    assert {new for _, new in CHANGES} == set(recipes) - {"mnist_nin"}
+    assert {new for _, new in [*CHANGES, *ON_FEATURES]} == set(recipes) - {"mnist_nin"}
 
 
 ORIGINS = (

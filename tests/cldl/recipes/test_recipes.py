@@ -294,6 +294,12 @@ def test_a_stored_recipe_that_is_not_one_is_refused_in_a_sentence(damage, senten
     assert sentence in str(refusal.value)
 
 
+def test_a_stored_recipe_of_a_version_that_did_not_know_a_value_has_its_default():
+    stored = to_json(find("places205_vgg11"))
+    del stored["model"]["body_lr_mult"]
+    assert from_json(stored, {}) == find("places205_vgg11")
+
+
 @pytest.mark.parametrize("sources", [None, [], {"model.dropout": 3}])
 def test_sources_that_are_no_texts_are_refused(sources):
     with pytest.raises(UserError, match="sources"):

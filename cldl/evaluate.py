@@ -14,12 +14,11 @@ from cldl.exits import ExitRule, exits_of
 from cldl.reporting import poster
 from cldl.reporting.display import Display
 from cldl.training import early_exit
+from cldl.training.evaluation import MANY_CLASSES
 from cldl.training.run import Run
 from cldl.training.run_data import limited, load_data
 from cldl.training.trained import CROPS, TrainedModel
 from data.dataset import Dataset
-
-MANY_CLASSES = 100  # of which the five best are told too
 
 
 @guarded
@@ -53,10 +52,11 @@ def main(argv: list[str] | None = None) -> int:
         display.say(f"testing {run.folder} on {len(dataset.test):,} images of {dataset.name}{crops}")
         evaluation = model.evaluate(dataset.test, options.crops)
         published = poster.errors(dataset.name, run.recipe.data.augment)
-        display.result({"test_error": evaluation.errors}, published, evaluation.objective.is_ensemble)
+        line = {"test_error": evaluation.errors}
         if len(dataset.class_names) >= MANY_CLASSES:
-            errors = ", ".join(f"{name} {error:.2f}%" for name, error in evaluation.top_errors().items())
-            display.say(f"error of the five best classes: {errors}")
+            line["test_top5_error"] = evaluation.top_errors()
+        top5 = poster.top5_errors(dataset.name)
+        display.result(line, published, evaluation.objective.is_ensemble, top5)
         if options.crops > 1:
             return 0  # the report is that of one crop
         from cldl.reporting.run_report import write_report  # here, as matplotlib makes folders when it is imported

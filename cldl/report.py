@@ -1,32 +1,29 @@
-"""Set finished runs beside the poster's table.
+"""Set finished runs beside the poster's results, or print the poster's tables with the recipes and runs that reach each cell.
 
 python -m cldl.report runs/mnist_nin-20260101-120000 runs/mnist_nin_softmax-20260101-130000
+python -m cldl.report --poster
+python -m cldl.report --poster runs/*
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import statistics
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from cldl.commands import guarded, leave, parser
-from cldl.recipes import leaves
-from cldl.recipes.recipe import COMMAND_LINE
-from cldl.reporting import poster
+from cldl.reporting import poster_tables
 from cldl.reporting.html import document, table
-from cldl.training.run import Run
-from cldl.training.throughput import duration
+from cldl.reporting.rows import HEAD, NUMBERS, Row, finished, rows
 from engine.errors import UserError
 from engine.io.files import atomic_write
 
-HEAD = ("data set", "method", "error in %", "the poster", "difference", "seeds", "epochs", "hardware", "time")
-NUMBERS = (2, 3, 4, 6, 8)  # the columns that are aligned to the right
-NONE = "-"
+WIDTH = 100  # of lines of text
 REMARK = (
     "Errors are those of the last epoch on the test images, never of the best; of several seeds the mean and the standard "
     "deviation. The time is that of the training steps of one run. The poster: Jin et al., ECCV 2016."
@@ -34,120 +31,90 @@ REMARK = (
 
 
 @dataclass(frozen=True)
-class Row:
-    """Finished runs that differ in their seeds alone."""
+class Section:
+    """A table with its title and its remarks; the first columns `grouped` are left empty where they repeat themselves."""
 
-    runs: tuple[Run, ...]
-
-    @property
-    def errors(self) -> list[float]:
-        """Of each run, in %."""
-        return [run.metrics()[-1]["test_error"]["fused"] for run in self.runs]
-
-    def cells(self) -> tuple[str, ...]:
-        """The texts under HEAD."""
-        config, recipe = self.runs[0].config, self.runs[0].recipe
-        error, theirs = statistics.mean(self.errors), self.poster
-        spread = f" ± {statistics.stdev(self.errors):.2f}" if len(self.runs) > 1 else ""
-        seconds = statistics.mean(sum(line["seconds"] for line in run.metrics()) for run in self.runs)
-        return (
-            poster.dataset(recipe) + self.limits,
-            f"{poster.method(recipe)} ({', '.join([recipe.name, *self.changes])})",
-            f"{error:.2f}{spread}",
-            NONE if theirs is None else f"{theirs:.2f}",
-            NONE if theirs is None else f"{error - theirs:+.2f}",
-            ", ".join(str(run.config["seed"]) for run in self.runs),
-            self.epochs,
-            f"{config['machine']}, {config['threads']} thread{'' if config['threads'] == 1 else 's'}",
-            duration(seconds),
-        )
-
-    @property
-    def poster(self) -> float | None:
-        """The poster's error of this method on these data, where it has one."""
-        recipe = self.runs[0].recipe
-        return None if self.limits else poster.errors(poster.dataset(recipe)).get(poster.method(recipe))
-
-    @property
-    def epochs(self) -> str:
-        """Their number, and those that it was before a run was continued with more or fewer."""
-        changed = [str(note["epochs"]) for note in self.runs[0].config.get("changed_epochs", [])]
-        return " → ".join([*changed, str(self.runs[0].recipe.schedule.epochs)])
-
-    @property
-    def limits(self) -> str:
-        """How the data differ from the whole data set."""
-        parts = [("train", "training"), ("test", "test")]
-        limits = [
-            f"first {n:,} {name}" for key, name in parts if (n := self.runs[0].config[f"limit_{key}"]) is not None
-        ]
-        return f" ({', '.join(limits)} images)" if limits else ""
-
-    @property
-    def changes(self) -> list[str]:
-        """The values that were given on the command line, but for the epochs, which have a column."""
-        recipe = self.runs[0].recipe
-        values = {section: spec.kind for section, spec in recipe.specs.items()} | recipe.leaves
-        given = [
-            name for name, source in recipe.sources.items() if source == COMMAND_LINE and name != "schedule.epochs"
-        ]
-        return [f"{name.rpartition('.')[2]} {leaves.show(values[name])}" for name in given]
+    title: str
+    head: tuple[str, ...]
+    numbers: tuple[int, ...]  # the columns that are aligned to the right
+    cells: Sequence[tuple[str, ...]]
+    remarks: Sequence[str] = ()
+    grouped: int = 0
 
 
-def finished(folder: Path) -> Run:
-    """The run in a folder; raises UserError if there is none, or it is not finished."""
-    run = Run.open(folder)
-    epochs, wanted = len(run.metrics()), run.recipe.schedule.epochs
-    if epochs < wanted:
-        raise UserError(
-            f"{folder} has {epochs} of its {wanted} epochs: finish it with python -m cldl.train --resume --run {folder}."
-        )
-    return run
+def compare(found: Sequence[Row]) -> list[Section]:
+    """Runs beside the poster."""
+    return [Section("Runs beside the poster", HEAD, NUMBERS, [row.cells() for row in found], [REMARK])]
 
 
-def rows(runs: Sequence[Run]) -> list[Row]:
-    """The runs, those that differ in their seeds alone in one row; in the order in which they were named."""
-    found: dict[tuple, list[Run]] = {}
-    for run in runs:
-        conditions = ("limit_train", "limit_test", "held_out", "machine", "threads")
-        key = (run.recipe, repr(run.config.get("changed_epochs")), *(run.config.get(name) for name in conditions))
-        found.setdefault(key, []).append(run)
-    return [Row(tuple(group)) for group in found.values()]
+def reach(found: Sequence[Row]) -> list[Section]:
+    """The poster's tables."""
+    sections = [
+        Section(t.title, poster_tables.HEAD, poster_tables.NUMBERS, list(poster_tables.cells(t, found)), [t.remark], 3)
+        for t in poster_tables.TABLES
+    ]
+    if found:
+        runs = [(line,) for line in poster_tables.changes(found)]
+        sections.append(Section("The runs", ("run",), (), runs, [poster_tables.NOTE]))
+    others = list(poster_tables.outside())
+    return [*sections, Section("Recipes without a cell", ("recipe", "why"), (), others)]
 
 
-def markdown(cells: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, its columns lined up."""
-    widths = [max(map(len, column)) for column in zip(HEAD, *cells, strict=True)]
-    rule = ["-" * (w - 1) + ":" if i in NUMBERS else "-" * w for i, w in enumerate(widths)]
+def markdown(section: Section) -> str:
+    """A table in Markdown, its columns lined up, and its remarks."""
+    head, numbers, cells = section.head, section.numbers, _grouped(section)
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    rule = ["-" * (w - 1) + ":" if i in numbers else "-" * w for i, w in enumerate(widths)]
 
     def line(texts: Sequence[str]) -> str:
-        sides = (f"{text:{'>' if i in NUMBERS else '<'}{widths[i]}}" for i, text in enumerate(texts))
+        sides = (f"{text:{'>' if i in numbers else '<'}{widths[i]}}" for i, text in enumerate(texts))
         return f"| {' | '.join(sides)} |"
 
-    return "\n".join(map(line, [HEAD, rule, *cells]))
+    return "\n".join(map(line, [head, rule, *cells])) + "".join(
+        f"\n\n{textwrap.fill(r, WIDTH, break_on_hyphens=False)}" for r in section.remarks
+    )
 
 
-def html(cells: Sequence[Sequence[str]]) -> str:
-    """A page with the table."""
-    title = "Runs beside the poster"
-    return document(title, f"<h1>{title}</h1>\n{table(HEAD, cells, NUMBERS)}\n<p>{escape(REMARK)}</p>")
+def html(sections: Sequence[Section]) -> str:
+    """A page with the tables."""
+    parts = []
+    for s in sections:
+        remarks = "".join(f"\n<p>{escape(remark)}</p>" for remark in s.remarks)
+        parts.append(f"<h1>{escape(s.title)}</h1>\n{table(s.head, _grouped(s), s.numbers)}{remarks}")
+    return document(sections[0].title, "\n".join(parts))
 
 
-def comma_separated(cells: Sequence[Sequence[str]]) -> str:
-    """The table as CSV, its head first."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([HEAD, *cells])
+def comma_separated(sections: Sequence[Section]) -> str:
+    """The tables with the first one's columns as CSV, their head first."""
+    head, text = sections[0].head, io.StringIO()
+    lines = [row for s in sections if s.head == head for row in s.cells]
+    csv.writer(text, lineterminator="\n").writerows([head, *lines])
     return text.getvalue()
+
+
+def _grouped(section: Section) -> list[tuple[str, ...]]:
+    """The cells of a table, without what the row above has too in the grouped columns."""
+    rows, last = list[tuple[str, ...]](), ("",) * len(section.head)
+    for row in section.cells:
+        same = next((i for i in range(section.grouped) if row[i] != last[i]), section.grouped)
+        rows.append((*("" for _ in range(same)), *row[same:]))
+        last = row
+    return rows
 
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit status: 0, or 2 for an error that the user can fix."""
-    p = parser("cldl.report", "Set finished runs beside the poster's table: Markdown, on request also HTML and CSV.")
-    p.add_argument("runs", type=Path, metavar="RUN", nargs="+", help="the runs' folders")
+    p = parser("cldl.report", "Set finished runs beside the poster's results: Markdown, on request also HTML and CSV.")
+    p.add_argument("runs", type=Path, metavar="RUN", nargs="*", help="the runs' folders")
+    p.add_argument("--poster", action="store_true", help="the poster's tables, with the recipes that reach each cell")
     p.add_argument("--html", type=Path, metavar="FILE", help="write the table as a page too")
     p.add_argument("--csv", type=Path, metavar="FILE", help="write the table as comma-separated values too")
     options = p.parse_args(argv)
+    if not options.runs and not options.poster:
+        raise UserError(
+            "no run was named: give the folders of finished runs, or --poster for the poster's tables alone."
+        )
     runs, refused = [], []
     for folder in options.runs:
         try:
@@ -156,14 +123,15 @@ def main(argv: list[str] | None = None) -> int:
             refused.append(error)
     for refusal in refused:
         print(f"{'left out' if runs else 'error'}: {refusal}", file=sys.stderr)
-    if not runs:
+    if refused and not runs:
         return 2
-    cells = [row.cells() for row in rows(runs)]
+    sections = (reach if options.poster else compare)(rows(runs))
     for path, write in ((options.html, html), (options.csv, comma_separated)):
         if path:
             with atomic_write(path, "w") as file:
-                file.write(write(cells))
-    print(f"{markdown(cells)}\n\n{REMARK}")
+                file.write(write(sections))
+    titles = [f"{section.title}\n\n" if options.poster else "" for section in sections]
+    print("\n\n".join(title + markdown(section) for title, section in zip(titles, sections, strict=True)))
     return 0
 
 

@@ -272,7 +272,7 @@ def train(run: Run, dataset: Dataset, trainer: Trainer, lines: list[dict], displ
     from cldl.reporting.run_report import write_report  # here, as matplotlib makes folders when it is imported
 
     theirs = poster.errors(dataset.name, run.recipe.data.augment)
-    display.result(lines[-1], theirs, trainer.objective.is_ensemble)
+    display.result(lines[-1], theirs, trainer.objective.is_ensemble, poster.top5_errors(dataset.name))
     page = write_report(run.folder, lines, evaluation or trainer.evaluate(), dataset, run.config)
     display.say(f"report: {page}")
     return 0

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cldl.reporting.explain import GIGA, SIDE, Cost
-from cldl.reporting.poster import ERRORS, beside
+from cldl.reporting.poster import beside, errors
 from cldl.reporting.summary import COSTS, costs, layers, summary
 from cldl.training.run import Run
 from cldl.training.throughput import Throughput, duration
@@ -34,6 +34,7 @@ BUSY = 1.3  # times the least peak
 EVERY = 60.0  # seconds between two lines where there are no frames
 MANY_DEAD = 0.05  # of the units of a layer; fewer are usual
 JUSTIFY: dict[str, JustifyMethod] = {"<": "left", ">": "right"}
+MNIST = errors("MNIST")
 NARROWEST = 6  # columns of the table of epochs, which hold "12.34%" and "0.1234"
 
 
@@ -148,10 +149,30 @@ class Display:
                 "yellow",
             )
 
-    def result(self, line: dict, poster: dict[str, float] = ERRORS["MNIST"], is_ensemble: bool = True) -> None:
-        """The test errors of a line of metrics beside the poster's; `is_ensemble` as in `poster.beside`."""
-        head = ("<this run", ">test error in %", "<the poster", ">test error in %")
-        self._table(head if poster else head[:2], beside(line["test_error"], poster, is_ensemble))
+    def result(
+        self,
+        line: dict,
+        poster: dict[str, float] = MNIST,
+        is_ensemble: bool = True,
+        poster_top5: dict[str, float] | None = None,
+    ) -> None:
+        """The test errors of a line of metrics beside the poster's, and those of the five best classes, where it has them.
+
+        is_ensemble -- as in `poster.beside`
+        """
+        five = line.get("test_top5_error")
+        self._beside("test error in %", line["test_error"], poster, is_ensemble)
+        if five and poster_top5:
+            self._beside("top-5 error in %", five, poster_top5, is_ensemble)
+        elif five:
+            self.say(
+                f"error of the five best classes: {', '.join(f'{name} {error:.2f}%' for name, error in five.items())}"
+            )
+
+    def _beside(self, what: str, errors: dict[str, float], poster: dict[str, float], is_ensemble: bool) -> None:
+        """A table of our errors and the poster's."""
+        head = ("<this run", f">{what}", "<the poster", f">{what}")
+        self._table(head if poster else head[:2], beside(errors, poster, is_ensemble))
 
     def exits(self, rows: Sequence[Sequence[str]], M: int) -> None:
         """Early exit: the thresholds that are kept, and what each gives."""

@@ -21,6 +21,7 @@ from engine.typing import Array
 from layers.network import Network
 from layers.relu import ReLU
 
+MANY_CLASSES = 100  # of which the five best are told too
 ROWS = 4096  # samples whose classes are ranked at a time
 ALIVE_SAMPLES = 512  # images on which a unit must be 0 everywhere to count as dead
 

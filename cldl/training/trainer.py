@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 
 from cldl.objective import Objective
-from cldl.training.evaluation import Evaluation, dead_units
+from cldl.training.evaluation import MANY_CLASSES, Evaluation, dead_units
 from cldl.training.metrics import EpochMetrics
 from cldl.training.step import CpuStep, InputPipeline, TrainStep
 from cldl.training.trained import TrainedModel
@@ -194,6 +194,8 @@ class Trainer:
             "images_per_second": self.metrics.samples / max(self.metrics.seconds, 1e-9),
             "seconds": self.metrics.seconds,
         }
+        if self.network.classes >= MANY_CLASSES:
+            line["test_top5_error"] = evaluation.top_errors()
         if self.reader:
             line["waiting_seconds"] = self.metrics.waited
         self.step, self.metrics = 0, EpochMetrics.empty(len(self.network.exits))

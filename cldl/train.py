@@ -6,7 +6,7 @@ python -m cldl.train mnist_nin
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from cldl.recipes.spec import cited
 from cldl.reporting import poster
 from cldl.reporting.display import Display
 from cldl.reporting.explain import explain, limit, seconds_to_read
+from cldl.reporting.recipe_list import list_recipes
 from cldl.signals import STATUS, Interruption
 from cldl.training.machine import changes
 from cldl.training.pretrained import begin_with, check_file
@@ -99,17 +100,6 @@ def main(argv: list[str] | None = None) -> int:
         log = StepLog(trainer, [*logs, *([TensorBoard(run.folder, trainer)] if args.tensorboard else [])])
         held.callback(log.close)
         return train(run, dataset, trainer, lines, display, log)
-
-
-def list_recipes() -> Iterator[str]:
-    """The recipes as lines of text, under the data that they are trained on."""
-    width, groups = max(map(len, RECIPES)), {name: list[Recipe]() for name in poster.ERRORS}
-    for recipe in RECIPES.values():
-        groups.setdefault(poster.dataset(recipe), []).append(recipe)
-    for name, recipes in groups.items():
-        if recipes:
-            yield name
-        yield from (f"  {recipe.name:{width}}  {recipe.summary}" for recipe in recipes)
 
 
 def choose_recipe(args: argparse.Namespace) -> Recipe:

@@ -96,6 +96,11 @@ def why_not(recipe: Recipe) -> str:
     return "" if method(recipe) in cells else f"the poster has no {method(recipe)} on {dataset(recipe)}"
 
 
+def number(recipe: Recipe) -> float | None:
+    """The poster's, in the cell that a recipe reaches; None where it reaches none."""
+    return None if why_not(recipe) else {**ERRORS, **ACCURACIES}[dataset(recipe)][method(recipe)]
+
+
 def classifier_names(M: int) -> list[str]:
     """What a reader calls classifiers 1 to M."""
     if M == 1:

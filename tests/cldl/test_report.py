@@ -7,7 +7,7 @@ import pytest
 
 from cldl.recipes import find
 from cldl.report import HEAD, main
-from cldl.train import list_recipes
+from cldl.reporting.recipe_list import list_recipes
 from cldl.training.run import Run
 from tests.cldl import tiny
 

@@ -32,7 +32,7 @@ class AlexNetSpec(DeepSpec):
 
 PLACES205_ALEXNET = MNIST_NIN.changed(
     name="places205_alexnet",
-    summary="AlexNet on Places205: one classifier, softmax, AlexNet's published schedule",
+    summary="AlexNet on Places205, with AlexNet's published schedule",
     data=photographs("places205", 227, "warp", (256, 256), 256, PLACES + "; Caffe's examples/imagenet: 256 x 256"),
     model=cited(
         AlexNetSpec(

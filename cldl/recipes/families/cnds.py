@@ -28,7 +28,7 @@ class CndsSpec(DeepSpec):
 
 PLACES205_CNDS8 = PLACES205_ALEXNET.changed(
     name="places205_cnds8",
-    summary="CNDS-8 on Places205: softmax, the branch weighted by 0.4, AlexNet's schedule",
+    summary="CNDS-8 on Places205: the branch weighted by 0.4",
     model=cited(
         CndsSpec(
             definition=cited("cnds8", CNDS),

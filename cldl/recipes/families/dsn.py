@@ -134,7 +134,7 @@ AS_CIFAR100_NIN = CIFAR100_NIN.recite(HELD_OUT, AS_CIFAR100)
 
 CIFAR100_DSN = AS_CIFAR100_NIN.changed(
     name="cifar100_dsn",
-    summary="DSN on CIFAR-100: NIN with three companions that go early, the same schedule (poster: 34.57 % error)",
+    summary="DSN on CIFAR-100: NIN with three companions that go early",
     preprocessing=cited("gcn", DSN + " (contrast normalisation alone; the norm is pylearn2's, inferred)"),
     **short_training(
         AS_CIFAR100_NIN,
@@ -145,7 +145,7 @@ CIFAR100_DSN = AS_CIFAR100_NIN.changed(
 
 CIFAR100_DSN_PUBLISHED = CIFAR100_DSN.changed(
     name="cifar100_dsn_published",
-    summary="DSN on CIFAR-100 with its published schedule: SGD, 300 epochs, companions for 100 (days on a CPU)",
+    summary="DSN on CIFAR-100 as published: 300 epochs (days on a CPU)",
     **published_training(companion_epochs=100.0, milestone=240.0, epochs=300),
 )
 
@@ -153,7 +153,7 @@ AS_MNIST_NIN = MNIST_NIN.recite(TUNED, AS_MNIST)
 
 MNIST_DSN = AS_MNIST_NIN.changed(
     name="mnist_dsn",
-    summary="DSN on MNIST: NIN with three companions that go early, squared hinge, a short schedule (poster: 0.39 % error)",
+    summary="DSN on MNIST: NIN with companions that go early, squared hinge",
     **short_training(
         AS_MNIST_NIN,
         definition=cited("mnist", TRUNK),
@@ -163,7 +163,7 @@ MNIST_DSN = AS_MNIST_NIN.changed(
 
 MNIST_DSN_PUBLISHED = MNIST_DSN.changed(
     name="mnist_dsn_published",
-    summary="DSN on MNIST with the schedule published for CIFAR-10: SGD, 250 epochs, companions for 83 (days on a CPU)",
+    summary="DSN on MNIST as published for CIFAR-10: 250 epochs (days on a CPU)",
     **published_training(companion_epochs=83.0, milestone=200.0, epochs=250),
 )
 

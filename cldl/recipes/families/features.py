@@ -140,7 +140,7 @@ RECIPES = tuple(
         dataset,
         name,
         *body,
-        f"A linear classifier on the features of {METHODS[body[0]]}, on {dataset.upper()}: give its --weights",
+        f"Features of {METHODS[body[0]]} with a linear classifier, on {dataset.upper()}",
     )
     for dataset in ("mit67", "sun397")
     for name, body in BODIES.items()

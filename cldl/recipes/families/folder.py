@@ -13,7 +13,7 @@ AS_NIN = UNTRIED + ": as cifar100_nin"
 
 FOLDER = CIFAR100_NIN.recite(HELD_OUT, AS_NIN).changed(
     name="folder",
-    summary="CLDL on a folder of class folders, --data PATH: NIN with three classifiers, crops and reflections",
+    summary="CLDL on class folders, --data PATH: NIN with three classifiers",
     data=cited(
         PhotoSpec(
             dataset=cited("folder", OWN),

@@ -37,7 +37,7 @@ class GoogLeNetSpec(DeepSpec):
 
 IMAGENET_GOOGLENET = MNIST_NIN.changed(
     name="imagenet_googlenet",
-    summary="CLDL on ImageNet: GoogLeNet with three classifiers, its published schedule (poster: 10.21 % top-5 error)",
+    summary="CLDL on ImageNet: GoogLeNet with three classifiers",
     data=photographs("imagenet", 224, "warp", (256, 256), 256, DEFINITION + "; Caffe's examples/imagenet: 256 x 256"),
     model=cited(
         GoogLeNetSpec(
@@ -78,7 +78,7 @@ IMAGENET_GOOGLENET = MNIST_NIN.changed(
 
 IMAGENET_GOOGLENET_SOFTMAX = IMAGENET_GOOGLENET.changed(
     name="imagenet_googlenet_softmax",
-    summary="GoogLeNet on ImageNet as published: softmax, the lower two classifiers at 0.3 (poster: 11.1 % top-5 error)",
+    summary="GoogLeNet on ImageNet as published: the lower two at 0.3",
     loss=cited(
         SoftmaxSpec(
             weights=cited((0.3, 0.3, 1.0), DEFINITION), companion_epochs=cited(None, DEFINITION + ": to the end")
@@ -89,7 +89,7 @@ IMAGENET_GOOGLENET_SOFTMAX = IMAGENET_GOOGLENET.changed(
 
 PLACES205_GOOGLENET = IMAGENET_GOOGLENET_SOFTMAX.changed(
     name="places205_googlenet",
-    summary="GoogLeNet on Places205 as published: softmax, the lower two classifiers weighted by 0.3",
+    summary="GoogLeNet on Places205 as published: the lower two at 0.3",
     dataset=cited("places205", PLACES),
     n_classes=cited(205, PLACES),
     epochs=cited(125, PLACES + ": tested after 2,400,000 steps of 128 of 2,448,873 images"),

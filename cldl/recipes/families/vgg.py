@@ -29,7 +29,7 @@ class VggSpec(DeepSpec):
 
 PLACES205_VGG11 = MNIST_NIN.changed(
     name="places205_vgg11",
-    summary="CLDL on Places205: VGG-11 with three classifiers (poster: 88.67 % top-5 accuracy)",
+    summary="CLDL on Places205: VGG-11 with three classifiers",
     data=photographs("places205", 224, "short", (256, 512), 384, VGG),
     model=cited(
         VggSpec(
@@ -69,7 +69,7 @@ PLACES205_VGG11 = MNIST_NIN.changed(
 
 PLACES205_VGG11_SOFTMAX = PLACES205_VGG11.changed(
     name="places205_vgg11_softmax",
-    summary="VGG-11 on Places205: one classifier, plain cross-entropy",
+    summary="VGG-11 on Places205: one classifier",
     **one_classifier(PLACES205_VGG11),
 )
 
@@ -80,11 +80,11 @@ def deeper(depth: int) -> dict[str, Any]:
 
 
 PLACES205_VGG13 = PLACES205_VGG11_SOFTMAX.changed(
-    name="places205_vgg13", summary="VGG-13 on Places205: one classifier, plain cross-entropy", **deeper(13)
+    name="places205_vgg13", summary="VGG-13 on Places205: one classifier", **deeper(13)
 )
 
 PLACES205_VGG16 = PLACES205_VGG11_SOFTMAX.changed(
-    name="places205_vgg16", summary="VGG-16 on Places205: one classifier, plain cross-entropy", **deeper(16)
+    name="places205_vgg16", summary="VGG-16 on Places205: one classifier", **deeper(16)
 )
 
 
@@ -103,26 +103,26 @@ def on_few_images(dataset: str, epochs: int) -> dict[str, Any]:
 
 MIT67_VGG11 = PLACES205_VGG11.changed(
     name="mit67_vgg11",
-    summary="CLDL on MIT67: VGG-11 with three classifiers (poster: 84.69 % accuracy)",
+    summary="CLDL on MIT67: VGG-11 with three classifiers",
     **on_few_images("mit67", 200),
 )
 
 MIT67_VGG11_SOFTMAX = MIT67_VGG11.changed(
     name="mit67_vgg11_softmax",
-    summary="VGG-11 on MIT67: one classifier, plain cross-entropy",
+    summary="VGG-11 on MIT67: one classifier",
     **one_classifier(MIT67_VGG11),
 )
 
 SUN397_VGG16 = PLACES205_VGG11.changed(
     name="sun397_vgg16",
-    summary="CLDL on SUN397: VGG-16 with three classifiers (poster: 70.40 % accuracy)",
+    summary="CLDL on SUN397: VGG-16 with three classifiers",
     definition=cited("vgg16", POSTER),
     **on_few_images("sun397", 100),
 )
 
 SUN397_VGG16_SOFTMAX = SUN397_VGG16.changed(
     name="sun397_vgg16_softmax",
-    summary="VGG-16 on SUN397: one classifier, plain cross-entropy",
+    summary="VGG-16 on SUN397: one classifier",
     **one_classifier(SUN397_VGG16),
 )
 

@@ -113,7 +113,7 @@ def explain_step(recipe: Recipe, args: argparse.Namespace, display: Display) -> 
     """Show where the time of a step goes; of images that are read from --data, whether they or the network are the limit."""
     split = None
     if args.data and recipe.data.kind == "photos":
-        dataset = recipe.data.load(args.cache, args.data, display.say)
+        dataset = recipe.load_data(args.cache, args.data, display.say)
         recipe, split = complete(recipe, dataset), dataset.train
     costs, peaks = explain(recipe)
     display.costs(costs, peaks, recipe.schedule.batch_size)

@@ -1,4 +1,4 @@
-"""The recipes that there are: those of every module of `cldl.recipes.families`, by name."""
+"""The recipes that there are, and the models that each can be given, by name: those of the modules of `cldl.recipes.families`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from importlib import import_module
 
 from cldl.recipes import families
 from cldl.recipes.recipe import Recipe, nearest
+from cldl.recipes.spec import PRESETS
 from engine.errors import UserError
 
-FAMILIES: dict[str, tuple[Recipe, ...]] = {
-    module.name: import_module(f"{families.__name__}.{module.name}").RECIPES
-    for module in pkgutil.iter_modules(families.__path__)
-}
+_MODULES = [import_module(f"{families.__name__}.{module.name}") for module in pkgutil.iter_modules(families.__path__)]
+FAMILIES: dict[str, tuple[Recipe, ...]] = {module.__name__.rpartition(".")[2]: module.RECIPES for module in _MODULES}
+PRESETS["model"] = {name: spec for module in _MODULES for name, spec in module.MODELS.items()}
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipes in FAMILIES.values() for recipe in recipes}
 
 

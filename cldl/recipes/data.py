@@ -16,6 +16,8 @@ from data.transforms.augmentation import CropFlip
 from data.transforms.preprocessing import KINDS, Contrast, Preprocessing, Scale, fitted
 from engine.typing import Array, Shape
 
+SIZES = 32, 64  # pixels: the least and the most side of images whose size is chosen by them
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec(Spec):
@@ -40,8 +42,8 @@ class DataSpec(Spec):
         self.check_choice(("scale", "gcn", *KINDS), "preprocessing")
 
     @property
-    def image_shape(self) -> Shape:
-        """(H, W, C)."""
+    def image_shape(self) -> Shape | None:
+        """(H, W, C); None where it follows from the images."""
         return IMAGES[self.dataset][0]
 
     @property
@@ -49,8 +51,15 @@ class DataSpec(Spec):
         """K."""
         return IMAGES[self.dataset][1]
 
-    def load(self, cache: Path | None = None, data: Path | None = None, say: Say = quiet) -> Dataset:
-        """The whole data set (see `data.registry`)."""
+    def load(
+        self,
+        cache: Path | None = None,
+        data: Path | None = None,
+        say: Say = quiet,
+        *,
+        sizes: tuple[int, int] = SIZES,
+    ) -> Dataset:
+        """The whole data set (see `data.registry`); where the images have no size yet, they are given one of `sizes`."""
         return registry.load(self.dataset, cache, data, say)
 
     def found(self, dataset: Dataset) -> dict[str, Any]:

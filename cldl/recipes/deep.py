@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cldl.models import build
+from cldl.models.vgg import STAGES
 from cldl.recipes.model import ModelSpec
 from cldl.recipes.photos import PhotoSpec
 from cldl.recipes.spec import cited
@@ -15,6 +16,12 @@ from engine.typing import Shape
 from layers.network import Network
 
 CLASSES = {"imagenet": 1000, "mit67": 67, "sun397": 397, "places205": 205}
+
+SIDES = {  # of images: the least with which a network is of use, and the published one
+    **dict.fromkeys(("alexnet", "places_alexnet", "dag_alexnet"), (67, 227)),
+    "cnds8": (40, 227),
+    **dict.fromkeys(("googlenet", *(f"vgg{depth}" for depth in STAGES), "dag_vgg19"), (32, 224)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +49,10 @@ class DeepSpec(ModelSpec):
     @property
     def n_classifiers(self) -> int:
         return self.classifiers
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return SIDES[self.definition]
 
     @property
     def method(self) -> str | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from cldl.models.heads import INITIALISERS
-from cldl.recipes.spec import Spec
+from cldl.recipes.data import SIZES
+from cldl.recipes.spec import PRESETS, Spec, cited
+from engine.errors import UserError
 from engine.typing import Shape
 from layers.network import Network
 
@@ -37,6 +39,11 @@ class ModelSpec(Spec):
         raise NotImplementedError
 
     @property
+    def sizes(self) -> tuple[int, int]:
+        """The least and the most side of images that are given a size for it."""
+        return SIZES
+
+    @property
     def method(self) -> str | None:
         """The method by which the network was published, as the poster names it; None where the loss decides."""
         raise NotImplementedError
@@ -45,6 +52,28 @@ class ModelSpec(Spec):
     def supervised_method(self) -> str | None:
         """The method as which it was published with so many classifiers, each with a loss of its own; None if it was not."""
         return None
+
+    @property
+    def label(self) -> str:
+        """What a reader calls the network."""
+        return self.definition if self.definition in PRESETS["model"] else f"{self.kind} ({self.definition})"
+
+    def named(self, definition: str) -> Self:
+        """The same with another definition."""
+        return type(self)(**{**self.cited_values, "definition": cited(definition, self.sources["definition"])})
+
+    def following(self, old: ModelSpec, name: str) -> ModelSpec:
+        """This preset, called `name`, in the place of another model, of which it keeps what belongs to the training.
+
+        That is the number of classifiers, how weights are drawn, and the rate of the biases. The name of a kind keeps a model of
+        this kind as it is.
+        """
+        if type(old) is type(self) and (name != self.definition or old.definition == name):
+            return old
+        kept = {leaf: old.cited_values[leaf] for leaf in ("initialisation", "bias_lr_mult")}
+        if "classifiers" in self.values:
+            kept["classifiers"] = old.cited_values.get("classifiers", cited(old.n_classifiers, "as many as before"))
+        return type(self)(**{**self.cited_values, **kept, "definition": cited(self.definition, "command line")})
 
     def make(self, image: Shape, classes: int) -> Network:
         """The network, its biases learning as fast as the rest."""
@@ -57,7 +86,16 @@ class ModelSpec(Spec):
 
     def build(self, image: Shape, classes: int) -> Network:
         """The network for images (H, W, C) and K classes; its weights are not drawn yet."""
-        network = self.make(image, classes)
+        try:
+            network = self.make(image, classes)
+        except UserError:
+            least = self.sizes[0]
+            if min(image[:2]) >= least:
+                raise
+            raise UserError(
+                f"images of {image[0]} x {image[1]} pixels are too small for {self.label}: give {least} x {least} or more, or "
+                "choose another model."
+            ) from None
         for parameter in network.parameters():
             if parameter.name.endswith("bias"):
                 parameter.lr_mult *= self.bias_lr_mult

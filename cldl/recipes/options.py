@@ -1,8 +1,8 @@
 """A recipe's leaves as options of a command line: --model.dropout 0.5, or --dropout 0.5 where nothing else has that name.
 
 Which leaves there are depends on the recipe, and on the kinds of specs that are chosen instead of its own (--schedule
-constant). So a command line is read twice: first for the recipe and the kinds, with the leaves of all specs as options that
-take any word; then in earnest, with the leaves of these specs.
+constant), or the model (--model vgg11). So a command line is read twice: first for the recipe and these, with the leaves of
+all specs as options that take any word; then in earnest, with the leaves of these specs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NoReturn
 from cldl.recipes import RECIPES, find, leaves
 from cldl.recipes.meanings import meanings
 from cldl.recipes.recipe import Recipe, nearest
-from cldl.recipes.spec import KINDS, Spec, defaults, find_kind, leaf_types
+from cldl.recipes.spec import KINDS, Spec, choices, choose, defaults, find_kind, leaf_types
 from engine.errors import UserError
 
 CHOICES = [s for s, kinds in KINDS.items() if len(kinds) > 1 and s != "data"]  # sections with kinds to choose from
@@ -36,9 +36,12 @@ def parse(make_parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str
     if first.recipe is None:
         _add_common(parser)
     else:
-        recipe = find(first.recipe)
-        chosen = {section: vars(first).get(section) for section in CHOICES}
-        types = {s: find_kind(s, chosen.get(s) or spec.kind) for s, spec in recipe.specs.items()}
+        chosen = {section: name for section in CHOICES if (name := vars(first).get(section))}
+        presets = {section: name for section, name in chosen.items() if isinstance(choose(section, name), Spec)}
+        recipe = find(first.recipe).changed(**presets)
+        kinds = {section: spec.kind for section, spec in recipe.specs.items()}
+        kinds |= {section: name for section, name in chosen.items() if section not in presets}
+        types = {section: find_kind(section, kind) for section, kind in kinds.items()}
         _add_leaves(parser, recipe, types)
     if first.help:
         parser.print_help()
@@ -66,8 +69,12 @@ def _add_leaves(parser: argparse.ArgumentParser, recipe: Recipe, types: Types) -
     for section, spec in types.items():
         group = parser.add_argument_group(f"{section} ({spec.kind})", recipe.sources.get(section))
         if section in CHOICES:
-            kinds = ", ".join(KINDS[section])
-            group.add_argument(_option(section), metavar="KIND", default=argparse.SUPPRESS, help=f"one of {kinds}")
+            group.add_argument(
+                _option(section),
+                metavar="KIND",
+                default=argparse.SUPPRESS,
+                help=f"one of {', '.join(choices(section))}",
+            )
         for leaf, hint in leaf_types(spec).items():
             dotted = f"{section}.{leaf}"
             names = [_option(dotted), *([_option(leaf)] if counts[leaf] == 1 and _option(leaf) not in own else [])]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cldl.recipes.data import DataSpec
+from cldl.recipes.data import SIZES, DataSpec
 from data import registry
 from data.dataset import Dataset
 from data.disk.photos import Photos, load_photos
@@ -22,7 +22,6 @@ from engine.typing import Array, Shape
 
 RGB_MEAN = np.array([123.68, 116.779, 103.939])  # of ImageNet's training images (Simonyan and Zisserman, ICLR 2015)
 RGB_STD = 255 * np.array([0.229, 0.224, 0.225])  # torchvision's
-LEAST_SIZE, MOST_SIZE = 32, 64  # pixels, of a size that is chosen by the images
 ASSUMED_CLASSES = 10  # before the images were looked at
 
 
@@ -33,7 +32,7 @@ class PhotoSpec(DataSpec):
     preprocessing -- "rgb_mean" (the mean colour of ImageNet is subtracted, in 0..255), "rgb_standard" (and the result divided by
                      the standard deviations of its colours), or one of `DataSpec`
     augment       -- whether training crops, their scales, reflections and colours are drawn
-    size          -- the crop, in pixels; None: that of the median training image, but 32 to 64
+    size          -- the crop, in pixels; None: that of the median training image, as far as it fits the network
     resize        -- "short", "square" or "warp"
     min_scale, max_scale, test_scale -- what images are resized to; None: 8/7 of the size, as 256 is of 224
     mirror        -- whether half of the training crops are reflected
@@ -68,9 +67,9 @@ class PhotoSpec(DataSpec):
             self.view(self.size)
 
     @property
-    def image_shape(self) -> Shape:
-        """(H, W, C); of the largest size that is chosen, where none is given yet."""
-        return self.size or MOST_SIZE, self.size or MOST_SIZE, 3
+    def image_shape(self) -> Shape | None:
+        """(H, W, C); None where no size is given."""
+        return None if self.size is None else (self.size, self.size, 3)
 
     @property
     def classes(self) -> int:
@@ -84,10 +83,17 @@ class PhotoSpec(DataSpec):
         scales = least, self.max_scale or max(usual, least)
         return View(size, self.resize, scales, self.test_scale or usual, self.mirror, self.colour_shift, self.augment)
 
-    def load(self, cache: Path | None = None, data: Path | None = None, say: Say = quiet) -> Dataset:
+    def load(
+        self,
+        cache: Path | None = None,
+        data: Path | None = None,
+        say: Say = quiet,
+        *,
+        sizes: tuple[int, int] = SIZES,
+    ) -> Dataset:
         """The data set as it is seen: an index of its files; images are read when they are needed."""
         photos = load_photos(registry.find_photos(self.dataset, data, self.partition), cache, say)
-        return photos.dataset(self.view(self.size or fitting_size(photos)))
+        return photos.dataset(self.view(self.size or fitting_size(photos, sizes)))
 
     def found(self, dataset: Dataset) -> dict[str, Any]:
         """The values that only the data set tells, by leaf."""
@@ -112,6 +118,7 @@ class PhotoSpec(DataSpec):
         """Nothing: what varies is drawn when an image is read."""
 
 
-def fitting_size(photos: Photos) -> int:
-    """The shorter side of the median training image, a multiple of 8 from 32 to 64: small enough for a network that keeps it."""
-    return max(LEAST_SIZE, min(MOST_SIZE, photos.median_side // 8 * 8))
+def fitting_size(photos: Photos, sizes: tuple[int, int]) -> int:
+    """The shorter side of the median training image, a multiple of 8, but from the least to the most that a network takes."""
+    least, most = sizes
+    return max(least, min(most, photos.median_side // 8 * 8))

@@ -20,7 +20,7 @@ from cldl.recipes.losses import LossSpec
 from cldl.recipes.model import ModelSpec
 from cldl.recipes.optimisers import OptimiserSpec
 from cldl.recipes.schedules import ScheduleSpec
-from cldl.recipes.spec import Spec, cited, defaults, find_kind, leaf_types, uncited
+from cldl.recipes.spec import Spec, choose, cited, defaults, find_kind, leaf_types, uncited
 from data.dataset import Dataset
 from data.fetch.download import Say, quiet
 from data.transforms.augmentation import CropFlip
@@ -28,6 +28,7 @@ from data.transforms.preprocessing import Preprocessing
 from engine.errors import UserError
 from engine.io.fields import shown
 from engine.optim.optimisers import Optimiser
+from engine.typing import Shape
 from layers.network import Network
 
 SECTIONS = ("data", "model", "loss", "optimiser", "schedule")
@@ -94,9 +95,18 @@ class Recipe:
             f"{s}.{name}": source for s, spec in self.specs.items() for name, source in spec.sources.items()
         }
 
+    @property
+    def image_shape(self) -> Shape:
+        """(H, W, C); where the data set's images tell their size and none was looked at yet, the largest that the model takes."""
+        return self.data.image_shape or (self.model.sizes[1], self.model.sizes[1], 3)
+
+    def load_data(self, cache: Path | None = None, data: Path | None = None, say: Say = quiet) -> Dataset:
+        """The whole data set, its images of a size that fits the model (see `data.registry`)."""
+        return self.data.load(cache, data, say, sizes=self.model.sizes)
+
     def build_network(self) -> Network:
         """The network for the images of its data set; its weights are not drawn yet."""
-        return self.model.build(self.data.image_shape, self.data.classes)
+        return self.model.build(self.image_shape, self.data.classes)
 
     def build_objective(self) -> Objective:
         """The loss, and the prediction."""
@@ -121,9 +131,10 @@ class Recipe:
     def changed(self, **values: Any) -> Recipe:
         """The recipe with other values, by leaf ("model.dropout", or "dropout" where that is one leaf alone).
 
-        A section takes a spec, or the kind of one: schedule="constant" keeps the values that both kinds have. The source of
-        a value that differs and is not cited is the command line. Where the number of classifiers changes and the losses of
-        all had one weight, all have that weight.
+        A section takes a spec, or the kind of one: schedule="constant" keeps the values that both kinds have. A model is chosen
+        by its name (model="vgg11"): it has the values of its own recipes, but for those that belong to this recipe's training
+        (see `ModelSpec.following`). The source of a value that differs and is not cited is the command line. Where the number of
+        classifiers changes and the losses of all had one weight, all have that weight.
 
         >>> from cldl.recipes import find
         >>> recipe = find("mnist_nin").changed(epochs=3, classifiers=2)
@@ -132,6 +143,7 @@ class Recipe:
         """
         plain = {name: values.pop(name) for name in ("name", "summary") if name in values}
         chosen = {s: uncited(values.pop(s, cited(spec, self.cite(s))), COMMAND_LINE) for s, spec in self.specs.items()}
+        chosen = {s: (self._preset(s, spec), source) for s, (spec, source) in chosen.items()}
         types = {s: find_kind(s, spec) if isinstance(spec, str) else type(spec) for s, (spec, _) in chosen.items()}
         given: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for name, value in values.items():
@@ -159,6 +171,13 @@ class Recipe:
     def cite(self, section: str) -> str:
         """Why this section has this kind of spec; empty where nothing was cited."""
         return self.__dict__["_cites"][section]
+
+    def _preset(self, section: str, spec: Spec | str) -> Spec | str:
+        """The preset of this name, fitted to this recipe; what is none stays as it is."""
+        found = choose(section, spec) if isinstance(spec, str) else spec
+        if isinstance(spec, str) and isinstance(found, ModelSpec):
+            return found.following(self.model, spec)
+        return spec
 
     def _resized_weights(self, loss: LossSpec | str, kind: type[Spec], M: int) -> dict[str, Any]:
         """The weights of M classifiers, where the loss, or this recipe's, has others and all are equal."""

@@ -24,6 +24,7 @@ from engine.io.fields import shown
 
 T = TypeVar("T")
 KINDS: dict[str, dict[str, type[Spec]]] = {}  # section: kind: the spec of that name
+PRESETS: dict[str, dict[str, Spec]] = {}  # section: name: a spec with all its values, such as a published network
 _leaf_types: dict[type, dict[str, Any]] = {}  # as found by `leaf_types`
 
 
@@ -119,3 +120,17 @@ def find_kind(section: str, kind: str) -> type[Spec]:
     if kind not in KINDS[section]:
         raise UserError(f"{section} is {shown(kind)}; choose one of {', '.join(KINDS[section])}.")
     return KINDS[section][kind]
+
+
+def choices(section: str) -> list[str]:
+    """What a section can be chosen to be on the command line: presets where it has some, or else kinds."""
+    return list(PRESETS.get(section) or KINDS[section])
+
+
+def choose(section: str, name: str) -> Spec | type[Spec]:
+    """The preset of this name, or else the kind; raises UserError with the choices that there are."""
+    if name in PRESETS.get(section, {}):
+        return PRESETS[section][name]
+    if name not in KINDS[section]:
+        raise UserError(f"{section} is {shown(name)}; choose one of {', '.join(choices(section))}.")
+    return KINDS[section][name]

@@ -29,7 +29,7 @@ def load_data(
     Raises:    UserError where they cannot be had, or are not those that the run began with.
     """
     config = config or {}
-    dataset = recipe.data.load(cache, data, say)
+    dataset = recipe.load_data(cache, data, say)
     if config.get("training_sha256", dataset.train.fingerprint) != dataset.train.fingerprint:
         raise UserError(
             f"the run was trained on other images or labels than this copy of {dataset.name} has (its SHA-256 is "

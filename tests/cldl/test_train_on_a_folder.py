@@ -20,7 +20,7 @@ def small(monkeypatch):
     """Two small classifiers in the place of the recipe's network."""
 
     def build(recipe):
-        return small_network(shape=recipe.data.image_shape, classes=recipe.data.classes)
+        return small_network(shape=recipe.image_shape, classes=recipe.data.classes)
 
     monkeypatch.setattr(Recipe, "build_network", build)
 
@@ -74,6 +74,17 @@ def test_a_run_on_a_folder_is_evaluated_on_one_crop_or_ten(tmp_path, pets, small
     assert f"{line['test_error']['fused']:.2f}" in capsys.readouterr().out
     assert evaluate.main([str(tmp_path / "run"), *options(tmp_path, pets, "--crops", "10")]) == 0
     assert "on 6 images of pets, 10 crops of each" in capsys.readouterr().out
+
+
+def test_another_network_is_trained_and_the_run_keeps_which(tmp_path, pets, capsys):
+    assert run(tmp_path, pets, "--model", "vgg11", "--width", "0.0625", "--classifiers", "3") == 0
+    opened = Run.open(tmp_path / "run")
+    assert (opened.recipe.model.definition, opened.recipe.data.size) == ("vgg11", 32)
+    assert "network   3 classifiers" in capsys.readouterr().out
+    assert opened.load()[0]["weights/conv5_2.weight"].shape == (3, 3, 32, 32)
+    resumed = ["--resume", "--run", str(tmp_path / "run"), "--epochs", "2", *options(tmp_path, pets)]
+    assert train.main(resumed) == 0
+    assert len(opened.metrics()) == 2
 
 
 def test_a_run_goes_on_after_images_were_added_only_where_they_are_named(tmp_path, pets, small, capsys):

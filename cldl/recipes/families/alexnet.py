@@ -75,3 +75,4 @@ PLACES205_ALEXNET = MNIST_NIN.changed(
 )
 
 RECIPES = (PLACES205_ALEXNET,)
+MODELS = {name: PLACES205_ALEXNET.model.named(name) for name in AlexNetSpec.definitions}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cldl.models import build
-from cldl.recipes.deep import DeepSpec
+from cldl.recipes.deep import SIDES, DeepSpec
 from cldl.recipes.families.vgg import MIT67_VGG11, SUN397_VGG16
 from cldl.recipes.losses import CrossEntropySpec
 from cldl.recipes.model import ModelSpec
@@ -36,6 +36,10 @@ class DagCnnSpec(ModelSpec):
     @property
     def n_classifiers(self) -> int:
         return 1
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return SIDES[self.definition]
 
     @property
     def method(self) -> str | None:
@@ -81,4 +85,5 @@ SUN397_DAG_CNN = SUN397_VGG16.changed(
     name="sun397_dag_cnn", summary="DAG-CNN on SUN397: the scores of all layers of VGG-19 added up", **DAG_CNN
 )
 
+MODELS = {name: MIT67_DAG_CNN.model.named(name) for name in DEFINITIONS}
 RECIPES = (MIT67_DAG_CNN, SUN397_DAG_CNN)

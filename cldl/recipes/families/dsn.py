@@ -167,4 +167,5 @@ MNIST_DSN_PUBLISHED = MNIST_DSN.changed(
     **published_training(companion_epochs=83.0, milestone=200.0, epochs=250),
 )
 
+MODELS = {"dsn": CIFAR100_DSN.model}
 RECIPES = (MNIST_DSN, MNIST_DSN_PUBLISHED, CIFAR100_DSN, CIFAR100_DSN_PUBLISHED)

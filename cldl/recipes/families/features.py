@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from cldl.models import build
 from cldl.models.features import linear_on_features
-from cldl.recipes.deep import CLASSES, DeepSpec
+from cldl.recipes.deep import CLASSES, SIDES, DeepSpec
 from cldl.recipes.families.alexnet import PLACES205_ALEXNET
 from cldl.recipes.families.cnds import PLACES205_CNDS8
 from cldl.recipes.families.googlenet import PLACES205_GOOGLENET
@@ -57,6 +57,10 @@ class FeaturesSpec(ModelSpec):
     @property
     def n_classifiers(self) -> int:
         return 1
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return SIDES[self.definition]
 
     @property
     def method(self) -> str | None:
@@ -145,3 +149,4 @@ RECIPES = tuple(
     for dataset in ("mit67", "sun397")
     for name, body in BODIES.items()
 )
+MODELS = {"features": next(recipe.model for recipe in RECIPES if recipe.name == "mit67_vgg11_features")}

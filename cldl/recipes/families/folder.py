@@ -39,3 +39,4 @@ FOLDER = CIFAR100_NIN.recite(HELD_OUT, AS_NIN).changed(
 )
 
 RECIPES = (FOLDER,)
+MODELS = {"nin": FOLDER.model}

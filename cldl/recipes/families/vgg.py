@@ -136,3 +136,4 @@ RECIPES = (
     SUN397_VGG16,
     SUN397_VGG16_SOFTMAX,
 )
+MODELS = {name: PLACES205_VGG11.model.named(name) for name in VggSpec.definitions}

@@ -35,7 +35,7 @@ def test_every_value_and_every_choice_of_a_kind_names_its_source(recipe):
 def test_every_recipe_builds_its_parts(recipe):
     network = recipe.build_network()
     assert len(network.exits) == recipe.model.n_classifiers == len(recipe.build_objective().weights)
-    assert (network.input_shape, network.classes) == (recipe.data.image_shape, recipe.data.classes)
+    assert (network.input_shape, network.classes) == (recipe.image_shape, recipe.data.classes)
     optimiser = recipe.build_optimiser(checkable(recipe).build_network())
     assert type(optimiser) is {"sgd": SGD, "adamw": AdamW}[recipe.optimiser.kind]
     assert optimiser.weight_decay == recipe.optimiser.weight_decay

@@ -100,7 +100,12 @@ def in_turn(logits: Sequence[Array], sure: float = SURE) -> tuple[Array, Array]:
     [[1, 0], [0, 1]]
     """
     z = np.stack(check_logits(logits))
-    is_sure = softmax(z.astype(np.float64)).max(axis=-1) >= sure  # (M, N)
-    is_sure[-1] = True
-    answering = is_sure.argmax(axis=0)
+    answering = first_sure(softmax(z.astype(np.float64)).max(axis=-1), sure)
     return z[answering, np.arange(z.shape[1])].argmax(axis=-1), answering
+
+
+def first_sure(confidences: Array, sure: float = SURE) -> Array:
+    """Which classifier answers `in_turn`, (N,) in 0..M-1; confidences (M, N) are the largest probabilities that each gives."""
+    is_sure = confidences >= sure
+    is_sure[-1] = True
+    return is_sure.argmax(axis=0)

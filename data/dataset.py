@@ -69,6 +69,18 @@ class VariedSplit(Split, Protocol):
         """The same images, each seen through the crop of this number, 0 to 9; 0 is how the split itself is read."""
         ...
 
+    def scaled(self, scale: int) -> VariedSplit:
+        """The same images, resized to this many pixels before crops of a test are taken."""
+        ...
+
+    def whole_sizes(self) -> Array:
+        """The height and width of each image as it is resized for a test, before a crop is taken, (N, 2)."""
+        ...
+
+    def whole(self, index: int) -> Array:
+        """An image of such a size, (height, width, C) uint8."""
+        ...
+
     def part(self, start: int, stop: int) -> VariedSplit:
         """The images from `start` to `stop`, fewer where there are fewer."""
         ...

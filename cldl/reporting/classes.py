@@ -44,7 +44,7 @@ def size(K: int) -> Size:
 
 def shares_by_class(evaluation: Evaluation, class_names: Sequence[str]) -> Figure:
     """The share of each class's test images that each classifier decides."""
-    K, M = len(class_names), len(evaluation.logits)
+    K, M = len(class_names), evaluation.classifiers
     decided = [evaluation.labels[evaluation.deciding_exits == m] for m in range(M)]
     counts = np.array([np.bincount(labels, minlength=K) for labels in decided])  # (M, K)
     parts = 100 * counts / np.maximum(counts.sum(axis=0), 1)

@@ -23,8 +23,7 @@ MARK = {"markersize": 4}
 
 def difficulty(evaluation: Evaluation) -> Array:
     """How hard each image is, (N,): 1 less the probability of the right class, the mean over the classifiers."""
-    images = np.arange(len(evaluation.labels))
-    return 1 - np.mean([P[images, evaluation.labels] for P in evaluation.probabilities], axis=0)
+    return 1 - evaluation.on_target.mean(axis=0)
 
 
 def answers_by_difficulty(evaluation: Evaluation) -> tuple[Array, Array]:
@@ -33,7 +32,7 @@ def answers_by_difficulty(evaluation: Evaluation) -> tuple[Array, Array]:
     right (M, GROUPS), wrong (GROUPS,). Where there are fewer images than groups, some groups are empty, and 0.
     """
     is_right = evaluation.predictions == evaluation.labels
-    M = len(evaluation.logits)
+    M = evaluation.classifiers
     right, wrong = np.zeros((M, GROUPS)), np.zeros(GROUPS)
     for i, group in _groups(evaluation):
         deciding = evaluation.deciding_exits[group]
@@ -44,7 +43,7 @@ def answers_by_difficulty(evaluation: Evaluation) -> tuple[Array, Array]:
 
 def companions_by_difficulty(evaluation: Evaluation) -> Array:
     """The mean of T^(m) in each of the same groups, (M, GROUPS): what is left of each classifier's loss; NaN for an empty one."""
-    T = evaluation.loss.companions  # (M, N)
+    T = evaluation.T  # (M, N)
     left = np.full((len(T), GROUPS), np.nan)
     for i, group in _groups(evaluation):
         left[:, i] = T[:, group].mean(axis=1)
@@ -70,10 +69,10 @@ def shares_by_difficulty(evaluation: Evaluation) -> Figure:
 
 def in_turn(evaluation: Evaluation) -> str:
     """A sentence: what each classifier would answer if they were asked in turn (`cldl.joint.in_turn`), and how well."""
-    labels, answering = joint.in_turn(evaluation.logits)
-    is_wrong = labels != evaluation.labels
+    answering = joint.first_sure(evaluation.confidences)
+    is_wrong = evaluation.answers[answering, np.arange(len(answering))] != evaluation.labels
     parts = []
-    for m in range(len(evaluation.logits)):
+    for m in range(evaluation.classifiers):
         own = answering == m
         parts.append(f"classifier {m + 1} {100 * own.mean():.1f} % ({(is_wrong & own).sum():,} wrong)")
     return (

@@ -29,30 +29,29 @@ def easy_and_hard(evaluation: Evaluation, split: Split, class_names: Sequence[st
 
     The most confident ones, from as many classes as possible. With one classifier: those it gets right, and those it gets wrong.
     """
-    labels, bottom, top = evaluation.labels, evaluation.probabilities[0], evaluation.probabilities[-1]
-    predictions = bottom.argmax(axis=1)
+    labels, predictions = evaluation.labels, evaluation.answers[0]  # of the bottom one
 
     def on_target(i: int) -> str:
-        return f"{class_names[labels[i]]}\n{100 * bottom[i, labels[i]]:.0f} %"
+        return f"{class_names[labels[i]]}\n{100 * evaluation.on_target[0, i]:.0f} %"
 
     def mistaken(i: int) -> str:
         name = class_names[predictions[i]]
         return f"{class_names[labels[i]]}\nnot{' ' if len(name) <= SHORT else chr(10)}{name}"
 
     easy, hard = chosen(evaluation)
-    titles = TOGETHER if len(evaluation.logits) > 1 else ALONE
+    titles = TOGETHER if evaluation.classifiers > 1 else ALONE
     figure = new_figure(SIZE)
     parts = figure.add_gridspec(**HALVES)
-    shown = _most_confident(easy, bottom.max(axis=1), labels)
+    shown = _most_confident(easy, evaluation.confidences[0], labels)
     _gallery(figure.add_subfigure(parts[0]), titles[0], split, shown, on_target)
-    shown = _most_confident(hard, top.max(axis=1), labels)
+    shown = _most_confident(hard, evaluation.confidences[-1], labels)
     _gallery(figure.add_subfigure(parts[2]), titles[1], split, shown, mistaken)
     return figure
 
 
 def chosen(evaluation: Evaluation) -> tuple[Array, Array]:
     """Which images are easy, (N,): the bottom one is right; and which are hard: only the top one is, or the only one is wrong."""
-    right = np.array([z.argmax(axis=1) == evaluation.labels for z in evaluation.logits])  # (M, N)
+    right = evaluation.answers == evaluation.labels  # (M, N)
     return right[0], right[-1] & ~right[:-1].any(axis=0) if len(right) > 1 else ~right[0]
 
 

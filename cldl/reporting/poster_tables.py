@@ -10,6 +10,7 @@ from cldl.recipes import RECIPES
 from cldl.recipes.recipe import Recipe
 from cldl.reporting import poster
 from cldl.reporting.rows import NONE, Row, with_spread
+from cldl.training.seen import Seen
 
 HEAD = ("data set", "system", "the poster", "here", "recipe")
 NUMBERS = (2, 3)  # the columns that are aligned to the right
@@ -76,7 +77,19 @@ def changes(rows: Sequence[Row]) -> Iterator[str]:
         if row:
             seeds = ", ".join(str(run.config["seed"]) for run in row.runs)
             parts = [f"seed{'s' if len(row.runs) > 1 else ''} {seeds}", f"epochs {row.epochs}", *row.changes]
-            yield f"{name}: {'; '.join(parts)}"
+            yield f"{name}: {'; '.join([*parts, *_other_tests(row)])}"
+
+
+def _other_tests(row: Row) -> Iterator[str]:
+    """What the runs reached in tests that saw the images in other ways."""
+    data = poster.dataset(row.recipe)
+    key = "test_top5_error" if data in poster.TOP5 else "test_error"
+    found: dict[Seen, list[float]] = {}
+    for line in (line for run in row.runs for line in run.evaluations() if key in line):
+        error = line[key]["fused"]
+        found.setdefault(Seen.of_line(line), []).append(error if data in poster.ERRORS else 100 - error)
+    for seen, values in found.items():
+        yield f"{seen}: {with_spread(values)}"
 
 
 def _reach(data: str, system: str, rows: Iterable[Row]) -> Iterator[tuple[str, Row | None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cldl.recipes import leaves
@@ -111,7 +111,11 @@ def rows(runs: Sequence[Run]) -> list[Row]:
     found: dict[tuple, list[Run]] = {}
     for run in runs:
         conditions = ("limit_train", "limit_test", "held_out", "machine", "threads")
-        key = (run.recipe, repr(run.config.get("changed_epochs")), *(run.config.get(name) for name in conditions))
+        key = (
+            replace(run.recipe, summary=""),
+            repr(run.config.get("changed_epochs")),
+            *(run.config.get(name) for name in conditions),
+        )
         found.setdefault(key, []).append(run)
     return [Row(tuple(group)) for group in found.values()]
 

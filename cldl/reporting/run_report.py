@@ -20,6 +20,7 @@ from cldl.reporting.difficulty import in_turn, shares_by_difficulty
 from cldl.reporting.html import document, table
 from cldl.reporting.summary import number
 from cldl.training.evaluation import Evaluation
+from cldl.training.seen import Seen
 from data.dataset import Dataset
 from engine.io.files import atomic_write, make_folder
 
@@ -54,19 +55,27 @@ baseline for Collaborative Layer-wise Discriminative Learning (CLDL: Jin, Chen, 
 have classifiers on lower blocks too."""
 
 
-def write_report(folder: Path, metrics: list[dict], evaluation: Evaluation, dataset: Dataset, config: dict) -> Path:
+def write_report(
+    folder: Path,
+    metrics: list[dict],
+    evaluation: Evaluation,
+    dataset: Dataset,
+    config: dict,
+    others: Sequence[dict] = (),
+) -> Path:
     """Write the figures and the page of a run into `folder`/report; the path of the page.
 
     metrics    -- the lines of metrics.jsonl, of the finished epochs; there may be none
     evaluation -- the network on the test images of `dataset`
     config     -- that of the run
+    others     -- the lines of evaluations.jsonl, of tests that saw the images in other ways
 
     Raises:    UserError when the files cannot be written.
     """
     published = poster.errors(dataset.name, config["recipe"]["data"]["augment"])
     sections = _sections(metrics, evaluation, dataset, published)
     drawn = {name: _png(figure) for name, _, figure, _ in sections}
-    body = [_head(evaluation, dataset, config, published)]
+    body = [_head(evaluation, dataset, config, published), *([_others(others)] if others else [])]
     for name, title, figure, caption in sections:
         width = round(PIXELS * figure.get_figwidth())
         kind = ' class="wide"' if width > WIDTH else ""
@@ -87,7 +96,7 @@ def _sections(
     metrics: list[dict], evaluation: Evaluation, dataset: Dataset, published: dict[str, float]
 ) -> list[tuple[str, str, Figure, str]]:
     """File name, title, figure and caption of each section; those that need several classifiers are left out for one."""
-    several, is_ensemble, names = len(evaluation.logits) > 1, evaluation.objective.is_ensemble, dataset.class_names
+    several, is_ensemble, names = evaluation.classifiers > 1, evaluation.objective.is_ensemble, dataset.class_names
     sections = []
     if metrics:
         caption = """
@@ -136,7 +145,7 @@ the share of each classifier's loss that the others leave to it. {in_turn(evalua
 
 def _head(evaluation: Evaluation, dataset: Dataset, config: dict, published: dict[str, float]) -> str:
     """The title, the result beside the poster's, and what the method is."""
-    N, M = len(evaluation.labels), len(evaluation.logits)
+    N, M = len(evaluation.labels), evaluation.classifiers
     wrong = (
         f"{np.count_nonzero(evaluation.predictions != evaluation.labels):,} wrong ({evaluation.errors['fused']:.2f} %)"
     )
@@ -159,14 +168,28 @@ def _head(evaluation: Evaluation, dataset: Dataset, config: dict, published: dic
 <p>{method}</p>"""
 
 
+def _others(lines: Sequence[dict]) -> str:
+    """Tests that saw the images in other ways: a row each, a column for each classifier."""
+    names = list(lines[0]["test_error"])
+    rows = []
+    for line in lines:
+        for key, what in (("test_error", ""), ("test_top5_error", " (top-5)")):
+            if key in line:
+                rows.append((f"{Seen.of_line(line)}{what}", *(f"{line[key][name]:.2f}" for name in names)))
+    head = ("the images are seen", *(f"classifier {name}" if name != "fused" else name for name in names))
+    return "<p>Errors in % where predictions are averaged over several views of each image:</p>\n" + table(
+        head, rows, numbers=range(1, len(head))
+    )
+
+
 def _easy_and_hard(evaluation: Evaluation) -> str:
     """What the galleries show."""
-    if len(evaluation.logits) == 1:
+    if evaluation.classifiers == 1:
         return """
 Left: images that the network gets right, with the probability of the right class. Right: images that it gets wrong, with
 the right class and the predicted one. Shown are the most confident ones, from as many classes as possible."""
     easy, hard = gallery.chosen(evaluation)
-    sure = easy & (evaluation.probabilities[0].max(axis=1) >= SURE)
+    sure = easy & (evaluation.confidences[0] >= SURE)
     return f"""
 Left: images that the bottom classifier gets right by itself ({easy.sum():,} of {len(evaluation.labels):,}, {sure.sum():,} of them
 with a probability of {SURE:.0%} or more), with the probability of the right class. Right: images that <em>only</em> the top

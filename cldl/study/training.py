@@ -23,6 +23,7 @@ from cldl import joint, train
 from cldl.recipes.stored import to_json
 from cldl.study.classifiers import train_or_resume
 from cldl.study.variants import TABLES, Table
+from cldl.training.evaluation import Evaluation
 from cldl.training.formats import MAX_COUNT
 from cldl.training.run import Run
 from cldl.training.run_data import limited, load_data
@@ -117,12 +118,17 @@ def _has(path: Path, variant: str, seed: int, recipe: dict[str, Any]) -> bool:
     """Whether there is a line of this variant and seed."""
     for line in read(path):
         if (line["variant"], line["seed"]) == (variant, seed):
-            if line["recipe"] != json.loads(json.dumps(recipe)):
+            if not is_same(line["recipe"], recipe):
                 raise UserError(
                     f"{path} has a result of {variant!r}, seed {seed}, of another recipe: give another --results."
                 )
             return True
     return False
+
+
+def is_same(stored: dict[str, Any], recipe: dict[str, Any]) -> bool:
+    """Whether two recipes have the same values, whatever the sentences that describe them."""
+    return stored | {"summary": ""} == json.loads(json.dumps(recipe)) | {"summary": ""}
 
 
 def summarise(folder: Path, arguments: Sequence[str]) -> dict[str, Any]:
@@ -131,16 +137,18 @@ def summarise(folder: Path, arguments: Sequence[str]) -> dict[str, Any]:
     metrics = run.metrics()
     dataset, preprocessing = load_data(run.recipe, run.config, cache=args.cache, data=args.data)
     dataset = limited(dataset, run.config)
-    evaluation = run.model(preprocessing, threads=run.config["threads"]).evaluate(dataset.test)
+    model = run.model(preprocessing, threads=run.config["threads"])
+    logits = model.split_logits(dataset.test)
+    evaluation = Evaluation.of(logits, dataset.test.labels, model.objective)
     weights, g = evaluation.objective.weights, evaluation.objective.g
-    labels, answering = joint.in_turn(evaluation.logits)
+    labels, answering = joint.in_turn(logits)
     is_right = labels == evaluation.labels
     return {
         "images": dataset.name,
         "errors": evaluation.errors,
         "decides_rightly": evaluation.right_shares,
-        "rules": joint.errors(evaluation.logits, evaluation.labels, weights, g),
-        "rules_at_temperatures": joint.errors_at_temperatures(evaluation.logits, evaluation.labels, weights, g),
+        "rules": joint.errors(logits, evaluation.labels, weights, g),
+        "rules_at_temperatures": joint.errors_at_temperatures(logits, evaluation.labels, weights, g),
         "in_turn": {  # the error, and what each classifier answers rightly
             "fused": float(100 * np.mean(~is_right)),
             **{str(m + 1): float(100 * np.mean(is_right & (answering == m))) for m in range(len(weights))},

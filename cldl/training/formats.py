@@ -12,6 +12,7 @@ from engine.runtime.cpu import MAX_THREADS
 
 MAX_EPOCHS = 100_000
 MAX_COUNT = 2**63 - 1
+CROPS, MAX_SCALE = ("1", "5", "10", "whole"), 1 << 16
 MAX_CONFIG, MAX_METRICS = 1 << 20, 1 << 28  # bytes
 
 CONFIG = fields(
@@ -48,6 +49,13 @@ CHECKPOINT = fields(
         "seconds": number(0),
     }
 )
+
+
+def evaluation_line(M: int) -> Check:
+    """What a line of evaluations.jsonl holds: a test that saw its images otherwise than the tests of the epochs."""
+    errors = fields(dict.fromkeys([*map(str, range(1, M + 1)), "fused"], number(0, 100)))
+    seen = {"crops": choice(CROPS), "scales": list_of(whole(1, MAX_SCALE))}
+    return fields({"epoch": whole(0, MAX_EPOCHS), **seen, "test_error": errors}, {"test_top5_error": errors})
 
 
 def metrics_line(M: int) -> Check:

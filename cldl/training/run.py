@@ -1,10 +1,11 @@
 """A run is a folder: its configuration, what each epoch gave, and the state from which it continues.
 
-config.json      the recipe's values and their sources, the seed, the limits, the threads, the versions: all it takes to repeat it
-metrics.jsonl    an object a line, an epoch a line
-checkpoint.h5    weights, optimiser and position of the last finished epoch, or of the step at which it was stopped
-report/          figures and a page
-.lock            held by the process that trains the run
+config.json        the recipe's values and their sources, the seed, the limits, the threads, the versions: all to repeat it
+metrics.jsonl      an object a line, an epoch a line
+evaluations.jsonl  an object a line: what tests found that saw their images in another way (crops, scales, whole images)
+checkpoint.h5      weights, optimiser and position of the last finished epoch, or of the step at which it was stopped
+report/            figures and a page
+.lock              held by the process that trains the run
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from cldl.recipes.recipe import Recipe
 from cldl.recipes.stored import from_json, to_json
-from cldl.training.formats import CHECKPOINT, CONFIG, MAX_CONFIG, MAX_METRICS, metrics_line
+from cldl.training.formats import CHECKPOINT, CONFIG, MAX_CONFIG, MAX_METRICS, evaluation_line, metrics_line
 from cldl.training.machine import processor, versions
 from cldl.training.run_data import load_data
 from cldl.training.trained import TrainedModel, load_weights
@@ -105,6 +106,19 @@ class Run:
         """Write the lines of all finished epochs."""
         with atomic_write(self.folder / "metrics.jsonl", "w") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
+
+    def evaluations(self) -> list[dict]:
+        """The lines of evaluations.jsonl, see `cldl.training.formats`; there may be none."""
+        path, lines = self.folder / "evaluations.jsonl", list[dict]()
+        with refusing(path, "remove it, or restore it from a copy."), suppress(FileNotFoundError):
+            lines = list(parse_lines(read_bytes(path, MAX_METRICS), evaluation_line(self.recipe.model.n_classifiers)))
+        return lines
+
+    def record_evaluation(self, line: dict) -> None:
+        """Keep a line, in the place of an older one that saw the images in the same way."""
+        kept = [old for old in self.evaluations() if any(old[name] != line[name] for name in ("crops", "scales"))]
+        with atomic_write(self.folder / "evaluations.jsonl", "w") as file:
+            file.writelines(json.dumps(own) + "\n" for own in [*kept, line])
 
     def save(self, arrays: dict, numbers: dict) -> None:
         """Replace the checkpoint, atomically."""

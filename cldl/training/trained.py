@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cldl.exits import ExitRule
 from cldl.inference import softmax
 from cldl.objective import Objective
-from cldl.training.evaluation import Evaluation, compute_logits
-from data.dataset import ArraySplit, Split, is_varied, read_images
+from cldl.training.dense import dense_logits
+from cldl.training.evaluation import PIECE, Evaluation, compute_logits
+from cldl.training.seen import Seen
+from data.dataset import ArraySplit, Split, VariedSplit, part_of, read_images
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
 from engine.errors import UserError
 from engine.runtime.backend import Backend
+from engine.runtime.cpu import CHUNK
 from engine.typing import Array
 from layers.in_turn import forward_in_turn
 from layers.network import Network
 
-CROPS = (1, 5, 10)  # of a test image
 TINY = np.finfo(np.float32).tiny  # the least probability of which a logarithm is taken
 
 
@@ -58,29 +61,22 @@ class TrainedModel:
         """The probability of each class, (N, K), of which the predicted one is the largest; see `Objective.probabilities`."""
         return self.objective.probabilities(self.logits(images))
 
-    def evaluate(self, split: Split, crops: int = 1) -> Evaluation:
-        """Losses, errors and predictions on a split of a data set.
+    def evaluate(self, split: Split, crops: int = 1, *, scales: Sequence[int] = (), dense: bool = False) -> Evaluation:
+        """Losses, errors and predictions on a split of a data set; crops, scales and dense as of `cldl.training.seen.Seen`.
 
-        crops -- 1, or of photographs 5 (the middle and the corners) or 10 (their reflections too): the classifiers' probabilities
-                 are averaged over them, and their logarithms taken as logits (Krizhevsky et al., NIPS 2012, section 4.1); hinge
-                 losses' logits are averaged themselves
+        Photographs can be seen several times: the classifiers' probabilities are averaged, and their logarithms taken as logits
+        (Krizhevsky et al., NIPS 2012, section 4.1); hinge losses' logits are averaged themselves. Whatever the split's size, no
+        more than `cldl.training.evaluation.PIECE` logits of a classifier are held.
 
-        Raises:    UserError for another number, and for crops of images that are no photographs.
+        Raises:    UserError where images cannot be seen so.
         """
-        if crops not in CROPS:
-            raise UserError(f"the number of crops is {crops!r}; choose one of {', '.join(map(str, CROPS))}.")
-        if crops == 1:
-            return Evaluation(self.split_logits(split), split.labels, self.objective)
-        if not is_varied(split):
-            raise UserError(
-                f"{crops} crops are taken of photographs, and these images have the network's size: leave the crops out."
-            )
-        hinge, total = self.objective.loss == "hinge", list[Array]()
-        for number in range(crops):
-            parts = [z if hinge else softmax(z) for z in self.split_logits(split.cropped(number))]
-            total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
-        mean = [z / crops if hinge else np.log(np.maximum(z / crops, TINY)) for z in total]
-        return Evaluation(mean, split.labels, self.objective)
+        seen = Seen(crops, tuple(scales), dense)
+        if seen.is_once:
+            return self._in_pieces(split, self.split_logits)
+        photos = seen.check(split)
+        if dense:
+            return self._in_pieces(photos, lambda part: self._mean(self._dense_logits(part, seen)))
+        return self._in_pieces(photos, lambda part: self._mean(map(self.split_logits, seen.splits(part))))
 
     def in_turn(self, split: Split, rule: ExitRule) -> tuple[list[Array], Array]:
         """The logits where each image came to, M arrays (N, K), else NaN, and the exit at which it left, (N,) in 0..M-1.
@@ -102,6 +98,30 @@ class TrainedModel:
     def split_logits(self, split: Split) -> list[Array]:
         """The logits of the M classifiers on all images of a split, M arrays (N, K) float32."""
         return compute_logits(self.network, split, self.preprocessing, self.backend)
+
+    def _in_pieces(self, split: Split, logits: Callable[[Any], list[Array]]) -> Evaluation:
+        """The evaluation of a split, a piece of its images at a time."""
+        N, each = len(split), len(self.network.exits) * self.network.classes
+        chunks = CHUNK * self.backend.threads  # images that are computed at the same time
+        size, pieces = max(1, PIECE // each // chunks) * chunks, list[Evaluation]()
+        for start in range(0, N, size):
+            part = split if size >= N else part_of(split, start, start + size)
+            pieces.append(Evaluation.of(logits(part), part.labels, self.objective, samples=N))
+        return Evaluation.join(pieces)
+
+    def _dense_logits(self, split: VariedSplit, seen: Seen) -> Iterator[list[Array]]:
+        """The logits on the whole images of a split, as often as they are seen."""
+        for scaled, mirrored in seen.whole(split):
+            yield dense_logits(self.network, scaled, mirrored, self.preprocessing, self.backend)
+
+    def _mean(self, every: Iterable[list[Array]]) -> list[Array]:
+        """The logits of the mean of the predictions."""
+        hinge, total, count = self.objective.loss == "hinge", list[Array](), 0
+        for logits in every:
+            parts = [z if hinge else softmax(z) for z in logits]
+            total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
+            count += 1
+        return [z / count if hinge else np.log(np.maximum(z / count, TINY)) for z in total]
 
 
 def load_weights(network: Network, arrays: Mapping[str, Array], checkpoint: Path) -> None:

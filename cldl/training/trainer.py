@@ -175,9 +175,9 @@ class Trainer:
     def end_epoch(self) -> tuple[dict, Evaluation]:
         """Evaluate on the test images and begin the next epoch; the line of metrics.jsonl, and the evaluation."""
         evaluation = self.evaluate()
-        if not math.isfinite(evaluation.loss.value):
+        if not math.isfinite(evaluation.loss):
             raise DivergedError(
-                f"the loss of the test images became {evaluation.loss.value} in epoch {self.epoch + 1}: lower the learning "
+                f"the loss of the test images became {evaluation.loss} in epoch {self.epoch + 1}: lower the learning "
                 "rate or lengthen the warm-up."
             )
         dead = dead_units(self.network, self.dataset.test, self.preprocessing, self.backend)
@@ -185,7 +185,7 @@ class Trainer:
         line = {
             "epoch": self.epoch,
             **self.metrics.means(),
-            "test_loss": evaluation.loss.value,
+            "test_loss": evaluation.loss,
             "test_error": evaluation.errors,
             "test_companions": evaluation.companions,
             "test_share": evaluation.shares,

@@ -54,6 +54,19 @@ class DiskSplit:
         """The same images, each seen through the crop of this number."""
         return replace(self, crop=number, key=None)
 
+    def scaled(self, scale: int) -> DiskSplit:
+        """The same images, resized to this scale in a test."""
+        return replace(self, view=replace(self.view, test_scale=scale))
+
+    def whole_sizes(self) -> Array:
+        """The height and width of each image as it is resized in a test, (N, 2)."""
+        return np.array([self.view.whole(*shape)[1:] for shape in self.index.shapes[self.rows].tolist()])
+
+    def whole(self, index: int) -> Array:
+        """The whole resized image, (height, width, 3)."""
+        path, remedy = self._path(index)
+        return read_file(path, self.view, whole=True, remedy=remedy)
+
     def part(self, start: int, stop: int) -> DiskSplit:
         """The images from `start` to `stop`."""
         return replace(self, rows=self.rows[start:stop], labels=self.labels[start:stop])
@@ -74,15 +87,21 @@ class DiskSplit:
 
     def _image(self, i: int) -> Array:
         """Image i, (H, W, C)."""
-        path = self.root / self.index.name(int(self.rows[i]))
+        path, remedy = self._path(i)
+        return read_file(path, self.view, self.crop, None if self.key is None else self.key.fold(i), remedy=remedy)
+
+    def _path(self, i: int) -> tuple[Path, str]:
+        """The file of image i, and how to get it again."""
         remedy = (
             ", though it was an image when the data set was indexed: put it there again, or start anew, without it."
         )
-        return read_file(path, self.view, self.crop, None if self.key is None else self.key.fold(i), remedy=remedy)
+        return self.root / self.index.name(int(self.rows[i])), remedy
 
 
-def read_file(path: Path, view: View, crop: int = 0, key: Key | None = None, *, remedy: str = REMEDY) -> Array:
-    """The image in a file as it is seen through a window that is drawn from the key, or through a crop of a test.
+def read_file(
+    path: Path, view: View, crop: int = 0, key: Key | None = None, *, whole: bool = False, remedy: str = REMEDY
+) -> Array:
+    """The image in a file as it is seen through a window that is drawn from the key, or through a crop of a test, or whole.
 
     Raises:    UserError, which `remedy` ends, where the file holds no image that can be read.
     """
@@ -91,6 +110,8 @@ def read_file(path: Path, view: View, crop: int = 0, key: Key | None = None, *, 
     try:
         image = Encoded(path.read_bytes())
         size = image.height, image.width
+        if whole:
+            return view.render_whole(image)
         return view.render(image, view.crop(*size, crop) if key is None else view.draw(*size, key))
     except (UserError, OSError) as error:
         reason = str(error) if isinstance(error, UserError) else f"cannot be read ({error.strerror})"

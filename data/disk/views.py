@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from data.pictures.decode import Encoded
 
 RESIZES = ("short", "square", "warp")
+LONGEST = 4  # times as long as it is wide: an image that is seen whole
 CROPS = 10  # of a test image: the middle, four corners, and their reflections
 # Of ImageNet's pixels in 0..1, the principal components as columns: facebookarchive/fb.resnet.torch, datasets/imagenet.lua
 COMPONENTS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
@@ -98,18 +99,25 @@ class View:
         offsets = [(last_row // 2, last_column // 2), *((i, j) for i in (0, last_row) for j in (0, last_column))]
         return Window(H, W, top + offsets[place][0], left + offsets[place][1], number >= 5)
 
-    def render(self, image: Encoded, window: Window) -> Array:
-        """The pixels of a window, (size, size, 3) uint8.
+    def whole(self, height: int, width: int) -> tuple[Window, int, int]:
+        """What is seen in a test that takes no crops: a window, and its height and width.
 
-        The resized image is computed in the window alone, by a triangle filter as wide as the reduction (Pillow's BILINEAR).
+        It is all of the resized image; but "square" leaves the S x S pixels in the middle, and of an image that is more than
+        LONGEST times as long as it is wide, the ends are cut off.
         """
-        from PIL.Image import Resampling
+        S = self.test_scale
+        H, W = self._resized(height, width, S)[:2]
+        most = LONGEST * S if self.resize == "short" else S
+        rows, columns = min(H, most), min(W, most)
+        return Window(H, W, (H - rows) // 2, (W - columns) // 2), rows, columns
 
-        decoded, size = image.decode(window.height, window.width), self.size
-        x, y = decoded.width / window.width, decoded.height / window.height  # pixels that are decoded for one
-        right, bottom = (window.left + size) * x, (window.top + size) * y
-        box = window.left * x, window.top * y, min(right, decoded.width), min(bottom, decoded.height)
-        pixels = np.asarray(decoded.resize((size, size), Resampling.BILINEAR, box))
+    def render_whole(self, image: Encoded) -> Array:
+        """The pixels of what is seen without a crop, (height, width, 3) uint8."""
+        return _resize(image, *self.whole(image.height, image.width))
+
+    def render(self, image: Encoded, window: Window) -> Array:
+        """The pixels of a window, (size, size, 3) uint8."""
+        pixels = _resize(image, window, self.size, self.size)
         if window.is_mirrored:
             pixels = pixels[:, ::-1]
         if window.shift:
@@ -123,6 +131,20 @@ class View:
         if self.resize == "short":
             return H, W, 0, 0, H - size + 1, W - size + 1
         return H, W, (H - S) // 2, (W - S) // 2, S - size + 1, S - size + 1
+
+
+def _resize(image: Encoded, window: Window, rows: int, columns: int) -> Array:
+    """So many pixels of the resized image, (rows, columns, 3), from the window's (top, left) on.
+
+    It is computed there alone, by a triangle filter as wide as the reduction (Pillow's BILINEAR).
+    """
+    from PIL.Image import Resampling
+
+    decoded = image.decode(window.height, window.width)
+    x, y = decoded.width / window.width, decoded.height / window.height  # pixels that are decoded for one
+    right, bottom = (window.left + columns) * x, (window.top + rows) * y
+    box = window.left * x, window.top * y, min(right, decoded.width), min(bottom, decoded.height)
+    return np.asarray(decoded.resize((columns, rows), Resampling.BILINEAR, box))
 
 
 def _choose(word: np.uint64, choices: int) -> int:

@@ -76,6 +76,36 @@ def test_a_run_on_a_folder_is_evaluated_on_one_crop_or_ten(tmp_path, pets, small
     assert "on 6 images of pets, 10 crops of each" in capsys.readouterr().out
 
 
+def test_what_a_test_with_other_views_found_is_kept_and_shown_on_the_page(tmp_path, pets, small, capsys):
+    run(tmp_path, pets, "--size", "24")
+    folder, common = str(tmp_path / "run"), options(tmp_path, pets)
+    page = tmp_path / "run" / "report" / "index.html"
+    for view in (["--scales", "32"], ["--dense", "--scales", "32,40"], ["--dense", "--scales", "32,40"]):
+        assert evaluate.main([folder, *common, *view]) == 0
+    assert (
+        f"testing {folder} on 6 images of pets, whole, and mirrored, resized to 32 and 40 pixels"
+        in capsys.readouterr().out
+    )
+    opened = Run.open(tmp_path / "run")
+    found = opened.evaluations()
+    assert [(line["crops"], line["scales"], line["epoch"]) for line in found] == [
+        ("1", [32], 1),
+        ("whole", [32, 40], 1),
+    ]
+    assert set(found[0]["test_error"]) == {"1", "2", "fused"}
+    assert "the images are seen" not in page.read_text()
+    assert evaluate.main([folder, *common]) == 0
+    assert "<td>whole, and mirrored, resized to 32 and 40 pixels</td>" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    "words", [["--scales", "many"], ["--scales", "4"], ["--scales", "32,"], ["--dense", "--crops", "5"]]
+)
+def test_a_view_that_cannot_be_is_one_line(tmp_path, words, capsys):
+    assert evaluate.main([str(tmp_path), *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_another_network_is_trained_and_the_run_keeps_which(tmp_path, pets, capsys):
     assert run(tmp_path, pets, "--model", "vgg11", "--width", "0.0625", "--classifiers", "3") == 0
     opened = Run.open(tmp_path / "run")

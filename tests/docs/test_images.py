@@ -3,12 +3,15 @@
 import importlib
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from cldl.recipes import find
 from cldl.recipes.recipe import Recipe
-from cldl.recipes.spec import PRESETS
+from cldl.recipes.spec import PRESETS, leaf_types
+from cldl.training.seen import Seen
 from layers import Flatten, Linear, Sequential
 from layers.dropout import Dropout
 from tests.data.disk.photos import jpeg, tree
@@ -56,8 +59,6 @@ def test_the_models_that_it_names_are_those_that_there_are_with_their_sizes():
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"^\| `--([\w-]+)", PAGE, re.MULTILINE))))
 def test_an_option_that_it_names_is_one(option):
-    from cldl.recipes import find
-    from cldl.recipes.spec import leaf_types
-
     leaves = {leaf for spec in find("folder").specs.values() for leaf in leaf_types(type(spec))}
-    assert option.replace("-", "_") in {*leaves, "model", "dataset"}
+    of_tests = {field.name for field in fields(Seen)}
+    assert option.replace("-", "_") in {*leaves, *of_tests, "model", "dataset"}

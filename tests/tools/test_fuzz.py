@@ -29,7 +29,7 @@ def test_some_hundreds_of_damaged_files_of_every_kind_are_read_or_refused_in_a_s
     status, failures, counts = fuzz("tools/fuzz.py", "--inputs", 30, "--workers", 2, "--keep", tmp_path)
     assert (status, failures) == (0, [])
     total = counts.pop("all")
-    assert len(counts) == 19
+    assert len(counts) == 20
     assert all(row["read"] + row["refused"] == row["inputs"] == 30 for row in counts.values())
     assert total["read"] > 10
     assert total["refused"] > 100
@@ -54,7 +54,7 @@ def test_a_kind_that_is_not_there_is_refused():
         [sys.executable, "tools/fuzz.py", "none"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "there is no kind 'none'; choose from config, metrics, checkpoint" in done.stderr
+    assert "there is no kind 'none'; choose from config, metrics, evaluations, checkpoint" in done.stderr
 
 
 @pytest.mark.parametrize("restructure", [None, damage.json_tree, damage.json_lines, damage.chunks])

@@ -15,6 +15,7 @@ from cldl.recipes.recipe import Recipe
 from cldl.study import training
 from cldl.study.variants import TABLES
 from cldl.training.run import Run
+from cldl.training.seen import Seen
 from cldl.training.trainer import Trainer
 from data.dataset import read_images
 from data.disk.index import load_index
@@ -80,6 +81,7 @@ def make_run(file: str, folder: Path) -> list[bytes]:
         list(trainer.steps())
         lines.append(trainer.end_epoch()[0] | {"seconds": 1.5, "images_per_second": 20.0})
     run.record(lines)
+    run.record_evaluation({"epoch": 2, **Seen(10, (32, 48)).as_line(), "test_error": lines[-1]["test_error"]})
     run.save(*trainer.state())
     return intact.both_formats(folder / file) if file.endswith(".h5") else [(folder / file).read_bytes()]
 
@@ -94,8 +96,13 @@ def read_config(folder: Path) -> None:
 
 def read_metrics(folder: Path) -> None:
     """The report of runs."""
-    cells = [row.cells() for row in report.rows([report.finished(folder)])]
-    report.markdown(cells), report.html(cells), report.comma_separated(cells)
+    sections = report.compare(report.rows([report.finished(folder)]))
+    report.markdown(sections[0]), report.html(sections), report.comma_separated(sections)
+
+
+def read_evaluations(folder: Path) -> None:
+    """The poster's tables."""
+    report.html(report.reach(report.rows([report.finished(folder)])))
 
 
 def read_checkpoint(folder: Path) -> None:
@@ -160,12 +167,14 @@ def read_weights(name: str, folder: Path) -> None:
     str(load_weights(network_of_weights(), folder / name, strict=False))
 
 
-RUN = {name: partial(make_run, name) for name in ("config.json", "metrics.jsonl", "checkpoint.h5")}
+FILES = "config.json", "metrics.jsonl", "evaluations.jsonl", "checkpoint.h5"
+RUN = {name: partial(make_run, name) for name in FILES}
 FIT, IDX = f"fit-gcn_zca-{intact.COLOURS.train.fingerprint[:16]}.h5", mnist.FILES["train_images"].name
 PACK = partial(gzip.compress, mtime=0)
 KINDS = {
     "config": Kind("config.json", RUN["config.json"], read_config, json_tree),
     "metrics": Kind("metrics.jsonl", RUN["metrics.jsonl"], read_metrics, json_lines),
+    "evaluations": Kind("evaluations.jsonl", RUN["evaluations.jsonl"], read_evaluations, json_lines),
     "checkpoint": Kind("checkpoint.h5", RUN["checkpoint.h5"], read_checkpoint, arrays),
     "results": Kind("results.jsonl", intact.results, read_results, json_lines),
     "mnist-cache": Kind("mnist.h5", intact.mnist_cache, mnist.load, arrays),

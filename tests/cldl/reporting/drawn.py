@@ -27,7 +27,7 @@ def evaluation(K, decided):
     labels = np.arange(len(decided)) % K
     sure, unsure = 9.0 * np.eye(K)[labels], 3.0 * np.eye(K)[labels]
     top = np.array(decided)[:, None] == 1
-    return Evaluation([np.where(top, unsure, sure), np.where(top, sure, unsure)], labels, Objective((1.0, 1.0)))
+    return Evaluation.of([np.where(top, unsure, sure), np.where(top, sure, unsure)], labels, Objective((1.0, 1.0)))
 
 
 def tick_texts(axis):

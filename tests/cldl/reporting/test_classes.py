@@ -48,7 +48,7 @@ def test_a_confusion_matrix_of_many_classes_has_no_numbers_but_a_scale():
 
 def test_the_confusion_matrix_counts_the_true_class_in_its_row():
     z = np.eye(3)[[0, 0, 1, 2, 2, 2]] * 9  # the answers
-    seen = Evaluation([z], np.array([0, 1, 1, 2, 2, 0]), Objective((1.0,)))
+    seen = Evaluation.of([z], np.array([0, 1, 1, 2, 2, 0]), Objective((1.0,)))
     np.testing.assert_array_equal(classes.confusions(seen, 3), [[1, 0, 1], [1, 1, 0], [0, 0, 2]])
     texts = {t.get_position(): t.get_text() for t in classes.confusion(seen, "abc").axes[0].texts}
     assert texts == {(0, 0): "1", (2, 0): "1", (0, 1): "1", (1, 1): "1", (2, 2): "2"}  # (column, row)
@@ -58,7 +58,7 @@ def taken(counts):
     """One classifier that takes counts[i][j] images of class i for class j."""
     pairs = [(i, j) for i, row in enumerate(counts) for j, n in enumerate(row) for _ in range(n)]
     labels, answers = np.array(pairs).T
-    return Evaluation([9.0 * np.eye(len(counts))[answers]], labels, Objective((1.0,)))
+    return Evaluation.of([9.0 * np.eye(len(counts))[answers]], labels, Objective((1.0,)))
 
 
 def brightness(colour):

@@ -21,12 +21,12 @@ RIGHT = np.linspace(8, 1, 20)  # the logit of the right class, from the easiest 
 ORDER = np.random.default_rng(0).permutation(20)
 
 
-def evaluation(decided_by_top, wrong=()):
+def evaluation(decided_by_top, wrong=(), images=20):
     """Two classes and two classifiers, of which the top one decides where it says so, and some images are wrong."""
     own = np.where(np.isin(np.arange(20), wrong), -RIGHT, RIGHT)
     bottom, top = (np.where(decided_by_top == sure, own, own / 2)[ORDER] for sure in (False, True))
-    labels = np.zeros(20, np.int64)
-    return Evaluation([np.stack([z, np.zeros(20)], axis=1) for z in (bottom, top)], labels, Objective((1.0, 1.0)))
+    logits = [np.stack([z, np.zeros(20)], axis=1)[:images] for z in (bottom, top)]
+    return Evaluation.of(logits, np.zeros(images, np.int64), Objective((1.0, 1.0)))
 
 
 def test_the_less_probable_the_right_class_is_on_average_the_harder_the_image():
@@ -53,8 +53,7 @@ def test_wrong_answers_are_nobodys():
 
 
 def test_fewer_images_than_groups_leave_groups_empty():
-    whole = evaluation(np.zeros(20, bool))
-    few = Evaluation([z[:3] for z in whole.logits], whole.labels[:3], whole.objective)
+    few = evaluation(np.zeros(20, bool), images=3)
     right, wrong = answers_by_difficulty(few)
     assert (right.sum(axis=0) + wrong).tolist() == [100] * 3 + [0] * 7
     assert np.isnan(companions_by_difficulty(few)).tolist() == [[False] * 3 + [True] * 7] * 2

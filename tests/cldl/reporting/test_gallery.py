@@ -15,12 +15,12 @@ def shown(gallery):
 
 def test_figure_1_shows_what_the_bottom_has_right_beside_what_only_the_top_has_right():
     labels = np.array([0, 0, 1, 1, 2])
-    bottom = np.array([[5, 0, 0], [9, 0, 0], [0, 3, 0], [4, 0, 0], [0, 4, 0]])  # right: 0, 1 and 2
-    middle = np.array([[5, 0, 0], [9, 0, 0], [0, 3, 0], [4, 0, 0], [0, 0, 4]])  # right: 0, 1, 2 and 4
-    top = np.array([[5, 0, 0], [9, 0, 0], [3, 0, 0], [0, 4, 0], [0, 0, 4]])  # right: 0, 1, 3 and 4
+    bottom = np.array([[5, 0, 0], [9, 0, 0], [0, 3, 0], [4, 0, 0], [0, 4.0, 0]])  # right: 0, 1 and 2
+    middle = np.array([[5, 0, 0], [9, 0, 0], [0, 3, 0], [4, 0, 0], [0, 0, 4.0]])  # right: 0, 1, 2 and 4
+    top = np.array([[5, 0, 0], [9, 0, 0], [3, 0, 0], [0, 4, 0], [0, 0, 4.0]])  # right: 0, 1, 3 and 4
     images = np.broadcast_to(np.arange(5, dtype=np.uint8)[:, None, None, None], (5, 4, 4, 1))
     figure = gallery.easy_and_hard(
-        Evaluation([bottom, middle, top], labels, Objective((1.0,) * 3)), ArraySplit(images, labels), "abc"
+        Evaluation.of([bottom, middle, top], labels, Objective((1.0,) * 3)), ArraySplit(images, labels), "abc"
     )
     left, right = figure.subfigs
     assert shown(left) == [1, 0, 2]  # by class, the surest first
@@ -33,7 +33,7 @@ def test_figure_1_takes_the_classes_in_turn():
     z = 5.0 * np.eye(10)[labels]
     z[labels == 4] *= 2  # all of these are surer than any other
     images = np.broadcast_to(labels.astype(np.uint8)[:, None, None, None], (300, 4, 4, 1))
-    evaluation, split = Evaluation([z, z], labels, Objective((1.0, 1.0))), ArraySplit(images, labels)
+    evaluation, split = Evaluation.of([z, z], labels, Objective((1.0, 1.0))), ArraySplit(images, labels)
     left, _ = gallery.easy_and_hard(evaluation, split, "0123456789").subfigs
     assert shown(left) == sorted([*range(10)] * 2)
 
@@ -41,7 +41,7 @@ def test_figure_1_takes_the_classes_in_turn():
 def test_figure_1_says_so_where_there_are_no_such_images():
     z = 5.0 * np.eye(3)[[0, 1, 2]]
     split = ArraySplit(np.zeros((3, 4, 4, 3), np.uint8), np.arange(3))
-    figure = gallery.easy_and_hard(Evaluation([z, z], np.arange(3), Objective((1.0, 1.0))), split, "abc")
+    figure = gallery.easy_and_hard(Evaluation.of([z, z], np.arange(3), Objective((1.0, 1.0))), split, "abc")
     assert "none of the test images" in [text.get_text() for text in figure.subfigs[1].texts]
 
 
@@ -58,7 +58,7 @@ def answers(*answers, K=3):
 
 def drawn(logits, labels, names="abc", C=1):
     images = np.broadcast_to(np.arange(len(labels), dtype=np.uint8)[:, None, None, None], (len(labels), 4, 4, C))
-    evaluation = Evaluation(logits, np.array(labels), Objective((1.0,) * len(logits)))
+    evaluation = Evaluation.of(logits, np.array(labels), Objective((1.0,) * len(logits)))
     return gallery.easy_and_hard(evaluation, ArraySplit(images, np.array(labels)), names)
 
 

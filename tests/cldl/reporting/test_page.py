@@ -49,7 +49,7 @@ def page(folder, M, loss="cldl", epochs=1, K=10, name="MNIST", taken=(), **optio
     names = tuple(f"<{k}>" for k in range(K))
     data = Dataset.from_arrays(name, images, labels, images, labels, names)
     objective = Objective((1.0,) * M, loss=loss, **options)
-    return write_report(folder, tiny.metrics(epochs, M), Evaluation(z, labels, objective), data, CONFIG).read_text()
+    return write_report(folder, tiny.metrics(epochs, M), Evaluation.of(z, labels, objective), data, CONFIG).read_text()
 
 
 def titles(text):

@@ -144,6 +144,21 @@ def test_seeds_are_averaged_and_of_other_differences_the_best_row_is_shown_with_
     assert "| mnist_nin: seed 0; epochs 2; dropout 0.1 |" in text
 
 
+def test_tests_that_saw_the_images_in_other_ways_are_told(tmp_path, capsys):
+    folder = finished(tmp_path / "a", "places205_vgg11", 50.0, top5=15.0)
+    errors = dict.fromkeys(("1", "2", "3", "fused"), 45.0)
+    line = {
+        "epoch": 2,
+        "crops": "10",
+        "scales": [256],
+        "test_error": errors,
+        "test_top5_error": dict(errors, fused=12.0),
+    }
+    Run.open(tmp_path / "a").record_evaluation(line)
+    _, text = printed(capsys, folder)
+    assert "| places205_vgg11: seed 0; epochs 2; 10 crops of each, resized to 256 pixels: 88.00 |" in text
+
+
 def test_a_run_on_a_part_of_the_data_is_no_result(tmp_path, capsys):
     found, _ = printed(
         capsys,

@@ -40,14 +40,14 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def evaluation(M=3, K=10, N=200, sure=1.0):
+def evaluation(M=3, K=10, N=200, sure=1.0, loss="cldl"):
     """Classifiers that are the surer of the right class the higher they are."""
     rng = np.random.default_rng(3)
     labels = rng.permutation(N) % K
     logits = [rng.normal(size=(N, K)).astype(np.float32) for _ in range(M)]
     for m, z in enumerate(logits, 1):
         z[np.arange(N), labels] += sure * m
-    return Evaluation(logits, labels, Objective((1.0,) * M))
+    return Evaluation.of(logits, labels, Objective((1.0,) * M, loss=loss))
 
 
 def dataset(K=10, N=200, C=1, name="MNIST"):
@@ -200,8 +200,7 @@ def test_our_errors_stand_beside_the_posters_however_many_there_are():
 
 @pytest.mark.parametrize("loss", ["softmax", "hinge"])
 def test_under_deep_supervision_the_page_speaks_of_companions_and_of_no_fused_answer(folder, loss, undrawn):
-    seen = evaluation(M=4)
-    seen = Evaluation(seen.logits, seen.labels, Objective((1.0,) * 4, loss=loss))
+    seen = evaluation(M=4, loss=loss)
     page = Page(write_report(folder, tiny.metrics(2, 4), seen, dataset(), CONFIG))
     assert "3 companions" in page.text
     assert "the network gets" in page.text

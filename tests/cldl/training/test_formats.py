@@ -50,6 +50,26 @@ def test_a_value_of_another_type_or_range_is_refused_with_what_was_expected(run,
     assert f"{path} {predicate}" in refusal(lambda: Run.open(run.folder))
 
 
+EVALUATION = {"epoch": 2, "crops": "10", "scales": [32], "test_error": {"1": 3.0, "2": 2.0, "fused": 1.0}}
+EVALUATIONS = {
+    "crops": (7, "has crops 7, expected one of 1, 5, 10, whole in line 1"),
+    "scales": ([0], "has scales[0] 0, expected a whole number from 1 to 65,536 in line 1"),
+    "test_error": ({"1": 3.0, "fused": 1.0}, "has no test_error.2 in line 1"),
+    "test_top5_error": ({"1": 3.0}, "has no test_top5_error.2 in line 1"),
+    "future": (1, "has 'future', which this version does not know in line 1"),
+}
+
+
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_a_line_of_evaluations_is_refused_with_what_was_expected(run, name):
+    run.record_evaluation(EVALUATION)
+    assert run.evaluations() == [EVALUATION]
+    value, predicate = EVALUATIONS[name]
+    path = run.folder / "evaluations.jsonl"
+    path.write_text(json.dumps(EVALUATION | {name: value}) + "\n")
+    assert f"{path} {predicate}: remove it, or restore it from a copy." in refusal(run.evaluations)
+
+
 RECIPE = {
     "-3": "schedule.epochs is -3; choose a value from 1 to 100000.",
     "2.5": "schedule.epochs is 2.5; give a whole number.",

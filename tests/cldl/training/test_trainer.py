@@ -148,7 +148,7 @@ def test_an_epoch_reports_what_the_network_says_of_the_training_images_while_it_
     seen = t.model().evaluate(t.dataset.train)
     assert line["train_error"] == pytest.approx(seen.errors)
     assert 0 < line["train_error"]["1"] < 100
-    assert line["train_loss"] == pytest.approx(seen.loss.value)
+    assert line["train_loss"] == pytest.approx(seen.loss)
     assert line["train_companions"] == pytest.approx(seen.companions)
 
 

@@ -47,6 +47,29 @@ def test_a_warped_image_is_a_square_and_a_square_crop_lies_in_the_middle(height,
     assert middle.top == (middle.height - 32) // 2
 
 
+@given(SIDES, SIDES, st.sampled_from(["short", "square", "warp"]))
+def test_what_is_seen_whole_lies_in_the_resized_image_and_is_of_bounded_size(height, width, resize):
+    view = View(24, resize, test_scale=32)
+    window, rows, columns = view.whole(height, width)
+    assert window.top == (window.height - rows) // 2
+    assert window.left == (window.width - columns) // 2
+    if resize == "short":
+        assert min(rows, columns) == 32
+        assert (rows, columns) == (min(window.height, 128), min(window.width, 128))
+        assert window[:2] == view.crop(height, width)[:2]
+    else:
+        assert (rows, columns) == (32, 32)
+
+
+def test_a_crop_is_a_part_of_what_is_seen_whole():
+    picture, view = noise(50, 70), View(24, test_scale=30)
+    whole = view.render_whole(Encoded(encode(picture, "PNG")))
+    assert whole.shape == (30, 42, 3)
+    window = view.crop(50, 70, 4)
+    crop = seen(view, picture, window)
+    assert np.abs(whole[window.top : window.top + 24, window.left : window.left + 24].astype(int) - crop).max() <= 1
+
+
 def test_the_scales_the_crops_and_the_reflections_are_all_drawn_equally_often():
     view = View(8, "square", (9, 10), 9)
     windows = [view.draw(10, 10, Key(0).fold(i)) for i in range(4000)]

@@ -14,55 +14,114 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from data.pictures.boxes import dilate
 from data.pictures.files import open_picture
+from data.pictures.ground import constant, difference, local, outermost, surface
+from data.pictures.frame import without_frame
+from data.pictures.strokes import FAINTEST, NOTHING, find_digit
 from engine.errors import UserError
 from engine.typing import Array
 
 SIZE, FIT = 28, 20  # pixels: of the image, and of the digit in it
-LARGEST = 1024  # pixels; larger pictures are made smaller first
-FAINTEST = 24  # of 255: how far a digit must stand out from its ground
+LARGEST = 400  # pixels; larger pictures are made smaller first
 FRAME, UNIFORM = 8, 0.9  # a frame is narrower than an eighth of the picture; so much of a ring has one brightness
+REMEDY = "give a picture of one digit"
 CONTRAST = 64  # of 255: between a frame and the ground inside it
 EDGE = 0.25  # the share of the digit's greatest brightness from which on a pixel is a part of it
 
 
 def read_digit(path: Path) -> Array:
-    """The picture in a PNG or JPEG file as an image (28, 28, 1) uint8.
+    """The picture in a file as an image (28, 28, 1) uint8.
 
-    A frame around the picture is cut off. The digit is what stands out from the ground (the median of the outermost pixels),
-    darker or lighter; the ground becomes black. A picture of 28 x 28 pixels on pure black or white is taken as it is, on another
-    ground its digit is made as bright as MNIST's; of any other size, the digit is cut out, fitted and centred.
+    A picture of 28 x 28 pixels on pure black or white is one of MNIST's, but for a frame, and is taken as it is; on another ground its
+    digit is made as bright as MNIST's. Of any other size, the digit is what is connected and stands out from the ground, darker or
+    lighter; it is cut out, fitted and centred.
 
-    Raises:    UserError for a file that cannot be read as a picture, and for a picture without a digit.
+    Raises:    UserError for a file that cannot be read as a picture, and for a picture without a digit, or with several.
     """
-    grey = _unframed(_grey(open_picture(path)).astype(np.float64))  # (H, W) in 0 .. 255
+    picture = _pixels(open_picture(path))  # (H, W, C) in 0 .. 255
+    try:
+        image = of_mnist(picture) if picture.shape[:2] == (SIZE, SIZE) else None
+        image = find(picture) if image is None else image
+    except UserError as error:
+        raise UserError(f"{path} {error}") from None
+    return np.rint(image).astype(np.uint8)[..., None]
+
+
+def find(picture: Array) -> Array:
+    """The digit in a picture (H, W, C), fitted and centred: (28, 28) in 0 .. 255; UserError where there is not one."""
+    best = None
+    for cut, penalty in _cuts(picture):
+        for rank, ground in enumerate(_grounds(cut)):
+            contrast = _projected(difference(cut, ground))
+            for ink in (contrast, -contrast):
+                found = find_digit(ink)
+                score = (
+                    0 if not found.refusal or found.refusal.endswith("digits") else 2 if found.refusal == NOTHING else 1,
+                    found.unexplained + 0.002 * rank + penalty,
+                )
+                if best is None or score < best[0]:
+                    best = score, found, ink
+    _, found, ink = best
+    if found.refusal:
+        raise UserError(f"{found.refusal}; {REMEDY}.")
+    reach = 1 + max(ink.shape) // 200
+    near = dilate(found.mask, reach) & ~(dilate(found.erased, 1) & ~found.mask)
+    return _centred(_fitted(np.where(near, np.clip(ink / found.level, 0, 1), 0)))
+
+
+def _cuts(picture):
+    cut, sides = without_frame(picture)
+    if sides < 4:
+        yield picture, 0
+    if sides:
+        yield cut, 0.25 * (1 - cut.size / picture.size)
+
+
+def _grounds(picture):
+    yield constant(outermost(picture))
+    yield constant(picture.reshape(-1, picture.shape[2]))
+    yield surface(picture)
+    yield local(picture)
+
+
+def of_mnist(picture: Array) -> Array | None:
+    """A picture of MNIST's size as it is, its ground made black; None where a frame had to be cut off."""
+    grey = _unframed(picture.mean(axis=2))
     ground = float(np.median(_ring(grey, 0)))
     digit = _on_black(grey - ground)
     if digit.max() < FAINTEST:
-        raise UserError(f"{path} shows no digit: nothing stands out from its edge; give a picture of one digit.")
+        raise UserError(f"{NOTHING}; {REMEDY}.")
     if grey.shape != (SIZE, SIZE):
-        digit = _centred(_fitted(digit / digit.max()))
-    elif ground not in (0, 255):
-        digit *= 255 / digit.max()
-    return np.rint(digit).astype(np.uint8)[..., None]
+        return _centred(_fitted(digit / digit.max()))
+    return digit if ground in (0, 255) else digit * (255 / digit.max())
 
 
-def _grey(picture: Image.Image) -> Array:
-    """Its brightness (H, W); where it is transparent, a ground that what is drawn stands out from."""
+def _projected(difference: Array) -> Array:
+    """The differences (H, W, C) along the colour in which they are largest, (H, W); a difference of grey counts as it is."""
+    if difference.shape[2] == 1:
+        return difference[..., 0]
+    flat = difference.reshape(-1, 3)
+    axis = np.linalg.eigh(flat.T @ flat)[1][:, -1]
+    return difference @ axis * (np.sign(axis.sum()) / np.sqrt(3))
+
+
+def _pixels(picture: Image.Image) -> Array:
+    """Its channels (H, W, C), one where it is grey; where it is transparent, a ground that what is drawn stands out from."""
     transparent = picture.has_transparency_data
-    picture = picture.convert("RGBA" if transparent else "L")
+    picture = picture.convert("RGBA" if transparent else "RGB")
     picture.thumbnail((LARGEST, LARGEST))
-    if not transparent:
-        return np.asarray(picture)
-    drawn, opaque = np.asarray(picture.convert("L")), np.asarray(picture)[..., 3] / 255  # (H, W)
-    dark = (drawn * opaque).sum() < 127.5 * opaque.sum()
-    return drawn * opaque + (255 if dark else 0) * (1 - opaque)
+    pixels = np.asarray(picture).astype(np.float64)
+    if transparent:
+        drawn, opaque = pixels[..., :3], pixels[..., 3:] / 255
+        dark = (drawn.mean(axis=2, keepdims=True) * opaque).sum() < 127.5 * opaque.sum()
+        pixels = drawn * opaque + (255 if dark else 0) * (1 - opaque)
+    return pixels[..., :1] if (np.ptp(pixels, axis=2) < 1).all() else pixels
 
 
 def _ring(grey: Array, depth: int) -> Array:
     """The outermost pixels, or those `depth` further in."""
-    inner = grey[depth : len(grey) - depth, depth : grey.shape[1] - depth]
-    return np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+    return outermost(grey[..., None], depth)[:, 0]
 
 
 def _unframed(grey: Array) -> Array:

@@ -1,8 +1,8 @@
 """Photographs of digits on ten kinds of paper, drawn from a seed: what a person with a pen and a telephone would take.
 
-A digit of MNIST is enlarged until its strokes have edges as sharp as a pen's, and laid on the paper as so much ink a pixel; then come light,
-camera (blur and noise) and JPEG. `HARD` ones are turned, blurred and noisy, with several of the kinds' troubles at once.
-"""
+A digit of MNIST is enlarged until its strokes have edges as sharp as a pen's, and laid on the paper as so much ink a pixel; then
+come light, camera (blur and noise) and JPEG. `HARD` ones are turned, blurred and noisy, with several of the kinds' troubles at
+once. """
 
 from __future__ import annotations
 
@@ -59,7 +59,6 @@ def _ink(digits: list[np.ndarray], height: int, width: int, rng: Rng, *, thin: b
     left = int(rng.integers(0.08 * width, 0.92 * width - size * len(digits) + 1))
     for i, digit in enumerate(digits):
         drawn = Image.fromarray(digit).rotate(rng.uniform(-turn, turn), Image.Resampling.BICUBIC)
-        drawn = drawn.crop(drawn.getbbox()).resize((size, size * 1), Image.Resampling.BICUBIC) if False else drawn
         soft = np.asarray(drawn.resize((size * 28 // 20, size * 28 // 20), Image.Resampling.BICUBIC), np.float32) / 255
         edge = 14 / size  # of the tone that a stroke's edge is cut at
         cut = np.clip((soft - (0.72 if thin else 0.45)) / edge + 0.5, 0, 1)
@@ -67,7 +66,9 @@ def _ink(digits: list[np.ndarray], height: int, width: int, rng: Rng, *, thin: b
         y, x = max(0, top - margin), max(0, left + i * size - margin)
         dy, dx = y - (top - margin), x - (left + i * size - margin)
         part = cut[dy : dy + height - y, dx : dx + width - x]
-        ink[y : y + part.shape[0], x : x + part.shape[1]] = np.maximum(ink[y : y + part.shape[0], x : x + part.shape[1]], part)
+        ink[y : y + part.shape[0], x : x + part.shape[1]] = np.maximum(
+            ink[y : y + part.shape[0], x : x + part.shape[1]], part
+        )
     return ink
 
 
@@ -98,7 +99,10 @@ def ruled(picture: np.ndarray, rng: Rng) -> np.ndarray:
     """Lines of an exercise book, or squares, a little askew; blue or grey."""
     height, width = picture.shape[:2]
     step, thick = min(height, width) / rng.uniform(5, 12), min(height, width) * rng.uniform(0.002, 0.006)
-    skew, colour = rng.uniform(-0.03, 0.03), np.array([[120, 150, 215], [150, 150, 150], [70, 90, 170]][rng.integers(3)])
+    skew, colour = (
+        rng.uniform(-0.03, 0.03),
+        np.array([[120, 150, 215], [150, 150, 150], [70, 90, 170]][rng.integers(3)]),
+    )
     rows, columns = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
     along = [rows + skew * columns] if rng.random() < 0.7 else [rows + skew * columns, columns - skew * rows]
     picture = picture.copy()
@@ -124,7 +128,7 @@ def framed(picture: np.ndarray, rng: Rng) -> np.ndarray:
     """A dark table, or a black border, around the paper: a little askew, of any width on each side."""
     y, x = _coordinates(picture)
     skew, outside = rng.uniform(-0.04, 0.04), rng.uniform(10, 90, 3)
-    edges = 1 - rng.uniform(0.02, 0.2, 4)
+    edges = 1 - rng.uniform(0.02, 0.1, 4)
     turned_y, turned_x = y + skew * x, x - skew * y
     inside = (turned_y < edges[0]) & (-turned_y < edges[1]) & (turned_x < edges[2]) & (-turned_x < edges[3])
     return np.where(inside[..., None], picture, outside)

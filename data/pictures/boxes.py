@@ -1,8 +1,8 @@
 """Sums over boxes of pixels by an integral image, whatever the size of the box.
 
-Source: Crow, "Summed-area tables for texture mapping", SIGGRAPH 1984; for binary images' morphology, whose dilation by a square asks
-whether the sum is above 0, and whose erosion whether it is the square's area: Serra, "Image Analysis and Mathematical Morphology", 1982.
-"""
+Source: Crow, "Summed-area tables for texture mapping", SIGGRAPH 1984; for binary images' morphology, whose dilation by a square
+asks whether the sum is above 0, and whose erosion whether it is the square's area: Serra, "Image Analysis and Mathematical
+Morphology", 1982. """
 
 from __future__ import annotations
 

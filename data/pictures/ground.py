@@ -1,11 +1,12 @@
 """The ground that a digit is drawn on, and how far each pixel stands out from it where the ground is divided out.
 
-A pixel's brightness is light times reflectance (Land and McCann, "Lightness and retinex theory", J. Opt. Soc. Am. 61, 1971), so what is
-wanted is its ratio to the ground beside it. Three estimates of the ground, from the simplest on:
+A pixel's brightness is light times reflectance (Land and McCann, "Lightness and retinex theory", J. Opt. Soc. Am. 61, 1971), so
+what is wanted is its ratio to the ground beside it. Three estimates of the ground, from the simplest on:
 
     constant   one level, the median of the outermost pixels or of all
     surface    exp of a quadratic in the pixel's position, fitted to the logarithms by iteratively reweighted least squares
-               with Tukey's biweight, which leaves out what lies far from the fit: a lamp to one side, a lens darker in its corners
+               with Tukey's biweight, which leaves out what lies far from the fit: a lamp to one side, a lens darker in its
+               corners
     local      the median of a window, which follows a shadow's edge and not a stroke (Tukey, "Exploratory Data Analysis", 1977)
 
 Each is given as the least and the most that the ground may be at a pixel: beside a shadow's edge, it is what is on both sides.
@@ -21,7 +22,10 @@ from engine.typing import Array
 DARK = 12.0  # of 255: added to brightness before it is divided, since a camera's black is no ratio
 COARSE, WINDOW = 64, 33  # pixels: the longer side of the picture whose median is taken, and its window's
 FIT, STEPS = 48, 12  # pixels of the picture that a surface is fitted to, and steps of it
-FIRST, LAST = 0.8, 0.1  # how far from the fit a pixel is left out, of a logarithm: at the first step and at the last one
+FIRST, LAST = (
+    0.8,
+    0.1,
+)  # how far from the fit a pixel is left out, of a logarithm: at the first step and at the last one
 
 Ground = tuple[Array, Array]  # the least and the most it may be, each broadcast to (H, W, C)
 
@@ -57,8 +61,12 @@ def local(picture: Array) -> Ground:
     small = resized(picture, COARSE)
     levels = []
     for edge in (ImageFilter.MinFilter(3), ImageFilter.MaxFilter(3)):
-        channels = [_bytes(small[..., c]).filter(ImageFilter.MedianFilter(WINDOW)).filter(edge) for c in range(small.shape[2])]
-        levels.append(_stretched(np.stack([np.asarray(channel, float) for channel in channels], axis=-1), picture.shape))
+        channels = [
+            _bytes(small[..., c]).filter(ImageFilter.MedianFilter(WINDOW)).filter(edge) for c in range(small.shape[2])
+        ]
+        levels.append(
+            _stretched(np.stack([np.asarray(channel, float) for channel in channels], axis=-1), picture.shape)
+        )
     return levels[0], levels[1]
 
 
@@ -70,7 +78,7 @@ def difference(picture: Array, ground: Ground) -> Array:
 
 
 def resized(picture: Array, longest: int) -> Array:
-    """The picture (H, W, C) with a longer side of so many pixels where it has more, each the mean of those it takes the place of."""
+    """The picture (H, W, C) with a longer side of so many pixels where it has more, each a mean."""
     height, width = picture.shape[:2]
     if max(height, width) <= longest:
         return picture

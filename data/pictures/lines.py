@@ -1,11 +1,11 @@
 """Ruled lines, taken off a mask without what is written across them.
 
-A line is found where, in the mask sheared by its slope, most of a row is set from one edge of the picture to the other. Off it goes,
-column by column, where the run of pixels through it is no longer than the line is thick; where it is longer, a stroke crosses.
+A line is found where, in the mask sheared by its slope, most of a row is set from one edge of the picture to the other. Off it
+goes, column by column, where the run of pixels through it is no longer than the line is thick; where it is longer, a stroke
+crosses.
 
-Source: the run lengths along a staff line of Randriamahefa et al. (ICDAR 1993), "LineTrack" in Dalitz, Droettboom, Pranzas and Fujinaga,
-"A comparative study of staff removal algorithms", IEEE Trans. Pattern Anal. Mach. Intell. 30 (2008).
-"""
+Source: the run lengths along a staff line of Randriamahefa et al. (ICDAR 1993), "LineTrack" in Dalitz, Droettboom, Pranzas and
+Fujinaga, "A comparative study of staff removal algorithms", IEEE Trans. Pattern Anal. Mach. Intell. 30 (2008). """
 
 from __future__ import annotations
 

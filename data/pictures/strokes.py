@@ -1,9 +1,8 @@
 """Which pixels of a picture are the digit: what hangs together, stands apart from the edge, and has a digit's shape.
 
-Given is how far each pixel stands out from the ground. The mask of what does is cleared of ruled lines and of what hangs on the edge of the
-picture (a frame, a table, a thumb); the largest component left is a digit, with the parts close to it, such as the bar of a 5. Specks
-are small. Whatever else is as large is another digit.
-"""
+Given is how far each pixel stands out from the ground. The mask of what does is cleared of ruled lines and of what hangs on the
+edge of the picture (a frame, a table, a thumb); the largest component left is a digit, with the parts close to it, such as the
+bar of a 5. Specks are small. Whatever else is as large is another digit. """
 
 from __future__ import annotations
 
@@ -17,11 +16,15 @@ from data.pictures.lines import without_lines
 from engine.typing import Array
 
 FAINTEST = 24  # of 255: how far a digit must stand out from its ground
-NOISE = 5  # how many deviations of the ground it must
+FAINTER = 0.4  # of the level of all that stands out: a digit's, at least
+NOISE = 5  # times the typical difference of two neighbours it must stand out, too
 SHARE = 0.4  # of the ink's level, from which on a pixel is ink
+DRAWN, DRAWN_SHARE = 64, 0.25  # a smaller picture is no photograph, and each of its tones is meant: the share there
 SPECK, PART, OTHER = 0.12, 0.12, 0.4  # of the digit's size: a speck's, the gap to a part of it, another digit's height
-SMALLEST = 0.04  # of the picture's longer side: a digit's longer one
-WIDEST, THINNEST, SOLID = 1.9, 0.03, 0.5  # width of height; the thickest stroke, of the longer side: at least and at most
+SMALLEST = 0.08  # of the picture's longer side: a digit's longer one
+WIDEST = 1.9  # times as wide as high
+THINNEST, SOLID = 0.03, 0.5  # of a digit's longer side: its thickest stroke
+FULL = 0.75  # of its box: ink, at most
 MANY = 12  # what has more digits than this is a texture
 
 NOTHING = "shows no digit: nothing stands out from its ground"
@@ -37,8 +40,9 @@ class Found:
 
     mask        -- of the digit, or the digits (H, W)
     erased      -- of lines that were taken off (H, W)
+    level       -- how far its ink stands out
     refusal     -- why it is not one digit; empty where it is
-    unexplained -- the share of the picture that stands out and is no part of it
+    unexplained -- how much else stands out: the mean square over the picture, of 1; what hangs on the edge counts half
     """
 
     mask: Array
@@ -49,39 +53,59 @@ class Found:
 
 
 def find_digit(ink: Array) -> Found:
-    """The digit in how much each pixel stands out, (H, W): positive where it may be ink, negative on the other side of the ground."""
-    noise = 1.05 * float(np.median(np.abs(np.diff(ink, axis=1)))) if ink.shape[1] > 1 else 0.0  # 1.4826 / sqrt(2)
+    """The digit in how far each pixel stands out, (H, W): ink is positive, what is on the other side of the ground negative."""
+    photograph = max(ink.shape) >= DRAWN
+    share = SHARE if photograph else DRAWN_SHARE
+    noise = float(np.median(np.abs(np.diff(ink, axis=1)))) if photograph else 0.0
     least = max(FAINTEST, NOISE * noise)
-    strong = ink >= least
+    strong, nothing = ink >= least, np.zeros(ink.shape, bool)
     if not strong.any():
-        return Found(strong, strong, 0.0, NOTHING, float((ink <= -least).mean()))
+        return Found(nothing, nothing, 0.0, NOTHING, _energy(ink, np.abs(ink) >= least))
     cleaned = without_lines(strong)
-    labels, found = labels0, found0 = components(cleaned)
-    inner = np.isin(labels, [c.label for c in found if not c.touches_edge(ink.shape)])
-    if not inner.any():
-        return Found(inner, strong & ~cleaned, 0.0, EDGE, float((np.abs(ink) >= least).mean()))
-    level = float((ink[inner] ** 3).sum() / (ink[inner] ** 2).sum())  # a mean in which strong ink has most of the weight
-    mask = without_lines(ink >= max(least, SHARE * level))
-    labels, found = components(mask)
-    digits, refusal = _digits(mask, labels, found)
-    unexplained = _unexplained(ink, digits, cleaned, labels0, found0, least) if digits.any() else 1.0
-    if digits.any():
-        level = float(np.percentile(ink[digits], 75))
-    return Found(digits, strong & ~cleaned & ~mask, level, refusal, unexplained)
-
-
-def _unexplained(ink, digits, cleaned, labels, found, least):
-    """The share of the picture that stands out, on either side, and is no part of the digits; half as bad at the edge."""
-    outside = ~dilate(digits, 1 + max(ink.shape) // 200)
-    edge = np.isin(labels, [c.label for c in found if c.touches_edge(ink.shape)])
     other = ink <= -least
-    labels, found = components(other)
-    edge_other = np.isin(labels, [c.label for c in found if c.touches_edge(ink.shape)])
-    return float(((cleaned | other) & outside).mean() - 0.75 * ((edge | edge_other) & outside).mean())
+    edge = _at_edge(cleaned)
+    weights = (cleaned | other) * np.where(edge | _at_edge(other), 0.5, 1.0)  # (H, W), of what has to be explained
+    best = None
+    for inked in (cleaned, cleaned & ~edge):
+        if not inked.any():
+            continue
+        level = _level(ink[inked])
+        mask = without_lines(ink >= max(least, share * level))
+        digits, refusal = _digits(mask)
+        if digits.any():
+            level = float(np.percentile(ink[digits], 75 if photograph else 100))
+            if not refusal and level < FAINTER * _level(np.abs(ink[weights > 0])):
+                refusal = EDGE
+        unexplained = _energy(ink, weights * ~dilate(digits, blurred(ink)))
+        found = Found(digits, strong & ~cleaned & ~mask, level, refusal, unexplained)
+        if best is None or found.unexplained < best.unexplained:
+            best = found
+    return best or Found(nothing, nothing, 0.0, EDGE, _energy(ink, weights))
 
 
-def _digits(mask: Array, labels: Array, found: list[Component]) -> tuple[Array, str]:
-    """The mask of the digit, or digits, and why it is not one."""
+def blurred(ink: Array) -> int:
+    """How many pixels the edge of a stroke is wide."""
+    return 1 + max(ink.shape) // 200
+
+
+def _energy(ink: Array, weights: Array) -> float:
+    return float((np.minimum(np.abs(ink), 255) ** 2 * weights).mean() / 255**2)
+
+
+def _level(ink: Array) -> float:
+    """How far ink stands out: a mean in which what stands out most has most of the weight."""
+    return float((ink**3).sum() / (ink**2).sum())
+
+
+def _at_edge(mask: Array) -> Array:
+    """What of a mask hangs on the edge of the picture."""
+    labels, found = components(mask)
+    return np.isin(labels, [c.label for c in found if c.touches_edge(mask.shape)])
+
+
+def _digits(mask: Array) -> tuple[Array, str]:
+    """The digit of a mask (H, W), or the digits, and why it is not one."""
+    labels, found = components(mask)
     nothing = np.zeros_like(mask)
     inner = sorted((c for c in found if not c.touches_edge(mask.shape)), key=lambda c: (c.size, c.area), reverse=True)
     if not inner or inner[0].size < max(3, SMALLEST * max(mask.shape)):
@@ -97,9 +121,9 @@ def _digits(mask: Array, labels: Array, found: list[Component]) -> tuple[Array, 
     near = dilate(digit, reach)
     touched = set(np.unique(labels[near]).tolist())
     if any(c.label in touched and c.touches_edge(mask.shape) and c.size >= SPECK * main.size for c in found):
-        return digit, EDGE
+        return nothing, EDGE
     digit = np.isin(labels, [main.label, *(c.label for c in rest if c.label in touched)])
-    return digit, "" if _shaped(digit) else SHAPE
+    return (digit, "") if _shaped(digit) else (nothing, SHAPE)
 
 
 def _beside(c: Component, main: Component) -> bool:
@@ -113,6 +137,8 @@ def _shaped(digit: Array) -> bool:
     """Whether it is as wide and as thick as a digit may be."""
     height, width = (int(np.ptp(np.flatnonzero(digit.any(axis=axis)))) + 1 for axis in (1, 0))
     thick, size = thickness(digit), max(height, width)
-    if digit.sum() > 0.75 * height * width and width > 0.4 * height:
-        return False
-    return width <= WIDEST * height and THINNEST * size <= thick and (thick < SOLID * size or size < 8)
+    if max(digit.shape) < DRAWN:
+        return True
+    filled = digit.sum() > FULL * height * width and width > 0.4 * height
+    bare = thick < THINNEST * size and min(height, width) < 2 * THINNEST * size
+    return width <= WIDEST * height and thick < SOLID * size and not filled and not bare

@@ -86,11 +86,11 @@ def test_a_file_may_have_a_number_of_bytes_and_no_more(tmp_path, monkeypatch):
 
 def test_what_is_no_picture_is_refused_with_the_reason(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
-    assert refusal(path) == f"{path} is not there: give the path of a PNG or JPEG file."
-    assert refusal(tmp_path) == f"{tmp_path} is a folder: give the path of a PNG or JPEG file."
+    assert refusal(path) == f"{path} is not there: give the path of a PNG, JPEG, WebP, GIF, BMP or TIFF file."
+    assert refusal(tmp_path) == f"{tmp_path} is a folder: give the path of a PNG, JPEG, WebP, GIF, BMP or TIFF file."
     path.write_bytes(b"text")
     assert refusal(path) == (
-        f"{path} cannot be read as a PNG or JPEG picture: give an intact file of one of these kinds."
+        f"{path} cannot be read as a PNG, JPEG, WebP, GIF, BMP or TIFF picture: give an intact file of one of these kinds."
     )
 
 

@@ -1,0 +1,99 @@
+"""What a trained model says of one image, and how it is told: to a person, as JSON, or as a row of a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from cldl.inference import softmax
+from cldl.reporting.poster import classifier_names
+from cldl.training.trained import TrainedModel
+from engine.typing import Array
+
+LIKELIEST = 3
+COLUMNS = ("file", "label", "probability", "second", "probability_2", "third", "probability_3", "decided_by", "refused")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A class and its probability."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The likeliest answers, the first of which is the prediction; who decided it; and each classifier's own answer.
+
+    likeliest   -- up to three, of all classifiers together
+    decided_by  -- the classifier that finds the prediction the most probable
+    classifiers -- of each one its name, its own answer, and how probable it finds the prediction
+    """
+
+    likeliest: list[Answer]
+    decided_by: str
+    classifiers: list[tuple[str, Answer, float]]
+
+
+def predict_image(model: TrainedModel, image: Array) -> Prediction:
+    """The prediction for an image (H, W, C)."""
+    logits, classes = model.logits(image[None]), model.class_names
+    predictions = model.objective.predictions(logits)
+    label, names = int(predictions[0]), classifier_names(len(logits))
+    together = model.objective.probabilities(logits)[0]  # (K,)
+    order = [label, *(int(k) for k in np.argsort(-together, kind="stable") if k != label)]
+    own = []
+    for name, z in zip(names, logits, strict=True):
+        P = softmax(z[0].astype(np.float64))  # (K,)
+        top = int(np.argmax(P))
+        own.append((name, Answer(classes[top], float(P[top])), float(P[label])))
+    likeliest = [Answer(classes[k], float(together[k])) for k in order[:LIKELIEST]]
+    return Prediction(likeliest, names[model.objective.deciding_exits(logits, predictions)[0]], own)
+
+
+def text(prediction: Prediction) -> str:
+    """For a person: the label, who decided it, the three likeliest answers, and a line for each classifier."""
+    label = prediction.likeliest[0].label
+    answers = ", ".join(f"{answer.label} with {answer.probability:.2%}" for answer in prediction.likeliest)
+    lines = [f"{label}, decided by {prediction.decided_by}", f"  likeliest: {answers}"]
+    for name, own, probability in prediction.classifiers:
+        other = "" if own.label == label else f", {label} with {probability:.2%}"
+        lines.append(f"  {name}: {own.label} with {own.probability:.2%}{other}")
+    return "\n".join(lines)
+
+
+def as_json(file: str, prediction: Prediction | None, refused: str | None = None) -> str:
+    """An object in one line; of a refused image, its label is null and `refused` says why."""
+    found: dict = {"file": file, "label": None, "refused": refused}
+    if prediction:
+        found["label"] = prediction.likeliest[0].label
+        found["likeliest"] = [asdict(answer) for answer in prediction.likeliest]
+        found["decided_by"] = prediction.decided_by
+        found["classifiers"] = [{"name": name, **asdict(own)} for name, own, _ in prediction.classifiers]
+    return json.dumps(found)
+
+
+def as_csv(file: str, prediction: Prediction | None, refused: str | None = None) -> str:
+    """A row of `COLUMNS`."""
+    answers: list[str | float] = []
+    for answer in prediction.likeliest if prediction else []:
+        answers += [answer.label, round(answer.probability, 6)]
+    answers += [""] * (2 * LIKELIEST - len(answers))
+    return _row([file, *answers, prediction.decided_by if prediction else "", refused or ""])
+
+
+def csv_header() -> str:
+    """The names of the columns."""
+    return _row(COLUMNS)
+
+
+def _row(cells: Sequence[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()

@@ -59,14 +59,11 @@ def surface(picture: Array) -> Ground:
 def local(picture: Array) -> Ground:
     """The median around each pixel of the picture (H, W, C), from the least to the most of those next to it."""
     small = resized(picture, COARSE)
+    medians = [_bytes(small[..., c]).filter(ImageFilter.MedianFilter(WINDOW)) for c in range(small.shape[2])]
     levels = []
     for edge in (ImageFilter.MinFilter(3), ImageFilter.MaxFilter(3)):
-        channels = [
-            _bytes(small[..., c]).filter(ImageFilter.MedianFilter(WINDOW)).filter(edge) for c in range(small.shape[2])
-        ]
-        levels.append(
-            _stretched(np.stack([np.asarray(channel, float) for channel in channels], axis=-1), picture.shape)
-        )
+        channels = [np.asarray(median.filter(edge), float) for median in medians]
+        levels.append(_stretched(np.stack(channels, axis=-1), picture.shape))
     return levels[0], levels[1]
 
 

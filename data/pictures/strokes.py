@@ -60,7 +60,7 @@ def find_digit(ink: Array) -> Found:
     least = max(FAINTEST, NOISE * noise)
     strong, nothing = ink >= least, np.zeros(ink.shape, bool)
     if not strong.any():
-        return Found(nothing, nothing, 0.0, NOTHING, _energy(ink, np.abs(ink) >= least))
+        return Found(nothing, nothing, 0.0, NOTHING, 2 * _energy(ink, np.abs(ink) >= least))
     cleaned = without_lines(strong)
     other = ink <= -least
     edge = _at_edge(cleaned)
@@ -108,8 +108,9 @@ def _digits(mask: Array) -> tuple[Array, str]:
     labels, found = components(mask)
     nothing = np.zeros_like(mask)
     inner = sorted((c for c in found if not c.touches_edge(mask.shape)), key=lambda c: (c.size, c.area), reverse=True)
-    if not inner or inner[0].size < max(3, SMALLEST * max(mask.shape)):
-        return nothing, EDGE if inner and len(found) > len(inner) else NOTHING
+    least = max(3, SMALLEST * max(mask.shape))
+    if not inner or inner[0].size < least:
+        return nothing, EDGE if any(c.size >= least for c in found) else NOTHING
     main, rest = inner[0], [c for c in inner[1:] if c.size >= SPECK * inner[0].size]
     others = [c for c in rest if c.height >= OTHER * main.height and _beside(c, main)]
     if len(others) >= MANY:

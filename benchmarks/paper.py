@@ -2,7 +2,7 @@
 
 A digit of MNIST is enlarged until its strokes have edges as sharp as a pen's, and laid on the paper as so much ink a pixel; then
 come light, camera (blur and noise) and JPEG. `HARD` ones are turned, blurred and noisy, with several of the kinds' troubles at
-once. """
+once."""
 
 from __future__ import annotations
 

@@ -3,9 +3,8 @@
 python -m benchmarks.papers runs/mnist_nin-20260101-120000
 python -m benchmarks.papers RUN --each 100 --kinds ruled framed --folder pictures    # the pictures stay there, to be looked at
 
-The digits are training images of MNIST, enlarged and photographed by `benchmarks.paper`, ten of each kind (0 to 9) or more, the same every
-time. "blank" is paper of all kinds without a digit, "several" has two of them: right is to refuse it.
-"""
+The digits are training images of MNIST, enlarged and photographed by `benchmarks.paper`, ten of each kind (0 to 9) or more, the
+same every time. "blank" is paper of all kinds without a digit, "several" has two of them: right is to refuse it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Source: Crow, "Summed-area tables for texture mapping", SIGGRAPH 1984; for binary images' morphology, whose dilation by a square
 asks whether the sum is above 0, and whose erosion whether it is the square's area: Serra, "Image Analysis and Mathematical
-Morphology", 1982. """
+Morphology", 1982.
+"""
 
 from __future__ import annotations
 

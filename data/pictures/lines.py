@@ -5,7 +5,7 @@ goes, column by column, where the run of pixels through it is no longer than the
 crosses.
 
 Source: the run lengths along a staff line of Randriamahefa et al. (ICDAR 1993), "LineTrack" in Dalitz, Droettboom, Pranzas and
-Fujinaga, "A comparative study of staff removal algorithms", IEEE Trans. Pattern Anal. Mach. Intell. 30 (2008). """
+Fujinaga, "A comparative study of staff removal algorithms", IEEE Trans. Pattern Anal. Mach. Intell. 30 (2008)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.typing import Array
 SLOPES = np.linspace(-0.1, 0.1, 41)  # rows a column
 COVERED = 0.7  # the least share of a row that a line covers
 ENDS = 24  # it reaches the first and the last of so many parts of the row
-THIN = 40  # the picture has room for so many lines' thickness, or more
+THIN = 40  # lines are thinner than the picture's side divided by this
 SAMPLES = 72  # columns that are looked at
 SMALLEST = 64  # pixels: in a picture with a shorter side than this no line is looked for
 

@@ -2,7 +2,7 @@
 
 Given is how far each pixel stands out from the ground. The mask of what does is cleared of ruled lines and of what hangs on the
 edge of the picture (a frame, a table, a thumb); the largest component left is a digit, with the parts close to it, such as the
-bar of a 5. Specks are small. Whatever else is as large is another digit. """
+bar of a 5. Specks are small. Whatever else is as large is another digit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHARE = 0.4  # of the ink's level, from which on a pixel is ink
 DRAWN, DRAWN_SHARE = 64, 0.25  # a smaller picture is no photograph, and each of its tones is meant: the share there
 SPECK, PART, OTHER = 0.12, 0.12, 0.4  # of the digit's size: a speck's, the gap to a part of it, another digit's height
 SMALLEST = 0.08  # of the picture's longer side: a digit's longer one
-WIDEST = 1.9  # times as wide as high
+MOST_WIDE = 1.9  # times as wide as high
 THINNEST, SOLID = 0.03, 0.5  # of a digit's longer side: its thickest stroke
 FULL = 0.75  # of its box: ink, at most
 MANY = 12  # what has more digits than this is a texture
@@ -142,4 +142,4 @@ def _shaped(digit: Array) -> bool:
         return True
     filled = digit.sum() > FULL * height * width and width > 0.4 * height
     bare = thick < THINNEST * size and min(height, width) < 2 * THINNEST * size
-    return width <= WIDEST * height and thick < SOLID * size and not filled and not bare
+    return width <= MOST_WIDE * height and thick < SOLID * size and not filled and not bare

@@ -171,10 +171,10 @@ def image_list(folder: Path) -> list[bytes]:
 
 
 def pictures(folder: Path) -> list[bytes]:
-    """PNG in all modes and JPEG, some of them to be turned."""
+    """A zero as PNG in all modes, JPEG, WebP, GIF and BMP, some of them to be turned."""
     turned = Image.Exif()
     turned[0x0112] = 6
-    grey = np.kron(noise(6, 5) // 128 * 255, np.ones((4, 4), np.uint8))
+    grey = zero(4)
     picture, deep = Image.fromarray(grey), Image.fromarray(grey.astype(np.uint16) * 257)
     kinds: list[tuple[Image.Image, dict[str, Any]]] = [
         (deep, {"format": "PNG"}),
@@ -183,9 +183,26 @@ def pictures(folder: Path) -> list[bytes]:
     kinds += [(picture.convert(mode), {"format": "PNG"}) for mode in ("1", "LA", "RGB", "RGBA")]
     kinds += [(picture.convert(mode), {"format": "PNG", "transparency": 0}) for mode in ("L", "P")]
     kinds += [(picture.convert(mode), {"format": "JPEG", "exif": turned}) for mode in ("L", "RGB", "CMYK")]
-    files = []
-    for picture, options in kinds:
-        buffer = io.BytesIO()
-        picture.save(buffer, **options)
-        files.append(buffer.getvalue())
-    return files
+    kinds += [(picture.convert("RGB"), {"format": name}) for name in ("WEBP", "GIF", "BMP")]
+    return [saved(picture, **options) for picture, options in kinds]
+
+
+def pictures_and_tiff(folder: Path) -> list[bytes]:
+    """The same, and TIFF of the size of a photograph, packed in several ways."""
+    packed = (None, "tiff_lzw", "tiff_adobe_deflate", "packbits")
+    return pictures(folder) + [saved(Image.fromarray(zero(16)), format="TIFF", compression=way) for way in packed]
+
+
+def zero(pixels: int) -> np.ndarray:
+    """A white box on black, (6, 5) pixels of this size."""
+    box = np.zeros((6, 5), np.uint8)
+    box[1:5, 1:4] = 255
+    box[2:4, 2] = 0
+    return box.repeat(pixels, axis=0).repeat(pixels, axis=1)
+
+
+def saved(picture: Image.Image, **options: Any) -> bytes:
+    """The bytes of its file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, **options)
+    return buffer.getvalue()

@@ -193,5 +193,5 @@ KINDS = {
     ),
     "onnx": Kind("net.onnx", weight_files.onnx_files, partial(read_weights, "net.onnx"), protobuf),
     "caffemodel": Kind("net.caffemodel", weight_files.caffemodels, partial(read_weights, "net.caffemodel"), protobuf),
-    "picture": Kind("picture.png", intact.pictures, read_pictures, chunks),
+    "picture": Kind("picture.png", intact.pictures_and_tiff, read_pictures, chunks),
 }

@@ -2,7 +2,8 @@
 
 Several estimates of the ground are tried, with a frame cut off and without, and ink both darker and lighter than the ground. The
 one that is believed leaves the least unexplained of what stands out: one digit where it finds one, and a refusal where it finds
-none, or several."""
+none, or several.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ def _trim(total: Array) -> tuple[list[int], int]:
     """The box inside the frame of which `total` is the integral image, and how many of its sides were moved.
 
     The side whose outermost pixels have most of the frame moves inwards by one, until none has half of them; then those that have
-    moved go on until they have next to none, unless that takes them too deep."""
+    moved go on until they have next to none, unless that takes them too deep.
+    """
     height, width = total.shape[0] - 1, total.shape[1] - 1
     outer, box, boxes = [0, 0, height, width], [0, 0, height, width], []
     for enough in (FRAMED, CLEAR):

@@ -5,7 +5,8 @@ goes, column by column, where the run of pixels through it is no longer than the
 crosses.
 
 Source: the run lengths along a staff line of Randriamahefa et al. (ICDAR 1993), "LineTrack" in Dalitz, Droettboom, Pranzas and
-Fujinaga, "A comparative study of staff removal algorithms", IEEE Trans. Pattern Anal. Mach. Intell. 30 (2008)."""
+Fujinaga, "A comparative study of staff removal algorithms", IEEE Trans. Pattern Anal. Mach. Intell. 30 (2008).
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Given is how far each pixel stands out from the ground. The mask of what does is cleared of ruled lines and of what hangs on the
 edge of the picture (a frame, a table, a thumb); the largest component left is a digit, with the parts close to it, such as the
-bar of a 5. Specks are small. Whatever else is as large is another digit."""
+bar of a 5. Specks are small. Whatever else is as large is another digit.
+"""
 
 from __future__ import annotations
 

@@ -69,11 +69,12 @@ def _lines(mask: Array, shear: Array) -> Array:
     height, width = mask.shape
     columns = np.linspace(0, width - 1, min(width, SAMPLES)).astype(int)
     at = np.arange(height)[:, None] + shear[columns]
-    straight = mask[np.clip(at, 0, height - 1), columns]
+    outside = (at < 0) | (at >= height)  # where a line has left the picture at its corner
+    straight = mask[np.clip(at, 0, height - 1), columns] | outside
     end = max(1, len(columns) // ENDS)
     reaches = straight[:, :end].any(axis=1) & straight[:, -end:].any(axis=1)
     covered = straight.mean(axis=1) >= COVERED
-    return covered & reaches
+    return covered & reaches & (outside.mean(axis=1) <= 0.5)
 
 
 def _run_lengths(mask: Array) -> Array:

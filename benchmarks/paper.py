@@ -54,22 +54,25 @@ def _ink(digits: list[np.ndarray], height: int, width: int, rng: Rng, *, thin: b
     ink = np.zeros((height, width), np.float32)
     if not digits:
         return ink
-    size = int(min(0.8 * height, 0.8 * width / len(digits)) * rng.uniform(0.5, 1.0))
-    top = int(rng.integers(0.08 * height, 0.92 * height - size + 1))
-    left = int(rng.integers(0.08 * width, 0.92 * width - size * len(digits) + 1))
-    for i, digit in enumerate(digits):
-        drawn = Image.fromarray(digit).rotate(rng.uniform(-turn, turn), Image.Resampling.BICUBIC)
-        soft = np.asarray(drawn.resize((size * 28 // 20, size * 28 // 20), Image.Resampling.BICUBIC), np.float32) / 255
-        edge = 14 / size  # of the tone that a stroke's edge is cut at
-        cut = np.clip((soft - (0.72 if thin else 0.45)) / edge + 0.5, 0, 1)
-        margin = size * 4 // 20
-        y, x = max(0, top - margin), max(0, left + i * size - margin)
-        dy, dx = y - (top - margin), x - (left + i * size - margin)
-        part = cut[dy : dy + height - y, dx : dx + width - x]
-        ink[y : y + part.shape[0], x : x + part.shape[1]] = np.maximum(
-            ink[y : y + part.shape[0], x : x + part.shape[1]], part
-        )
+    size = int(
+        min(0.8 * height, 0.8 * width / len(digits)) * rng.uniform(0.5, 1.0)
+    )  # of a digit's box and what is around it
+    drawn = [_drawn(digit, rng, size, thin, turn) for digit in digits]
+    top = int(rng.uniform(0.1 * height, 0.9 * height - max(len(tile) for tile in drawn)))
+    left = int(rng.uniform(0.1 * width, 0.9 * width - size * len(digits)))
+    for i, tile in enumerate(drawn):
+        ink[top : top + len(tile), left + i * size : left + i * size + tile.shape[1]] = tile
     return ink
+
+
+def _drawn(digit: np.ndarray, rng: Rng, size: int, thin: bool, turn: float) -> np.ndarray:
+    """A digit of MNIST, of which 20 pixels become 0.8 of `size`, cut out with sharp edges: in 0 .. 1."""
+    turned = Image.fromarray(digit).rotate(rng.uniform(-turn, turn), Image.Resampling.BICUBIC)
+    scale = 0.8 * size / 20
+    soft = np.asarray(turned.resize((int(28 * scale),) * 2, Image.Resampling.BICUBIC), np.float32) / 255
+    sharp = np.clip((soft - (0.72 if thin else 0.45)) * scale / 0.7 + 0.5, 0, 1)
+    rows, columns = (np.flatnonzero(sharp.max(axis=axis) > 0) for axis in (1, 0))
+    return sharp[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1][:size, :size]
 
 
 def _coordinates(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from engine.typing import Array
 
 FAINTEST = 24  # of 255: how far a digit must stand out from its ground
 FAINTER = 0.4  # of the level of all that stands out: a digit's, at least
+LITTLE = 4  # what else stands out has at most so many times a digit's energy
 NOISE = 5  # times the typical difference of two neighbours it must stand out, too
 SHARE = 0.4  # of the ink's level, from which on a pixel is ink
 DRAWN, DRAWN_SHARE = 64, 0.25  # a smaller picture is no photograph, and each of its tones is meant: the share there
@@ -71,13 +72,14 @@ def find_digit(ink: Array) -> Found:
         if not inked.any():
             continue
         level = _level(ink[inked])
-        mask = without_lines(ink >= max(least, share * level))
+        mask = without_lines(cleaned & (ink >= max(least, share * level)))
         digits, refusal = _digits(mask)
+        unexplained = _energy(ink, weights * ~dilate(digits, blurred(ink)))
         if digits.any():
             level = float(np.percentile(ink[digits], 75 if photograph else 100))
-            if not refusal and level < FAINTER * _level(np.abs(ink[weights > 0])):
+            faint = level < FAINTER * _level(np.abs(ink[weights > 0]))
+            if not refusal and (faint or unexplained > LITTLE * _energy(ink, digits)):
                 refusal = EDGE
-        unexplained = _energy(ink, weights * ~dilate(digits, blurred(ink)))
         found = Found(digits, strong & ~cleaned & ~mask, level, refusal, unexplained)
         if best is None or found.unexplained < best.unexplained:
             best = found

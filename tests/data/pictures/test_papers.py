@@ -151,6 +151,13 @@ def test_several_digits_and_a_part_of_one_are_refused(places, sentence):
         read_pixels(drawn(plain(), shape=several(*places)))
 
 
+def test_a_mark_is_not_taken_for_the_digit_that_hangs_on_the_edge():
+    shape = four(at=(160, 60))
+    shape[40:80, 250:256] = 1
+    with pytest.raises(UserError, match="no digit that stands apart from the picture's edge"):
+        read_pixels(drawn(plain(), shape=shape))
+
+
 @pytest.mark.parametrize("light", [lit, shadow, soft_shadow])
 @pytest.mark.parametrize("noise", [0, 6])
 def test_paper_without_a_digit_is_refused(light, noise):

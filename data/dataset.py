@@ -24,6 +24,8 @@ BATCH = 4096  # images that are read at a time where many are needed
 class Split(Protocol):
     """N images and their labels; a class that has these members is a split.
 
+    One that reads other numbers than bytes has a `dtype`, too (see `data.floats`).
+
     >>> class Grey:  # images that are made as they are read: the i-th is of the grey value i
     ...     labels, shape, fingerprint = np.arange(100) // 50, (28, 28, 1), "grey1"
     ...     def __len__(self):
@@ -151,6 +153,11 @@ class Part:
         """(H, W, C)."""
         return self.split.shape
 
+    @property
+    def dtype(self) -> np.dtype:
+        """That of the whole split."""
+        return dtype_of(self.split)
+
     def read(self, indices: Array, out: Array) -> None:
         """Read from the whole split."""
         self.split.read(np.asarray(indices) + self.start, out)
@@ -257,10 +264,15 @@ def is_varied(split: Split) -> TypeGuard[VariedSplit]:
     return hasattr(split, "varied")
 
 
+def dtype_of(split: Split) -> np.dtype:
+    """What `split.read` writes: uint8, where the split does not name another."""
+    return np.dtype(getattr(split, "dtype", np.uint8))
+
+
 def read_images(split: Split, indices: Array | Sequence[int] | None = None) -> Array:
     """The images `indices` (n,) of a split, or all, as one array (n, H, W, C)."""
     indices = np.arange(len(split)) if indices is None else np.asarray(indices, np.int64)
-    out = np.empty((len(indices), *split.shape), np.uint8)
+    out = np.empty((len(indices), *split.shape), dtype_of(split))
     for start in range(0, len(indices), BATCH):
         split.read(indices[start : start + BATCH], out[start : start + BATCH])
     return out

@@ -9,7 +9,7 @@ import numpy as np
 
 from cldl.loss import CldlResult
 from cldl.objective import Objective
-from data.dataset import Split
+from data.dataset import Split, dtype_of
 from data.transforms.augmentation import Augmentation
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
@@ -85,7 +85,7 @@ class CpuStep:
 
         def work(ctx: Context, start: int, stop: int) -> None:
             part = slice(start, stop)
-            images = ctx.empty((stop - start, *self._split.shape), np.uint8)
+            images = ctx.empty((stop - start, *self._split.shape), dtype_of(self._split))
             self._split.read(batch[part], images)
             x = self._pipeline(images, ctx)
             chunk, result = loss_and_gradients(self._network, x, labels[part], objective, N, ctx)

@@ -24,7 +24,7 @@ from cldl.training.evaluation import MANY_CLASSES, Evaluation, dead_units
 from cldl.training.metrics import EpochMetrics
 from cldl.training.step import CpuStep, InputPipeline, TrainStep
 from cldl.training.trained import TrainedModel
-from data.dataset import Dataset, Split, is_varied
+from data.dataset import Dataset, Split, dtype_of, is_varied
 from data.disk.read_ahead import ReadAhead
 from data.transforms.augmentation import Augmentation
 from data.transforms.preprocessing import Preprocessing, Scale
@@ -77,7 +77,7 @@ class Trainer:
     network       -- its weights are taken as they are: `network.initialise(Key(seed))` draws new ones
     objective     -- the loss, and the prediction
     optimiser     -- of `network.parameters()`
-    dataset       -- uint8 images of the network's input shape, in as many classes as it has
+    dataset       -- uint8 images, or floats (`data.floats`), of the network's input shape, in as many classes as it has
     schedule      -- epochs, batch size, learning rate and momentum
     preprocessing -- from bytes to the network's input; None: pixels / 255
     augmentation  -- of preprocessed training images; None: no augmentation
@@ -274,6 +274,10 @@ class Trainer:
         parts = self.network, pipeline, self.reader or self.dataset.train
         if isinstance(self.backend, CpuBackend):
             return CpuStep(*parts, self.backend, self.optimiser)
+        if dtype_of(self.dataset.train) != np.uint8:
+            raise UserError(
+                f"{self.dataset.name} holds floats, which are trained on by the CPU alone: choose device='cpu'."
+            )
         from cldl.training.cuda.step import CudaStep
 
         return CudaStep(*parts, cast(Any, self.backend), self.optimiser, self.schedule.batch_size)

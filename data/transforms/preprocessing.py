@@ -50,9 +50,9 @@ MOST_WHITENED = 8192  # numbers of an image: P takes 256 MiB then
 
 
 class Preprocessing(Protocol):
-    """From uint8 images (n, H, W, C) to float32 (n, H, W, C), in the pass's memory.
+    """From uint8 images (n, H, W, C), or floats (`data.floats`), to float32 of the same shape, in the pass's memory.
 
-    Raises:    UserError for what are no such images, or have another size than those that it was fitted on.
+    Raises:    UserError for what are no such samples, or have another size than those that it was fitted on.
     """
 
     @property

@@ -1,5 +1,7 @@
 """The method: loss, inference, networks, recipes, training, and the commands."""
 
+from typing import Any
+
 from cldl.signals import end_at_once_while_importing
 
 end_at_once_while_importing()  # before the imports that take time
@@ -13,9 +15,13 @@ from engine.device import cuda_kernels_in  # noqa: E402
 cuda_kernels_in("cldl.training.cuda")
 
 
-def __getattr__(name: str) -> str:
-    if name == "__version__":  # when it is asked for, as looking it up takes time
+def __getattr__(name: str) -> Any:  # what takes time to import, when it is asked for
+    if name == "__version__":
         from importlib.metadata import version
 
         return version("cldl")
+    if name in ("CldlClassifier", "load"):
+        from cldl import estimator
+
+        return getattr(estimator, name)
     raise AttributeError(f"module 'cldl' has no attribute {name!r}")

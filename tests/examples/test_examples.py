@@ -39,6 +39,13 @@ def test_the_loss_trains_a_model_of_pytorchs():
     assert losses[-1] < 0.5 * losses[0]
 
 
+def test_digits_are_recognised_by_scikit_learns_conventions():
+    program = example("05_digits_by_scikit_learn.py")
+    assert program["main"](6) > 0.8
+    images, labels = program["drawn"](30)
+    assert (images.shape, images.max(), labels[:3].tolist()) == ((30, 8, 8), 16, [0, 1, 2])
+
+
 def test_every_example_has_a_test():
     tested = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     for path in EXAMPLES.glob("*.py"):

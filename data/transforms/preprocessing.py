@@ -71,11 +71,11 @@ class Scale:
     sha256: str | None = None
 
     def __call__(self, images: Array, ctx: Context) -> Array:
-        images, channels = check_images("the scaling", images, BYTES), self._factor.size
+        images, channels = check_images("the scaling", images, BYTES), self.factor.size
         if channels > 1:
             expect_size("the scaling", images, images.shape[-1], channels, "channels")
         x, rows = ctx.empty(images.shape, np.float32), (-1, channels)
-        factor, shift = ctx.to_device_cached(self._factor), ctx.to_device_cached(self._shift)
+        factor, shift = ctx.to_device_cached(self.factor), ctx.to_device_cached(self.shift)
         dispatch(kernels.scale, images.reshape(rows), x.reshape(rows), factor, shift)
         return x
 
@@ -84,11 +84,13 @@ class Scale:
         return (images / 255 - self.mean) / self.std
 
     @cached_property
-    def _factor(self) -> Array:
+    def factor(self) -> Array:
+        """1 / (255 std), (1,) or (C,) float32: x = factor p - shift."""
         return np.atleast_1d(np.float32(1 / (255 * self.std)))
 
     @cached_property
-    def _shift(self) -> Array:
+    def shift(self) -> Array:
+        """Mean / std, as `factor`."""
         return np.atleast_1d(np.float32(self.mean / self.std))
 
     @staticmethod

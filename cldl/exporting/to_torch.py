@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cldl.exporting.flattened import channels_first, with_channels_first
 from cldl.exporting.graph import library
 from cldl.exporting.torch_layers import attribute, declaration, expression
 from cldl.exporting.torch_template import TEMPLATE
@@ -22,6 +23,7 @@ from engine.io.files import atomic_write, make_folder
 from engine.typing import Array
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
+from layers.flatten import Flatten
 from layers.linear import Linear
 from layers.network import Network
 from layers.node import INPUT, gather
@@ -48,11 +50,13 @@ def save_torch(model: TrainedModel, folder: str | Path) -> None:
 
 def weights(network: Network) -> dict[str, Array]:
     """All parameters in PyTorch's layout, by their names here."""
-    arrays = {}
+    arrays, flattened = dict[str, Array](), channels_first(network)
     for node in network.nodes:
         if isinstance(node.layer, Conv2d | Linear):
             for parameter in node.layer.parameters():
                 value = to_host(parameter.value)
+                if node.name in flattened and value.ndim == 2:
+                    value = with_channels_first(value, flattened[node.name])
                 value = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T  # (D, C / G, k, k), (D, C) or (D,)
                 arrays[f"{node.name}.{parameter.name.rpartition('.')[2]}"] = np.ascontiguousarray(value)
     return arrays
@@ -61,14 +65,19 @@ def weights(network: Network) -> dict[str, Array]:
 def module_source(model: TrainedModel, network: Network) -> str:
     """The text of `model.py`."""
     shapes: dict[str, Any] = {INPUT: network.input_shape, **network.node_shapes()}
-    variables = _variables(network)
-    forward = []
+    variables, flattened = _variables(network), channels_first(network)
+    forward = list[str]()
     for node in network.nodes:
         inputs = tuple(variables[name] for name in node.inputs)
         if type(node.layer) is Dropout:
             variables[node.name] = inputs[0]
             continue
-        text = expression(node.name, node.layer, inputs, gather(shapes, node.inputs))
+        plain = node.name in flattened and isinstance(node.layer, Flatten)
+        text = (
+            f"{inputs[0]}.flatten(1)"
+            if plain
+            else expression(node.name, node.layer, inputs, gather(shapes, node.inputs))
+        )
         forward.append(f"{variables[node.name]} = {text}  # {', '.join(map(str, _channels_first(shapes[node.name])))}")
     objective = model.objective
     values = {

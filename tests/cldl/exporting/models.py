@@ -66,6 +66,8 @@ LAYERS = {
     "length of zeros": [ReLU(), Conv2d(4, 3, 1, bias=lambda key, shape: np.full(shape, -1e3)), ReLU(), L2Normalize()],
     "maxout": [Maxout(2)],
     "maxout of vectors": [Flatten(), Linear(320, 6), Maxout(3)],
+    "maxout of what was flattened": [Flatten(), Maxout(4)],
+    "linear of what was flattened": [Flatten(), ReLU(), L2Normalize(), Linear(320, 6)],
     "dropout": [Dropout(0.5)],
     "sequential": [Sequential(Conv2d(4, 3, 1), Sequential(ReLU(), Dropout(0.1)))],
     "vectors": [GlobalAvgPool(), L2Normalize(), LocalResponseNorm(3, alpha=1.0), ReLU()],

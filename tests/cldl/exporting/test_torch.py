@@ -129,14 +129,14 @@ def test_the_module_is_code_that_imports_pytorch_alone(name):
     assert imported == {"pathlib", "torch", "safetensors"}
 
 
-def test_the_weights_are_those_of_the_network_in_the_layout_that_load_weights_reads(tmp_path):
-    model = of_family("googlenet")
+@pytest.mark.parametrize("name", ["nin_mnist", "googlenet", "alexnet"])
+def test_the_weights_are_in_pytorchs_layout_from_which_load_weights_has_them_again(name, tmp_path):
+    model = of_family(name)
     save_torch(model, tmp_path)
-    again = build("googlenet", model.network.input_shape, 5, 3, width=0.1)
+    again = build(name, model.network.input_shape, 5, 3, **NETWORKS[name][2])
     load_weights(again, tmp_path / "weights.safetensors")
     for own, other in zip(model.network.parameters(), again.parameters(), strict=True):
-        if len(own.shape) == 4:
-            np.testing.assert_array_equal(own.value, other.value)
+        np.testing.assert_array_equal(own.value, other.value)
 
 
 def test_what_has_no_form_in_pytorch_is_refused(tmp_path):

@@ -26,7 +26,7 @@ def photograph(kind: str, digits: list[np.ndarray], rng: Rng) -> bytes:
     if hard:
         troubles = rng.permutation(["unevenly lit", "shadowed", "ruled", "specked", "framed"])[:2]
     paper, pen = _colours(kind, rng)
-    picture = np.broadcast_to(paper, (height, width, 3)).astype(np.float32)
+    picture: np.ndarray = np.broadcast_to(paper, (height, width, 3)).astype(np.float32)
     for trouble in troubles if hard else [kind]:
         if trouble in ("ruled", "specked"):
             picture = TROUBLES[trouble](picture, rng)
@@ -77,7 +77,9 @@ def _drawn(digit: np.ndarray, rng: Rng, size: int, thin: bool, turn: float) -> n
 
 def _coordinates(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each pixel, from -1 to 1: down and to the right."""
-    return np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in picture.shape[:2]), indexing="ij")
+    rows, columns = (np.linspace(-1, 1, side, dtype=np.float32) for side in picture.shape[:2])
+    down, right = np.meshgrid(rows, columns, indexing="ij")
+    return down, right
 
 
 def unevenly_lit(picture: np.ndarray, rng: Rng) -> np.ndarray:

@@ -14,7 +14,6 @@ from cldl.estimator.labels import check_y, find_classes, shown_classes
 from cldl.estimator.networks import draw, make_network
 from cldl.estimator.settings import PREPROCESSINGS, STANDARD, find_preprocessing, seed_of
 from cldl.objective import Objective
-from cldl.training.evaluation import Evaluation
 from cldl.training.trained import TrainedModel
 from cldl.training.trainer import WEIGHTS, Trainer
 from data.dataset import Dataset, part_of
@@ -129,12 +128,12 @@ class CldlClassifier(Estimator):
 
     def predict(self, X: Any) -> Array:
         """The labels (N,), as all classifiers predict them jointly."""
-        indices = self._evaluate(X).predictions
-        return self.classes_[indices]
+        logits = self._logits(X)
+        return self.classes_[self.model_.objective.predictions(logits)]
 
     def predict_proba(self, X: Any) -> Array:
         """The probability of each of `classes_`, (N, K), of which the predicted one is the largest; see `Objective`."""
-        logits = self._evaluate(X).logits
+        logits = self._logits(X)
         return self.model_.objective.probabilities(logits)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -154,11 +153,11 @@ class CldlClassifier(Estimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
-    def _evaluate(self, X: Any) -> Evaluation:
+    def _logits(self, X: Any) -> list[Array]:
         if not hasattr(self, "model_"):
             refuse_unfitted(self)
         samples = self._inputs.take(X)
-        return self.model_.evaluate(split_of(samples, np.zeros(len(samples), np.int64)))  # no label is read
+        return self.model_.split_logits(split_of(samples, np.zeros(len(samples), np.int64)))  # no label is read
 
     def _become(self, model: TrainedModel, classes: Array, inputs: Inputs) -> None:
         """Take over what was learned."""

@@ -37,7 +37,7 @@ def _trim(total: Array) -> tuple[list[int], int]:
     moved go on until they have next to none, unless that takes them too deep.
     """
     height, width = total.shape[0] - 1, total.shape[1] - 1
-    outer, box, boxes = [0, 0, height, width], [0, 0, height, width], []
+    outer, box, boxes = [0, 0, height, width], [0, 0, height, width], list[list[int]]()
     for enough in (FRAMED, CLEAR):
         sides = [i for i in range(4) if box[i] != outer[i] or not boxes]
         while sides:

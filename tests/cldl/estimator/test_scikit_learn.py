@@ -1,7 +1,5 @@
 """scikit-learn's own checks of an estimator, and what it does with one."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -16,13 +14,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 SMALL = {"hidden": (16, 16), "classifiers": 2, "epochs": 8, "learning_rate": 0.02, "threads": 1}
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of a class that is not derived from scikit-learn's
-    CHECKS = parametrize_with_checks([CldlClassifier(**SMALL)])  # all of them: none is expected to fail
-
 
 @pytest.mark.filterwarnings("ignore")
-@CHECKS
+@parametrize_with_checks([CldlClassifier(**SMALL)])  # all of them: none is expected to fail
 def test_the_checks_of_scikit_learn_pass(estimator, check):
     check(estimator)
 

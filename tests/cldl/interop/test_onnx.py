@@ -334,6 +334,12 @@ def adding(array, to, output):
     return edit
 
 
+def columns(made):
+    """Five numbers are added to a map of five channels, but ONNX adds them along its rows."""
+    replaced("Conv", ["image", "conv.w"], "c", pads=[1] * 4)(made)
+    adding(np.ones(5, np.float32), "c", "r")(made)
+
+
 def normalising(below, channels):
     """An edit that normalises, so many channels, what is computed."""
 
@@ -388,7 +394,7 @@ REFUSED = {
     "with alpha": (replaced("Gemm", ["f", "hidden.w"], "h", transB=1, alpha=2.0, name="fc"), FACTOR),
     "with beta": (replaced("Gemm", ["f", "hidden.w"], "h", transB=1, beta=2.0, name="fc"), FACTOR),
     "with transA": (replaced("Gemm", ["f", "hidden.w"], "h", transB=1, transA=1, name="fc"), FACTOR),
-    "a constant for each column": (adding(np.ones(5, np.float32), "c", "r"), NO_BIAS),
+    "a constant for each column": (columns, NO_BIAS),
     "an integer": (adding(np.ones(6, np.int64), "h", "hr"), NO_BIAS),
     "a second bias": (adding(np.ones(6, np.float32), "h", "hr"), NO_BIAS),
     "a constant on the image": (adding(np.ones(4, np.float32), "image", "r"), NO_BIAS),

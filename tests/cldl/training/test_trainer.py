@@ -198,9 +198,9 @@ def test_a_state_of_other_types_or_from_beyond_the_end_of_an_epoch_is_refused():
 def test_a_trainer_that_has_predicted_before_predicts_with_the_weights_that_are_restored():
     trained, other = trainer(), trainer()
     list(trained.steps())
-    before = other.evaluate().loss.value
+    before = other.evaluate().loss
     other.restore(*trained.state())
-    assert other.evaluate().loss.value == trained.evaluate().loss.value != before
+    assert other.evaluate().loss == trained.evaluate().loss != before
 
 
 def test_a_loss_of_the_test_images_that_is_not_finite_stops_the_run_before_the_epoch_ends():

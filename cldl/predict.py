@@ -2,6 +2,7 @@
 
 python -m cldl.predict runs/mnist_nin-20260101-120000 seven.png
 python -m cldl.predict runs/mnist_nin-20260101-120000 *.jpg --show given.png --format csv
+python -m cldl.predict runs/mnist_nin_shared-20260101-120000 seven.png --exit 0.95
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from cldl.commands import add_data_arguments, add_device_arguments, guarded, leave, parser
 from cldl.prediction import Prediction, as_csv, as_json, csv_header, predict_image, text
 from cldl.reporting.pixels import half_blocks, write_images
+from cldl.training.early_exit import kept_rule
 from cldl.training.run import Run
 from engine.errors import UserError
 from engine.typing import Array
@@ -34,6 +36,12 @@ def main(argv: list[str] | None = None) -> int:
         default="text",
         help="what is printed: sentences, a JSON object a line, or a table",
     )
+    p.add_argument(
+        "--exit",
+        type=float,
+        metavar="T",
+        help="let the first classifier answer that is sure with T or more, 0 to 1, by the best measure of cldl.evaluate --exit",
+    )
     add_data_arguments(p)
     add_device_arguments(p)
     options = p.parse_args(argv)
@@ -41,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     model = run.model(
         cache=options.cache, data=options.data, device=options.device, threads=1, precision=options.precision
     )
+    rule = None if options.exit is None else kept_rule(run.folder, options.exit, len(model.network.exits))
     if options.format == "csv":
         print(csv_header())
     status, given = 0, []
@@ -54,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
             status = 2
         else:
             given.append(image)
-            print(_told(options.format, path, image, predict_image(model, image)), flush=True)
+            print(_told(options.format, path, image, predict_image(model, image, rule)), flush=True)
     if options.show and given:
         write_images(options.show, given)
     return status

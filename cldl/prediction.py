@@ -6,14 +6,18 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from cldl.exits import ExitRule
 from cldl.inference import softmax
+from cldl.objective import Objective
 from cldl.reporting.poster import classifier_names
 from cldl.training.trained import TrainedModel
+from data.dataset import ArraySplit
 from engine.typing import Array
+from layers.in_turn import multiply_adds
 
 LIKELIEST = 3
 COLUMNS = ("file", "label", "probability", "second", "probability_2", "third", "probability_3", "decided_by", "refused")
@@ -33,35 +37,63 @@ class Prediction:
 
     likeliest   -- up to three, of all classifiers together
     decided_by  -- the classifier that finds the prediction the most probable
-    classifiers -- of each one its name, its own answer, and how probable it finds the prediction
+    classifiers -- of each one that was asked its name, its own answer, and how probable it finds the prediction
+    cost        -- the share of the network's multiply-adds that were needed; 1 without early exit
     """
 
     likeliest: list[Answer]
     decided_by: str
     classifiers: list[tuple[str, Answer, float]]
+    cost: float = 1.0
 
 
-def predict_image(model: TrainedModel, image: Array) -> Prediction:
-    """The prediction for an image (H, W, C)."""
-    logits, classes = model.logits(image[None]), model.class_names
+def predict_image(model: TrainedModel, image: Array, rule: ExitRule | None = None) -> Prediction:
+    """The prediction for an image (H, W, C); with a rule, of the first classifier that is sure enough by it (`cldl.exits`)."""
+    if rule:
+        return _predict_in_turn(model, image, rule)
+    return _tell(model, model.logits(image[None]))
+
+
+def _predict_in_turn(model: TrainedModel, image: Array, rule: ExitRule) -> Prediction:
+    """The prediction where the layers above the classifier that answers are not computed."""
+    logits, left_at = model.in_turn(ArraySplit(image[None], np.zeros(1, np.int64)), rule)
+    last, costs = int(left_at[0]), multiply_adds(model.network)
+    if last == len(logits) - 1:
+        return _tell(model, logits)
+    alone = replace(model, objective=Objective((1.0,)))  # of the one that answers
+    told, names = _tell(alone, logits[last : last + 1]), classifier_names(len(logits))
+    asked = [
+        _own(name, z, told.likeliest[0].label, model.class_names)
+        for name, z in zip(names, logits[: last + 1], strict=False)
+    ]
+    return Prediction(told.likeliest, names[last], asked, costs[last] / costs[-1])
+
+
+def _tell(model: TrainedModel, logits: Sequence[Array]) -> Prediction:
+    """The prediction of classifiers with the logits (1, K)."""
+    classes = model.class_names
     predictions = model.objective.predictions(logits)
     label, names = int(predictions[0]), classifier_names(len(logits))
     together = model.objective.probabilities(logits)[0]  # (K,)
     order = [label, *(int(k) for k in np.argsort(-together, kind="stable") if k != label)]
-    own = []
-    for name, z in zip(names, logits, strict=True):
-        P = softmax(z[0].astype(np.float64))  # (K,)
-        top = int(np.argmax(P))
-        own.append((name, Answer(classes[top], float(P[top])), float(P[label])))
+    own = [_own(name, z, classes[label], classes) for name, z in zip(names, logits, strict=True)]
     likeliest = [Answer(classes[k], float(together[k])) for k in order[:LIKELIEST]]
     return Prediction(likeliest, names[model.objective.deciding_exits(logits, predictions)[0]], own)
+
+
+def _own(name: str, z: Array, label: str, classes: Sequence[str]) -> tuple[str, Answer, float]:
+    """A classifier's own answer, and how probable it finds a label."""
+    P = softmax(z[0].astype(np.float64))  # (K,)
+    top = int(np.argmax(P))
+    return name, Answer(classes[top], float(P[top])), float(P[list(classes).index(label)])
 
 
 def text(prediction: Prediction) -> str:
     """For a person: the label, who decided it, the three likeliest answers, and a line for each classifier."""
     label = prediction.likeliest[0].label
     answers = ", ".join(f"{answer.label} with {answer.probability:.2%}" for answer in prediction.likeliest)
-    lines = [f"{label}, decided by {prediction.decided_by}", f"  likeliest: {answers}"]
+    early = f", with {prediction.cost:.1%} of the multiply-adds" if prediction.cost < 1 else ""
+    lines = [f"{label}, decided by {prediction.decided_by}{early}", f"  likeliest: {answers}"]
     for name, own, probability in prediction.classifiers:
         other = "" if own.label == label else f", {label} with {probability:.2%}"
         lines.append(f"  {name}: {own.label} with {own.probability:.2%}{other}")
@@ -75,6 +107,7 @@ def as_json(file: str, prediction: Prediction | None, refused: str | None = None
         found["label"] = prediction.likeliest[0].label
         found["likeliest"] = [asdict(answer) for answer in prediction.likeliest]
         found["decided_by"] = prediction.decided_by
+        found["cost"] = prediction.cost
         found["classifiers"] = [{"name": name, **asdict(own)} for name, own, _ in prediction.classifiers]
     return json.dumps(found)
 

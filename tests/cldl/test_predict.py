@@ -44,6 +44,24 @@ def test_a_classifier_of_another_opinion_says_how_sure_it_is_of_the_answer_too()
     ]
 
 
+def test_the_first_classifier_that_is_sure_enough_answers_and_the_rest_is_not_computed(run, tmp_path, capsys):
+    path = save(tiny.bright(4)[..., 0], tmp_path / "four.png")
+    assert main([str(run.folder), str(path), "--exit", "0.4"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{path}: 4, decided by classifier 1 (bottom), with 50.0% of the multiply-adds",
+        "  likeliest: 4 with 45.09%, 0 with 6.10%, 1 with 6.10%",
+        "  classifier 1 (bottom): 4 with 45.09%",
+    ]
+    assert main([str(run.folder), str(path), "--exit", "0.5", "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["decided_by"], answer["cost"], len(answer["classifiers"])) == ("classifier 2 (top)", 1, 2)
+    assert answer["likeliest"][0]["probability"] == pytest.approx(
+        0.9948, abs=1e-4
+    )  # of both together, as without the option
+    assert main([str(run.folder), str(path), "--exit", "2"]) == 2
+    assert "give a number from 0 to 1" in capsys.readouterr().err
+
+
 def test_the_likeliest_answers_have_the_models_own_probabilities():
     rng = np.random.default_rng(0)
     logits, objective = [rng.normal(size=(1, 5)) for _ in range(3)], Objective((1.0, 1.0, 1.0))

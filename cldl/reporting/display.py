@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cldl.reporting.explain import GIGA, SIDE, Cost
-from cldl.reporting.poster import beside, errors
+from cldl.reporting.poster import errors, listed, rows
 from cldl.reporting.summary import COSTS, costs, layers, summary
 from cldl.training.run import Run
 from cldl.training.throughput import Throughput, duration
@@ -156,23 +156,24 @@ class Display:
         is_ensemble: bool = True,
         poster_top5: dict[str, float] | None = None,
     ) -> None:
-        """The test errors of a line of metrics beside the poster's, and those of the five best classes, where it has them.
+        """The test errors of a line of metrics, then the poster's, and those of the five best classes, where it has them.
 
-        is_ensemble -- as in `poster.beside`
+        is_ensemble -- as in `poster.rows`
         """
         five = line.get("test_top5_error")
-        self._beside("test error in %", line["test_error"], poster, is_ensemble)
+        self._result("test error in %", line["test_error"], poster, is_ensemble)
         if five and poster_top5:
-            self._beside("top-5 error in %", five, poster_top5, is_ensemble)
+            self._result("top-5 error in %", five, poster_top5, is_ensemble)
         elif five:
             self.say(
                 f"error of the five best classes: {', '.join(f'{name} {error:.2f}%' for name, error in five.items())}"
             )
 
-    def _beside(self, what: str, errors: dict[str, float], poster: dict[str, float], is_ensemble: bool) -> None:
-        """A table of our errors and the poster's."""
-        head = ("<this run", f">{what}", "<the poster", f">{what}")
-        self._table(head if poster else head[:2], beside(errors, poster, is_ensemble))
+    def _result(self, what: str, errors: dict[str, float], poster: dict[str, float], is_ensemble: bool) -> None:
+        """A table of our errors, and the poster's in a line below it."""
+        self._table(("<this run", f">{what}"), rows(errors, is_ensemble))
+        if poster:
+            self.say(listed(poster))
 
     def exits(self, rows: Sequence[Sequence[str]], M: int) -> None:
         """Early exit: the thresholds that are kept, and what each gives."""

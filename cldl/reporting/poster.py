@@ -8,7 +8,6 @@ ImageNet, and VGG with 11, 16 and 11 convolutional layers for MIT67, SUN397 and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import zip_longest
 
 from cldl.recipes.recipe import Recipe
 
@@ -109,8 +108,8 @@ def classifier_names(M: int) -> list[str]:
     return [f"classifier {m}{places.get(m, '')}" for m in range(1, M + 1)]
 
 
-def beside(errors: dict[str, float], poster: dict[str, float], is_ensemble: bool = True) -> list[tuple[str, ...]]:
-    """Rows of a table: our classifiers and their errors, and beside them the poster's systems and theirs, where any.
+def rows(errors: dict[str, float], is_ensemble: bool = True) -> list[tuple[str, str]]:
+    """Rows of a table: our classifiers and their errors in %.
 
     `is_ensemble` says whether several classifiers predict jointly; otherwise the top one's prediction is the network's.
     """
@@ -118,9 +117,13 @@ def beside(errors: dict[str, float], poster: dict[str, float], is_ensemble: bool
     ours = list(zip(classifier_names(M), errors.values(), strict=False))
     if M > 1 and is_ensemble:  # one classifier predicts alone
         ours.append(("all together (fused)", errors["fused"]))
-    rows = zip_longest(*([ours, poster.items()] if poster else [ours]), fillvalue=("", None))
-    return [tuple(cell for side in row for cell in _cells(*side)) for row in rows]
+    return [(name, f"{error:.2f}") for name, error in ours]
 
 
-def _cells(name: str, error: float | None) -> tuple[str, str]:
-    return name, "" if error is None else f"{error:.2f}"
+def listed(poster: dict[str, float]) -> str:
+    """The poster's systems and their errors, apart from ours: each of them is a network of its own.
+
+    >>> listed(errors("CIFAR-100", augmented=True))
+    'on the poster: CLDL 29.05, NIN 32.75'
+    """
+    return f"on the poster: {', '.join(f'{system} {error:.2f}' for system, error in poster.items())}" if poster else ""

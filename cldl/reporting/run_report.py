@@ -160,11 +160,12 @@ def _head(evaluation: Evaluation, dataset: Dataset, config: dict, published: dic
         if M > 1
         else PLAIN
     )
-    heads = ("this run", "test error in %", "CLDL's poster", "test error in %")
+    theirs = f"<p>Test errors in % {poster.listed(published)}. Each is a network of its own.</p>" if published else ""
     return f"""<h1>{escape(config["recipe"]["name"])}</h1>
 <p>{escape(config["recipe"]["summary"])}</p>
 <p>Of the {N:,} test images of {escape(dataset.name)}, {who} <strong>{wrong}</strong>.</p>
-{table(heads if published else heads[:2], poster.beside(evaluation.errors, published, is_ensemble), numbers=(1, 3))}
+{table(("this run", "test error in %"), poster.rows(evaluation.errors, is_ensemble), numbers=(1,))}
+{theirs}
 <p>{method}</p>"""
 
 

@@ -89,10 +89,11 @@ def _gauss_factors(V, v, transposed, factors):
     _, C, D = factors.shape
     size, out = C * D, pointer(factors)
     if transposed:
-        for d in range(D):
+        for first in range(0, D, LANES):  # a vector of every row: its cache line is complete before it leaves the cache
             for c in range(C):
-                re, im = V[v + d * C + c], V[v + size + d * C + c]
-                out[c * D + d], out[size + c * D + d], out[2 * size + c * D + d] = re, im - re, -(re + im)
+                for d in range(first, first + LANES):
+                    re, im = V[v + d * C + c], V[v + size + d * C + c]
+                    out[c * D + d], out[size + c * D + d], out[2 * size + c * D + d] = re, im - re, -(re + im)
     else:
         for i in range(0, size, LANES):
             store(out, i, load(V, v + i))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from data.pictures.components import components
@@ -33,24 +35,28 @@ def _far(picture: Array, colour: Array) -> Array:
 def _trim(total: Array) -> tuple[list[int], int]:
     """The box inside the frame of which `total` is the integral image, and how many of its sides were moved.
 
-    The side whose outermost pixels have most of the frame moves inwards by one, until none has half of them; then those that have
-    moved go on until they have next to none, unless that takes them too deep.
+    Sides move inwards until none has half of its pixels in the frame; then those that have moved go on until they have almost
+    none, unless that takes them too deep.
     """
-    height, width = total.shape[0] - 1, total.shape[1] - 1
-    outer, box, boxes = [0, 0, height, width], [0, 0, height, width], list[list[int]]()
-    for enough in (FRAMED, CLEAR):
-        sides = [i for i in range(4) if box[i] != outer[i] or not boxes]
-        while sides:
-            shares = [_share(total, box, i) for i in sides]
-            if max(shares) < enough:
-                boxes.append(list(box))
-                break
-            side = sides[int(np.argmax(shares))]
-            box[side] += 1 if side < 2 else -1
-            if abs(box[side] - outer[side]) > DEEPEST * (height, width)[side % 2]:
-                break
-    box = boxes[-1] if boxes else outer
-    return box, sum(a != b for a, b in zip(box, outer, strict=True))
+    outer = [0, 0, total.shape[0] - 1, total.shape[1] - 1]  # top, left, bottom, right
+    box = _moved(total, outer, range(4), FRAMED) or outer
+    sides = [i for i in range(4) if box[i] != outer[i]]
+    return _moved(total, box, sides, CLEAR) or box, len(sides)
+
+
+def _moved(total: Array, box: list[int], sides: Sequence[int], enough: float) -> list[int] | None:
+    """The box after its side with most of the frame has moved by one, again and again; None where it gets too deep."""
+    box, height, width = list(box), total.shape[0] - 1, total.shape[1] - 1
+    while sides:
+        shares = [_share(total, box, side) for side in sides]
+        if max(shares) < enough:
+            break
+        side = sides[int(np.argmax(shares))]
+        box[side] += 1 if side < 2 else -1
+        depths = box[0] / height, box[1] / width, 1 - box[2] / height, 1 - box[3] / width
+        if max(depths) > DEEPEST:
+            return None
+    return box
 
 
 def _share(total: Array, box: list[int], side: int) -> float:

@@ -131,12 +131,14 @@ def specked(picture: np.ndarray, rng: Rng) -> np.ndarray:
 
 def framed(picture: np.ndarray, rng: Rng) -> np.ndarray:
     """A dark table, or a black border, around the paper: a little askew, of any width on each side."""
-    y, x = _coordinates(picture)
-    skew, outside = rng.uniform(-0.04, 0.04), rng.uniform(10, 90, 3)
-    edges = 1 - rng.uniform(0.02, 0.1, 4)
-    turned_y, turned_x = y + skew * x, x - skew * y
-    inside = (turned_y < edges[0]) & (-turned_y < edges[1]) & (turned_x < edges[2]) & (-turned_x < edges[3])
-    return np.where(inside[..., None], picture, outside)
+    height, width = picture.shape[:2]
+    top, bottom, left, right = (int(rng.uniform(0, 0.2) * side) for side in (height, height, width, width))
+    picture = np.pad(picture, ((top, bottom), (left, right), (0, 0)), mode="edge")
+    rows, columns = np.indices(picture.shape[:2])
+    skew, inwards = rng.uniform(-0.02, 0.02), 0.01 * min(height, width)
+    y, x = rows + skew * (columns - left - width / 2) - top, columns - skew * (rows - top - height / 2) - left
+    paper = (y > inwards) & (y < height - inwards) & (x > inwards) & (x < width - inwards)
+    return np.where(paper[..., None], picture, rng.uniform(10, 90, 3))
 
 
 TROUBLES: dict[str, Callable[[np.ndarray, Rng], np.ndarray]] = {

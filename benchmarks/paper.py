@@ -77,9 +77,8 @@ def _drawn(digit: np.ndarray, rng: Rng, size: int, thin: bool, turn: float) -> n
 
 def _coordinates(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each pixel, from -1 to 1: down and to the right."""
-    rows, columns = (np.linspace(-1, 1, side, dtype=np.float32) for side in picture.shape[:2])
-    down, right = np.meshgrid(rows, columns, indexing="ij")
-    return down, right
+    y, x = np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in picture.shape[:2]), indexing="ij")
+    return y, x
 
 
 def unevenly_lit(picture: np.ndarray, rng: Rng) -> np.ndarray:

@@ -68,13 +68,22 @@ def _lines(mask: Array, shear: Array) -> Array:
     """The rows (H,) that are lines, of the mask sheared by `shear` (W,)."""
     height, width = mask.shape
     columns = np.linspace(0, width - 1, min(width, SAMPLES)).astype(int)
-    at = np.arange(height)[:, None] + shear[columns]
-    outside = (at < 0) | (at >= height)  # where a line has left the picture at its corner
-    straight = mask[np.clip(at, 0, height - 1), columns] | outside
-    end = max(1, len(columns) // ENDS)
-    reaches = straight[:, :end].any(axis=1) & straight[:, -end:].any(axis=1)
-    covered = straight.mean(axis=1) >= COVERED
-    return covered & reaches & (outside.mean(axis=1) <= 0.5)
+    end, found = max(1, len(columns) // ENDS), np.zeros(height, bool)
+    reaches = [
+        _sheared(mask, shear, np.arange(height), part)[0].any(axis=1) for part in (columns[:end], columns[-end:])
+    ]
+    rows = np.flatnonzero(reaches[0] & reaches[1])
+    if len(rows):
+        straight, outside = _sheared(mask, shear, rows, columns)
+        found[rows] = (straight.mean(axis=1) >= COVERED) & (outside.mean(axis=1) <= 0.5)
+    return found
+
+
+def _sheared(mask: Array, shear: Array, rows: Array, columns: Array) -> tuple[Array, Array]:
+    """Rows and columns of the sheared mask, (rows, columns), set outside of the picture too; and where that is."""
+    at = rows[:, None] + shear[columns]
+    outside = (at < 0) | (at >= len(mask))  # where a line has left the picture at its corner
+    return mask[np.clip(at, 0, len(mask) - 1), columns] | outside, outside
 
 
 def _run_lengths(mask: Array) -> Array:

@@ -90,10 +90,9 @@ def test_ink_may_have_any_colour(expected, paper, ink):
     assert distance(picture, expected) < 5
 
 
-@pytest.mark.parametrize("step", [24, 40])
-@pytest.mark.parametrize("squares", [False, True])
+@pytest.mark.parametrize(("squares", "step"), [(False, 24), (True, 40)], ids=["lines", "squares"])
 @pytest.mark.parametrize("tone", [60.0, 160.0], ids=["dark", "pale"])
-def test_ruled_lines_are_taken_off(expected, step, squares, tone):
+def test_ruled_lines_are_taken_off(expected, squares, step, tone):
     """Askew by one pixel in fifty."""
     rows, columns = np.indices((HEIGHT, WIDTH))
     line = (rows + columns // 50) % step < 2

@@ -163,8 +163,7 @@ class Trainer:
         """
         if self.epoch >= self.schedule.epochs:
             raise UserError(f"the {self.schedule.epochs} epochs of the schedule are over: train with a longer one.")
-        order = self.key.fold(ORDER).fold(self.epoch).permutation(len(self.dataset.train))
-        size = self.schedule.batch_size
+        order, size = self._order(self.epoch), self.schedule.batch_size
         if self.reader:
             self.reader.vary(self.key.fold(VIEWS).fold(self.epoch))
         while self.step < self.steps_per_epoch:
@@ -242,11 +241,23 @@ class Trainer:
             arrays |= {f"optimiser/{slot}/{p.name}": view for p, view in flat.views.items()}
         return arrays | {"metrics/wrong": self.metrics.wrong, "metrics/companions": self.metrics.companions}
 
+    def _order(self, epoch: int) -> Array:
+        """The samples in the order of an epoch, indices into the training split."""
+        return self.key.fold(ORDER).fold(epoch).permutation(len(self.dataset.train))
+
+    def _prepare(self, reader: ReadAhead, batch: Array, next_batch: Array) -> None:
+        """Have a batch read, and begin to read the next one: behind the last of an epoch, the first of the next epoch."""
+        if len(next_batch) or self.epoch + 1 >= self.schedule.epochs:
+            reader.prepare(batch, next_batch)
+        else:
+            key, first = self.key.fold(VIEWS).fold(self.epoch + 1), self._order(self.epoch + 1)
+            reader.prepare(batch, first[: self.schedule.batch_size], key)
+
     def _train(self, batch: Array, next_batch: Array) -> None:
         """One step on the samples `batch` (indices into the training split), before the one on `next_batch`."""
         began = time.perf_counter()
         if self.reader:
-            self.reader.prepare(batch, next_batch)
+            self._prepare(self.reader, batch, next_batch)
         update = self.epoch * self.steps_per_epoch + self.step
         epoch, objective = update / self.steps_per_epoch, self.objective.at(self.epoch)
         if (momentum := self.schedule.momentum_at(epoch)) is not None:

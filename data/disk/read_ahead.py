@@ -27,6 +27,7 @@ class ReadAhead:
     def __init__(self, split: VariedSplit, threads: int) -> None:
         self.split, self.threads, self.waited = split, threads, 0.0
         self._drawn: Split = split
+        self._begun: tuple[Key | None, Split] = None, split  # what the batch that was begun last is drawn from
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
         self._buffers = [np.empty((0, *split.shape), np.uint8) for _ in range(2)]
         self._indices = np.empty(0, np.int64)  # of the batch that was begun last
@@ -53,20 +54,27 @@ class ReadAhead:
 
     def vary(self, key: Key) -> None:
         """From now on the images are those that are drawn from this key (see `VariedSplit.varied`)."""
+        self._rows = {}
+        if self._begun[0] == key:  # they are being read already
+            self._drawn = self._begun[1]
+            return
         self._finish()
-        self._drawn, self._indices, self._rows = self.split.varied(key), np.empty(0, np.int64), {}
+        self._drawn, self._indices = self.split.varied(key), np.empty(0, np.int64)
 
-    def prepare(self, batch: Array, next_batch: Array) -> None:
-        """Have the images `batch` ready, and begin to read those of `next_batch`, which may be empty."""
+    def prepare(self, batch: Array, next_batch: Array, next_key: Key | None = None) -> None:
+        """Have the images `batch` ready, and begin to read those of `next_batch`, which may be empty.
+
+        next_key -- of a next batch that is drawn anew, as the first one of the next epoch is: `vary` will be called with it
+        """
         began = time.perf_counter()
-        if not np.array_equal(batch, self._indices):
+        if not self._is_begun(batch):
             self._finish()
             self._begin(batch)
         self._finish()
         self.waited += time.perf_counter() - began
         self._images, self._rows = self._buffers[0], {int(i): row for row, i in enumerate(batch)}
         if len(next_batch):
-            self._begin(next_batch)
+            self._begin(next_batch, next_key)
 
     def take_waited(self) -> float:
         """How many seconds were waited since the last call."""
@@ -76,7 +84,7 @@ class ReadAhead:
     def read(self, indices: Array, out: Array) -> None:
         """Copy images of the prepared batch, or all of the next one, to `out`; others are read now."""
         rows = [self._rows.get(int(i), -1) for i in indices]
-        if np.array_equal(indices, self._indices) and len(indices):
+        if self._is_begun(indices) and len(indices):
             self._finish()
             np.copyto(out, self._buffers[0][: len(indices)])
         elif min(rows, default=0) < 0:
@@ -88,12 +96,17 @@ class ReadAhead:
         """A copy, or what is pickled: it has read nothing yet."""
         return ReadAhead, (self.split, self.threads)
 
-    def _begin(self, batch: Array) -> None:
-        """Read a batch into the buffer that is not in use."""
+    def _is_begun(self, batch: Array) -> bool:
+        """Whether the batch that was begun last is this one, as it is drawn now."""
+        return self._begun[1] is self._drawn and np.array_equal(batch, self._indices)
+
+    def _begin(self, batch: Array, key: Key | None = None) -> None:
+        """Read a batch into the buffer that is not in use; drawn from the key, where there is one."""
+        self._begun = (None, self._drawn) if key is None else (key, self.split.varied(key))
         self._buffers.reverse()
         if len(self._buffers[0]) < len(batch):
             self._buffers[0] = np.empty((len(batch), *self.shape), np.uint8)
-        images, read = self._buffers[0], self._drawn.read
+        images, read = self._buffers[0], self._begun[1].read
         parts = [slice(start, min(start + PIECE, len(batch))) for start in range(0, len(batch), PIECE)]
         self._pieces = [self._pool.submit(read, batch[part], images[part]) for part in parts]
         self._indices = batch

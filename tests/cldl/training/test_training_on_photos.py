@@ -1,5 +1,6 @@
 """Training on images that are files: read ahead, cropped from keys, and to the same bits however they are read."""
 
+import time
 from threading import current_thread
 
 import numpy as np
@@ -75,8 +76,16 @@ def test_what_is_seen_depends_on_the_seed_the_epoch_and_the_image_alone(photos, 
 def test_every_image_of_an_epoch_is_decoded_once(photos, monkeypatch):
     decoded, image = [], DiskSplit._image
     monkeypatch.setattr(DiskSplit, "_image", lambda self, i: decoded.append(i) or image(self, i))
-    list(trainer(photos).steps())
-    assert sorted(decoded) == list(range(30))
+    t = trainer(photos)
+    list(t.steps())
+    ended = time.monotonic() + 30
+    while len(decoded) < 30 + 8 and time.monotonic() < ended:  # and the first batch of the next epoch ahead of it
+        time.sleep(0.01)
+    assert sorted(decoded[:30]) == list(range(30))
+    assert len(decoded) == 30 + 8
+    t.epoch, t.step = 1, 0
+    list(t.steps())
+    assert sorted(decoded[30:]) == list(range(30))
 
 
 def test_the_time_for_which_images_were_waited_is_told(photos):

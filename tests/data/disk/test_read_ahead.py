@@ -111,6 +111,28 @@ def test_what_is_drawn_anew_replaces_what_was_read_ahead():
     assert first_pixels(reader, range(8, 16)) == [105 + i for i in range(8, 16)]
 
 
+def test_the_first_batch_of_the_next_epoch_is_read_as_it_will_be_drawn():
+    reader, first = ReadAhead(Slow(), 2), np.arange(4, 12)
+    reader.prepare(np.arange(8), first, Key(5))
+    assert first_pixels(reader, range(8)) == list(range(8))
+    assert first_pixels(reader, first) == list(range(4, 12))  # asked for in this epoch, they are as in this epoch
+    del reader.split.read_indices[:]
+    reader.vary(Key(5))
+    reader.prepare(first, np.arange(12, 16))
+    assert first_pixels(reader, first) == [105 + i for i in range(4, 12)]
+    reader.prepare(np.arange(12, 16), np.arange(0))
+    assert first_pixels(reader, range(12, 16)) == [105 + i for i in range(12, 16)]
+    assert sorted(set(reader.split.read_indices)) == list(range(12, 16))  # the first batch was read before
+
+
+def test_where_another_epoch_follows_than_was_announced_what_was_read_is_dropped():
+    reader = ReadAhead(Slow(), 2)
+    reader.prepare(np.arange(8), np.arange(8), Key(5))
+    reader.vary(Key(6))
+    reader.prepare(np.arange(8), np.arange(0))
+    assert first_pixels(reader, range(8)) == [106 + i for i in range(8)]
+
+
 def test_an_image_that_cannot_be_read_stops_the_batch_that_it_belongs_to():
     split = Slow()
     split.broken = 10

@@ -63,6 +63,11 @@ class Split(Protocol):
 class VariedSplit(Split, Protocol):
     """A split whose images take long to read, and can be seen in another way each time: random crops of files on the disk."""
 
+    @property
+    def is_random(self) -> bool:
+        """Whether images are seen in another way each time; otherwise `varied` changes nothing."""
+        ...
+
     def varied(self, key: Key) -> Split:
         """The same images as drawn from a key: image i depends on the key and i alone."""
         ...

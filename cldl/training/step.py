@@ -9,9 +9,10 @@ import numpy as np
 
 from cldl.loss import CldlResult
 from cldl.objective import Objective
+from cldl.training.frozen import Features
 from data.dataset import Split, dtype_of
 from data.transforms.augmentation import Augmentation
-from data.transforms.preprocessing import Preprocessing
+from data.transforms.preprocessing import Preprocessing, Scale
 from engine.context import Context
 from engine.optim.optimisers import Optimiser
 from engine.random import Key
@@ -75,6 +76,12 @@ class CpuStep:
         self._network, self._pipeline, self._split = network, pipeline, split
         self._backend, self._optimiser = backend, optimiser
 
+    def _input(self, batch: Array, ctx: Context) -> Array:
+        """The network's input for the samples `batch` (n,)."""
+        images = ctx.empty((len(batch), *self._split.shape), dtype_of(self._split))
+        self._split.read(batch, images)
+        return self._pipeline(images, ctx)
+
     def __call__(
         self, batch: Array, key: Key, learning_rate: float, objective: Objective, next_batch: Array
     ) -> StepResult:
@@ -85,9 +92,7 @@ class CpuStep:
 
         def work(ctx: Context, start: int, stop: int) -> None:
             part = slice(start, stop)
-            images = ctx.empty((stop - start, *self._split.shape), dtype_of(self._split))
-            self._split.read(batch[part], images)
-            x = self._pipeline(images, ctx)
+            x = self._input(batch[part], ctx)
             chunk, result = loss_and_gradients(self._network, x, labels[part], objective, N, ctx)
             losses[part], companions[part] = result.per_classifier.T, result.companions.T
             for whole, z in zip(logits, chunk, strict=True):
@@ -99,3 +104,22 @@ class CpuStep:
         with np.errstate(invalid="ignore"):  # it shows in the loss
             joint = objective.predictions(logits)
         return StepResult(losses, companions, np.stack([*(z.argmax(axis=1) for z in logits), joint], axis=1))
+
+
+class FeatureStep(CpuStep):
+    """A step of a classifier on features that were computed before (see `cldl.training.frozen`)."""
+
+    def __init__(
+        self, network: Network, features: Features, split: Split, backend: CpuBackend, optimiser: Optimiser
+    ) -> None:
+        super().__init__(network, InputPipeline(Scale()), split, backend, optimiser)
+        self._features = features
+
+    def __call__(
+        self, batch: Array, key: Key, learning_rate: float, objective: Objective, next_batch: Array
+    ) -> StepResult:
+        self._features.train  # noqa: B018 -- computed here, by all threads, and not by those that take the batch
+        return super().__call__(batch, key, learning_rate, objective, next_batch)
+
+    def _input(self, batch: Array, ctx: Context) -> Array:
+        return self._features.train[batch]

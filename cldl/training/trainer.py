@@ -21,8 +21,9 @@ import numpy as np
 
 from cldl.objective import Objective
 from cldl.training.evaluation import MANY_CLASSES, Evaluation, dead_units
+from cldl.training.frozen import Features, learning_part
 from cldl.training.metrics import EpochMetrics
-from cldl.training.step import CpuStep, InputPipeline, TrainStep
+from cldl.training.step import CpuStep, FeatureStep, InputPipeline, TrainStep
 from cldl.training.trained import TrainedModel
 from data.dataset import Dataset, Split, dtype_of, is_varied
 from data.disk.read_ahead import ReadAhead
@@ -105,7 +106,9 @@ class Trainer:
         precision: str = "float32",
     ) -> None:
         _check_fit(network, objective, dataset)
-        if optimiser.parameters != network.parameters():
+        part = learning_part(network, dataset, augmentation, device)
+        self.learner = part if optimiser.parameters == part.parameters() else network
+        if optimiser.parameters != self.learner.parameters():
             raise UserError(
                 "the optimiser is of other parameters than the network's: build it of network.parameters(), in that order."
             )
@@ -113,10 +116,15 @@ class Trainer:
         self.dataset, self.schedule, self.key = dataset, schedule, Key(seed)
         self.preprocessing = preprocessing or Scale()
         self.backend = make_backend(
-            device, network.parameters(), threads=threads, precision=precision, sample_bytes=network.sample_bytes()
+            device,
+            self.learner.parameters(),
+            threads=threads,
+            precision=precision,
+            sample_bytes=network.sample_bytes(),
         )
         optimiser.bind()  # to the parameters where they are now
         self.reader = _read_ahead(dataset.train, self.backend)
+        self.features = Features(network, dataset, self.preprocessing, self.backend)
         self.train_step = self._make_step(InputPipeline(self.preprocessing, augmentation))
         self.epoch = 0  # epochs that are finished
         self.step = 0  # steps that are finished in the present epoch
@@ -138,14 +146,15 @@ class Trainer:
         network, objective = recipe.build_network(), recipe.build_objective()
         network.initialise(Key(seed).fold(WEIGHTS))
         _check_fit(network, objective, dataset)  # before anything is fitted
+        augmentation = recipe.build_augmentation()
         return cls(
             network,
             objective,
-            recipe.build_optimiser(network),
+            recipe.build_optimiser(learning_part(network, dataset, augmentation, device)),
             dataset,
             recipe.schedule,
             preprocessing=preprocessing or recipe.build_preprocessing(dataset),
-            augmentation=recipe.build_augmentation(),
+            augmentation=augmentation,
             seed=seed,
             threads=threads,
             device=device,
@@ -164,7 +173,7 @@ class Trainer:
         if self.epoch >= self.schedule.epochs:
             raise UserError(f"the {self.schedule.epochs} epochs of the schedule are over: train with a longer one.")
         order, size = self._order(self.epoch), self.schedule.batch_size
-        if self.reader:
+        if self.reader and not self.is_frozen:
             self.reader.vary(self.key.fold(VIEWS).fold(self.epoch))
         while self.step < self.steps_per_epoch:
             start = self.step * size
@@ -179,7 +188,7 @@ class Trainer:
                 f"the loss of the test images became {evaluation.loss} in epoch {self.epoch + 1}: lower the learning "
                 "rate or lengthen the warm-up."
             )
-        dead = dead_units(self.network, self.dataset.test, self.preprocessing, self.backend)
+        dead = {} if self.is_frozen else dead_units(self.network, self.dataset.test, self.preprocessing, self.backend)
         self.epoch += 1
         line = {
             "epoch": self.epoch,
@@ -202,7 +211,14 @@ class Trainer:
 
     def evaluate(self) -> Evaluation:
         """The present network on the test images."""
+        if self.is_frozen:
+            return self.features.evaluate(self.learner, self.objective.at(self.epoch))
         return self.model().evaluate(self.dataset.test)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether only the classifier on top learns, on features that are computed once."""
+        return self.learner is not self.network
 
     def model(self) -> TrainedModel:
         """The network as it is, ready to predict; it changes when training goes on."""
@@ -256,7 +272,7 @@ class Trainer:
     def _train(self, batch: Array, next_batch: Array) -> None:
         """One step on the samples `batch` (indices into the training split), before the one on `next_batch`."""
         began = time.perf_counter()
-        if self.reader:
+        if self.reader and not self.is_frozen:
             self._prepare(self.reader, batch, next_batch)
         update = self.epoch * self.steps_per_epoch + self.step
         epoch, objective = update / self.steps_per_epoch, self.objective.at(self.epoch)
@@ -283,6 +299,8 @@ class Trainer:
     def _make_step(self, pipeline: InputPipeline) -> TrainStep:
         """A step on the device of the backend."""
         parts = self.network, pipeline, self.reader or self.dataset.train
+        if self.is_frozen:
+            return FeatureStep(self.learner, self.features, self.dataset.train, cast(Any, self.backend), self.optimiser)
         if isinstance(self.backend, CpuBackend):
             return CpuStep(*parts, self.backend, self.optimiser)
         if dtype_of(self.dataset.train) != np.uint8:
@@ -299,7 +317,7 @@ class Trainer:
         """
         gradients = self.backend.gradients.views
         rows = []
-        for p in self.network.parameters():
+        for p in self.learner.parameters():
             w, dw = to_host(p.value), to_host(gradients[p])
             bad = np.count_nonzero(~np.isfinite(w)) + np.count_nonzero(~np.isfinite(dw))
             rows.append((p.name, float(np.abs(w).max()), float(np.abs(dw).max()), int(bad)))

@@ -46,6 +46,11 @@ class DiskSplit:
         """(H, W, C)."""
         return self.view.shape
 
+    @property
+    def is_random(self) -> bool:
+        """Whether training images are seen in another way each time."""
+        return self.view.is_random
+
     def varied(self, key: Key) -> DiskSplit:
         """The same images, each seen through a window that is drawn from the key."""
         return replace(self, key=key if self.view.is_random else None)

@@ -32,12 +32,15 @@ REMARK = (
 
 @dataclass(frozen=True)
 class Section:
-    """A table with its title and its remarks; the first columns `grouped` are left empty where they repeat themselves."""
+    """A table with its title and its remarks; the first columns `grouped` are left empty where they repeat themselves.
+
+    Without a head there is no table.
+    """
 
     title: str
-    head: tuple[str, ...]
-    numbers: tuple[int, ...]  # the columns that are aligned to the right
-    cells: Sequence[tuple[str, ...]]
+    head: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()  # the columns that are aligned to the right
+    cells: Sequence[tuple[str, ...]] = ()
     remarks: Sequence[str] = ()
     grouped: int = 0
 
@@ -54,14 +57,16 @@ def reach(found: Sequence[Row]) -> list[Section]:
         for t in poster_tables.TABLES
     ]
     if found:
-        runs = [(line,) for line in poster_tables.changes(found)]
-        sections.append(Section("The runs", ("run",), (), runs, [poster_tables.NOTE]))
+        sections.append(Section("The runs", remarks=[*poster_tables.changes(found), poster_tables.NOTE]))
     others = list(poster_tables.outside())
     return [*sections, Section("Recipes without a cell", ("recipe", "why"), (), others)]
 
 
 def markdown(section: Section) -> str:
     """A table in Markdown, its columns lined up, and its remarks."""
+    remarks = [textwrap.fill(remark, WIDTH, break_on_hyphens=False) for remark in section.remarks]
+    if not section.head:
+        return "\n\n".join(remarks)
     head, numbers, cells = section.head, section.numbers, _grouped(section)
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     rule = ["-" * (w - 1) + ":" if i in numbers else "-" * w for i, w in enumerate(widths)]
@@ -70,9 +75,7 @@ def markdown(section: Section) -> str:
         sides = (f"{text:{'>' if i in numbers else '<'}{widths[i]}}" for i, text in enumerate(texts))
         return f"| {' | '.join(sides)} |"
 
-    return "\n".join(map(line, [head, rule, *cells])) + "".join(
-        f"\n\n{textwrap.fill(r, WIDTH, break_on_hyphens=False)}" for r in section.remarks
-    )
+    return "\n\n".join(["\n".join(map(line, [head, rule, *cells])), *remarks])
 
 
 def html(sections: Sequence[Section]) -> str:
@@ -80,7 +83,8 @@ def html(sections: Sequence[Section]) -> str:
     parts = []
     for s in sections:
         remarks = "".join(f"\n<p>{escape(remark)}</p>" for remark in s.remarks)
-        parts.append(f"<h1>{escape(s.title)}</h1>\n{table(s.head, _grouped(s), s.numbers)}{remarks}")
+        cells = table(s.head, _grouped(s), s.numbers) if s.head else ""
+        parts.append(f"<h1>{escape(s.title)}</h1>\n{cells}{remarks}")
     return document(sections[0].title, "\n".join(parts))
 
 

@@ -70,14 +70,21 @@ def outside() -> Iterator[tuple[str, str]]:
 
 
 def changes(rows: Sequence[Row]) -> Iterator[str]:
-    """Of what runs the results are: a line for each recipe that has one, with what was changed of it."""
-    shown = [found for table in TABLES for data, own in table.cells.items() for system in own
-             for found in _reach(data, system, rows)]  # fmt: skip
-    for name, row in dict(shown).items():
-        if row:
-            seeds = ", ".join(str(run.config["seed"]) for run in row.runs)
-            parts = [f"seed{'s' if len(row.runs) > 1 else ''} {seeds}", f"epochs {row.epochs}", *row.changes]
-            yield f"{name}: {'; '.join([*parts, *_other_tests(row)])}"
+    """Of each row what was changed of its recipe, and why it is not shown, where it is not: a line each."""
+    shown = [
+        row
+        for table in TABLES
+        for data, own in table.cells.items()
+        for system in own
+        for _, row in _reach(data, system, rows)
+    ]
+    for row in rows:
+        seeds = ", ".join(str(run.config["seed"]) for run in row.runs)
+        parts = [f"seed{'s' if len(row.runs) > 1 else ''} {seeds}", f"epochs {row.epochs}", *row.changes]
+        if row not in shown:
+            reason = row.limits.strip(" ()") or poster.why_not(row.recipe) or "another row is better"
+            parts.append(f"not shown: {reason}")
+        yield f"{row.recipe.name}: {'; '.join([*parts, *_other_tests(row)])}"
 
 
 def _other_tests(row: Row) -> Iterator[str]:

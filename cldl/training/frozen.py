@@ -31,8 +31,7 @@ def learning_part(network: Network, dataset: Dataset, augmentation: Augmentation
         or not below
         or any(p.lr_mult for p in below)
         or augmentation is not None
-        or is_varied(dataset.train)
-        and dataset.train.is_random
+        or (is_varied(dataset.train) and dataset.train.is_random)
         or device != "cpu"
     ):
         return network

@@ -101,8 +101,11 @@ def read_metrics(folder: Path) -> None:
 
 
 def read_evaluations(folder: Path) -> None:
-    """The poster's tables."""
-    report.html(report.reach(report.rows([report.finished(folder)])))
+    """What is shown of tests, and a test that is recorded."""
+    run = Run.open(folder)
+    lines = [{**Seen.of_line(line).as_line(), **line} for line in run.evaluations()]
+    for line in lines:
+        run.record_evaluation(line)
 
 
 def read_checkpoint(folder: Path) -> None:

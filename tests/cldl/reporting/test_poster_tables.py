@@ -138,10 +138,12 @@ def test_seeds_are_averaged_and_of_other_differences_the_best_row_is_shown_with_
     runs = [finished(tmp_path / str(seed), "mnist_nin", 0.4 + 0.2 * seed, seed=seed) for seed in (0, 1)]
     found, text = printed(capsys, *runs, finished(tmp_path / "worse", "mnist_nin", 0.7, dropout=0.1))
     assert found["MNIST", "CLDL", "mnist_nin"] == "0.50 ± 0.14"
-    assert "| mnist_nin: seeds 0, 1; epochs 2 |" in text
+    lines = text.splitlines()
+    assert "mnist_nin: seeds 0, 1; epochs 2" in lines
+    assert "mnist_nin: seed 0; epochs 2; dropout 0.1; not shown: another row is better" in lines
     found, text = printed(capsys, *runs, finished(tmp_path / "better", "mnist_nin", 0.3, dropout=0.1))
     assert found["MNIST", "CLDL", "mnist_nin"] == "0.30"
-    assert "| mnist_nin: seed 0; epochs 2; dropout 0.1 |" in text
+    assert "mnist_nin: seed 0; epochs 2; dropout 0.1" in text.splitlines()
 
 
 def test_tests_that_saw_the_images_in_other_ways_are_told(tmp_path, capsys):
@@ -156,16 +158,21 @@ def test_tests_that_saw_the_images_in_other_ways_are_told(tmp_path, capsys):
     }
     Run.open(tmp_path / "a").record_evaluation(line)
     _, text = printed(capsys, folder)
-    assert "| places205_vgg11: seed 0; epochs 2; 10 crops of each, resized to 256 pixels: 88.00 |" in text
+    assert "places205_vgg11: seed 0; epochs 2; 10 crops of each, resized to 256 pixels: 88.00" in text.splitlines()
 
 
 def test_a_run_on_a_part_of_the_data_is_no_result(tmp_path, capsys):
-    found, _ = printed(
+    found, text = printed(
         capsys,
         finished(tmp_path / "few", "mnist_nin", 0.1, limit=1000),
         finished(tmp_path / "held", "mnist_nin_softmax", 0.1, held_out=5000),
+        finished(tmp_path / "shared", "mnist_nin_shared", 0.1),
     )
     assert found["MNIST", "CLDL", "mnist_nin"] == found["MNIST", "NIN", "mnist_nin_softmax"] == "-"
+    lines = text.splitlines()
+    assert "mnist_nin: seed 0; epochs 2; not shown: first 1,000 training images" in lines
+    assert "mnist_nin_softmax: seed 0; epochs 2; not shown: tested on 5,000 training images" in lines
+    assert "mnist_nin_shared: seed 0; epochs 2; not shown: its loss goes beyond the poster's formula" in lines
 
 
 def test_a_changed_recipe_counts_for_what_it_is(tmp_path, capsys):

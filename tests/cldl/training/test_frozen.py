@@ -14,7 +14,15 @@ from data.disk.split import DiskSplit
 from tests.cldl.training.test_trainer import run, timeless
 from tests.data.disk.photos import tree
 
-FEATURES = {"model": "features", "width": 1 / 16, "size": 32, "augment": False, "epochs": 3, "batch_size": 8, "n_classes": 2}
+FEATURES = {
+    "model": "features",
+    "width": 1 / 16,
+    "size": 32,
+    "augment": False,
+    "epochs": 3,
+    "batch_size": 8,
+    "n_classes": 2,
+}
 
 
 def recipe(**values):
@@ -71,7 +79,20 @@ def test_where_images_or_the_body_change_features_are_not_kept(photos, values):
 def test_a_run_on_features_is_stopped_goes_on_and_is_evaluated_as_any_other(tmp_path, capsys):
     pets = tree(tmp_path / "pets", "cat", "dog", "cow", count=10)
     common = ["--data", str(pets), "--cache", str(tmp_path / "cache"), "--run", str(tmp_path / "run")]
-    words = ["--model", "features", "--width", "0.0625", "--size", "32", "--augment", "no", "--epochs", "1", "--threads", "1"]
+    words = [
+        "--model",
+        "features",
+        "--width",
+        "0.0625",
+        "--size",
+        "32",
+        "--augment",
+        "no",
+        "--epochs",
+        "1",
+        "--threads",
+        "1",
+    ]
     assert train.main(["folder", *common, *words]) == 0
     assert train.main(["--resume", *common, "--epochs", "2"]) == 0
     last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from cldl.models.heads import INITIALISERS
+from cldl.models.heads import INITIALISERS, check_task
 from cldl.recipes.data import SIZES
 from cldl.recipes.spec import PRESETS, Spec, cited
 from engine.errors import UserError
@@ -86,11 +86,12 @@ class ModelSpec(Spec):
 
     def build(self, image: Shape, classes: int) -> Network:
         """The network for images (H, W, C) and K classes; its weights are not drawn yet."""
+        check_task(image, classes)
         try:
             network = self.make(image, classes)
         except UserError:
             least = self.sizes[0]
-            if min(image[:2]) >= least:
+            if min(image[:2]) >= least:  # it is something else
                 raise
             raise UserError(
                 f"images of {image[0]} x {image[1]} pixels are too small for {self.label}: give {least} x {least} or more, or "

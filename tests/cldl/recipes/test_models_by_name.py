@@ -105,7 +105,7 @@ def test_the_help_tells_the_values_of_the_model_that_was_named(capsys):
         train.parse(["folder", "--model", "googlenet", "--help"])
     page = " ".join(capsys.readouterr().out.split())
     source = find("imagenet_googlenet").sources["model.dropout"]
-    assert f"--dropout X 0.4; {source}" in page
+    assert f"--dropout X the probability that a unit is dropped (0.4; {source})" in page
     assert (
         "--model KIND one of alexnet, places_alexnet, cnds8, dag_vgg19, dag_alexnet, dsn, features, nin, googlenet"
         in page

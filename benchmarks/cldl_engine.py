@@ -71,6 +71,7 @@ class CldlEngine:
         trainer = Trainer.from_recipe(chosen, data, threads=self.job["threads"], **self.place)
         for parameter in trainer.network.parameters():
             copy_from_host(parameter.value, self.arrays[parameter.name])
+            parameter.touch()
         return trainer
 
 

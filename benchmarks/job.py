@@ -56,6 +56,7 @@ def write_job(folder: Path, name: str, recipe: Recipe, threads: int) -> Network:
     for index, parameter in enumerate(network.parameters()):
         if len(parameter.shape) > 1 and not parameter.value.any():  # zeros would hide what goes through them
             parameter.value[...] = he(Key(1).fold(index), parameter.shape)
+            parameter.touch()
     data = synthetic_dataset(network, recipe.schedule.batch_size, BATCHES)
     job = {
         "network": name,

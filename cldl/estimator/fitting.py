@@ -81,6 +81,7 @@ def train_to_best(trainer: Trainer, patience: int | None, *, validates: bool, sa
             break
     for parameter, value in zip(parameters, weights, strict=False):
         copy_from_host(parameter.value, value)
+        parameter.touch()
     return Fit(history, best_epoch)
 
 

@@ -62,6 +62,7 @@ def _assign(offer: Offer) -> None:
     value = offer.read().astype(offer.parameter.dtype)
     if offer.parameter.is_drawn:
         copy_from_host(offer.parameter.value, value)
+        offer.parameter.touch()
     else:
         offer.parameter.value = value
 

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from cldl.interop import load_weights, save_weights
 from cldl.models import build
+from engine.context import Context
 from engine.errors import UserError
 from engine.random import Key
 from layers import Conv2d, Flatten, GlobalAvgPool, Linear, Network, ReLU, chain
@@ -334,3 +335,19 @@ def test_a_vector_that_is_flattened_is_no_map(tmp_path):
     arrays = arrays_of(network)
     load_weights(network, write(tmp_path / "own.safetensors", ("stem", "out"), arrays))
     np.testing.assert_array_equal(network.parameters()[2].value, arrays["out"][0].T)
+
+
+def test_a_network_that_has_predicted_before_predicts_with_the_weights_that_it_is_given(tmp_path):
+    """Transformed weights are kept from pass to pass, and made anew where a value has changed."""
+    ctx, networks = Context(), [vgg(), vgg()]
+    for seed, network in enumerate(networks):
+        network.initialise(Key(seed))
+    save_weights(networks[0], tmp_path / "net.safetensors")
+    x = np.ones((1, 64, 64, 3), np.float32)
+    (before,), _ = networks[1].forward(x, ctx)
+    before = before.copy()
+    load_weights(networks[1], tmp_path / "net.safetensors")
+    (after,), _ = networks[1].forward(x, ctx)
+    (expected,), _ = networks[0].forward(x, Context())
+    np.testing.assert_array_equal(after, expected)
+    assert not np.array_equal(before, expected)

@@ -45,8 +45,7 @@ def write_arrays(
     header["sha256"] = _digest(header, arrays)
     encoded = json.dumps(header, allow_nan=False).encode()
 
-    with atomic_write(path, "w+b") as output:
-        uncomplaining = _Uncomplaining(output)
+    with atomic_write(path, "w+b") as output, _Uncomplaining(output) as uncomplaining:
         with h5py.File(uncomplaining, "w", libver=("v110", "v110")) as file:  # from v110 on its metadata have checksums
             file.attrs.create("header", np.bytes_(encoded))
             for name, array in arrays.items():

@@ -1,5 +1,7 @@
+import gc
 import json
 import os
+import sys
 import tracemalloc
 from contextlib import contextmanager
 
@@ -50,6 +52,14 @@ def same(found, expected):
         and found[name].tobytes() == expected[name].tobytes()
         for name in expected
     )
+
+
+def test_nothing_is_left_that_complains_when_it_is_collected(tmp_path, monkeypatch):
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    write_arrays(tmp_path / "a.h5", {"x": np.arange(3)}, {}, kind="test", version=1)
+    gc.collect()
+    assert not complaints
 
 
 def test_arrays_and_attributes_come_back_bit_for_bit(path):

@@ -1,0 +1,53 @@
+"""docs/results.md: the numbers of the study with three seeds are those of the results in the lab notes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cldl.study.training import mean_and_error, read
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "results.md").read_text(encoding="utf-8").partition("### Half the width, in the poster's regime")[2]
+PAGE = " ".join(PAGE.partition("\n### ")[0].split())
+RUNS = {
+    (line["variant"], line["seed"]): line for line in read(DOCS / "lab-notes" / "training" / "cifar100_dropout.jsonl")
+}
+SEEDS = range(3)
+
+
+def of(variant, rule="poster"):
+    """The errors by seed."""
+    return np.array([RUNS[variant, seed]["rules"][rule] for seed in SEEDS])
+
+
+def means(variant, field):
+    """The mean over the seeds, number by number."""
+    return np.mean([list(RUNS[variant, seed][field].values()) for seed in SEEDS], axis=0)
+
+
+@pytest.mark.parametrize("variant", ["softmax", "deep supervision", "CLDL"])
+def test_the_means_of_a_method_are_those_of_its_runs(variant):
+    mean, error = mean_and_error(of(variant))
+    assert f"| {mean:.2f} ± {error:.2f} |" in PAGE
+    assert f"| {', '.join(f'{e:.2f}' for e in means(variant, 'errors')[:-1])} |" in PAGE
+    assert f"| {means(variant, 'train_errors')[-1]:.2f} |" in PAGE
+    curve = np.mean([RUNS[variant, seed]["curve"] for seed in SEEDS], axis=0)
+    assert f"| {variant} | {' | '.join(f'{curve[epoch - 1]:.2f}' for epoch in (1, *range(2, 17, 2)))} |" in PAGE
+    if variant != "softmax":
+        mean, error = mean_and_error(of(variant) - of("softmax"))
+        assert (
+            f"| {mean:.2f} ± {error:.2f} | {of(variant, 'mean').mean():.2f} | {of(variant, 'surest').mean():.2f} |"
+            in PAGE
+        )
+
+
+def test_cldls_leads_are_those_of_runs_with_one_seed():
+    over_softmax, over_dsn = of("softmax") - of("CLDL"), of("deep supervision") - of("CLDL")
+    for found in (over_softmax, over_dsn):
+        assert "(by {:.2f}, {:.2f} and {:.2f})".format(*found) in PAGE
+    by_mean = mean_and_error(of("deep supervision", "mean") - of("CLDL", "mean"))
+    assert "CLDL leads by {:.2f} ± {:.2f}".format(*by_mean) in PAGE
+    whole = (DOCS / "results.md").read_text(encoding="utf-8")
+    assert "better by {:.2f} ± {:.2f} points".format(*mean_and_error(over_softmax)) in whole
+    assert "by {:.2f} ± {:.2f} points; by {:.2f} ± {:.2f}".format(*mean_and_error(over_dsn), *by_mean) in whole

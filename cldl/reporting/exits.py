@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +10,16 @@ from matplotlib.figure import Figure
 
 from cldl import exits
 from cldl.exits import reliability, sureness
+from cldl.reporting import page
 from cldl.reporting.gallery import show_images
-from cldl.reporting.html import document, table
+from cldl.reporting.html import table
 from cldl.reporting.poster import classifier_names
 from cldl.reporting.style import BAR, GRID, colour, legend, new_figure
 from cldl.training.early_exit import ExitStudy
 from data.dataset import Dataset
-from engine.io.files import atomic_write, make_folder
 
 COST, HISTOGRAM, CALIBRATION, IMAGES = (7, 4.4), (7, 3.8), (3.1, 3.4), (9, 2.1)  # inches; the last two a classifier
-DPI, PIXELS, COLUMNS = 180, 90, 8
+COLUMNS = 8  # of images
 FEW = 10  # images, of which a share says nothing
 LINES = {"confidence": "-", "margin": "--", "entropy": ":"}
 KEPT: dict[str, Any] = {
@@ -146,18 +144,7 @@ Temperatures, the measure and the thresholds were chosen on {study.fitted_on}; e
 of which all classifiers together get <strong>{study.error:.2f} %</strong> wrong.</p>
 {table(head, rows(study), numbers=range(len(head)))}"""
     ]
-    folder = make_folder(folder / "report")
-    for name, title, figure, caption in sections:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI)
-        with atomic_write(folder / f"{name}.png") as file:
-            file.write(buffer.getvalue())
-        source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-        width = round(PIXELS * figure.get_figwidth())
-        body.append(f'<h2>{title}</h2>\n<p>{caption}</p>\n<img alt="{title}" width="{width}" src="{source}">')
-    with atomic_write(folder / "exits.html", "w") as file:
-        file.write(document("Early exit", "\n".join(body)))
-    return folder / "exits.html"
+    return page.write_page(folder / "report" / "exits.html", "Early exit", body, sections)
 
 
 def rows(study: ExitStudy) -> list[tuple[str, ...]]:

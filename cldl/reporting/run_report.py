@@ -1,33 +1,23 @@
-"""The report of a run: one page that explains the result to a reader who does not know the method.
-
-The figures are embedded in the page, and saved beside it too. Everything is drawn before anything is written, each file is
-replaced atomically, and the page is written last: a report is never left half written.
-"""
+"""The report of a run: one page that explains the result to a reader who does not know the method."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from cldl.reporting import classes, figures, gallery, poster
 from cldl.reporting.difficulty import in_turn, shares_by_difficulty
-from cldl.reporting.html import document, table
+from cldl.reporting.html import table
+from cldl.reporting.page import Section, write_page
 from cldl.reporting.summary import number
 from cldl.training.evaluation import Evaluation
 from cldl.training.seen import Seen
 from data.dataset import Dataset
-from engine.io.files import atomic_write, make_folder
 
-DPI = 180  # of the files
 SURE = 0.9
-PIXELS = 90  # of the page, to an inch of a figure
-WIDTH = 832  # of the page, in its pixels; a wider figure reaches beyond the text
 
 METHOD = """
 The network is a stack of blocks of layers, and it has {M} classifiers: one on top of each of {M} blocks, from the bottom
@@ -74,27 +64,13 @@ def write_report(
     """
     published = poster.errors(dataset.name, config["recipe"]["data"]["augment"])
     sections = _sections(metrics, evaluation, dataset, published)
-    drawn = {name: _png(figure) for name, _, figure, _ in sections}
-    body = [_head(evaluation, dataset, config, published), *([_others(others)] if others else [])]
-    for name, title, figure, caption in sections:
-        width = round(PIXELS * figure.get_figwidth())
-        kind = ' class="wide"' if width > WIDTH else ""
-        source = f"data:image/png;base64,{base64.b64encode(drawn[name]).decode()}"
-        body.append(f'<h2>{title}</h2>\n<p>{caption}</p>\n<img alt="{title}" width="{width}"{kind} src="{source}">')
-    body.append(_settings(config))
-    page = document(config["recipe"]["name"], "\n".join(body))
-    folder = make_folder(folder / "report")
-    for name, data in drawn.items():
-        with atomic_write(folder / f"{name}.png") as file:
-            file.write(data)
-    with atomic_write(folder / "index.html", "w") as file:
-        file.write(page)
-    return folder / "index.html"
+    head = [_head(evaluation, dataset, config, published), *([_others(others)] if others else [])]
+    return write_page(folder / "report" / "index.html", config["recipe"]["name"], head, sections, [_settings(config)])
 
 
 def _sections(
     metrics: list[dict], evaluation: Evaluation, dataset: Dataset, published: dict[str, float]
-) -> list[tuple[str, str, Figure, str]]:
+) -> list[Section]:
     """File name, title, figure and caption of each section; those that need several classifiers are left out for one."""
     several, is_ensemble, names = evaluation.classifiers > 1, evaluation.objective.is_ensemble, dataset.class_names
     sections = []
@@ -238,9 +214,3 @@ def _text(value: object) -> str:
     if value is None or value == "":
         return "-"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()

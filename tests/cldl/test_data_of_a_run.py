@@ -9,7 +9,6 @@ from PIL import Image
 from cldl import commands, evaluate, predict, recipes, train
 from cldl.recipes import find
 from cldl.reporting import gallery
-from cldl.reporting import run_report as page
 from cldl.training.run_data import limited
 from cldl.training.trainer import Trainer
 from data import registry
@@ -55,7 +54,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(recipes.Recipe, "build_network", lambda recipe: network())
     monkeypatch.setitem(registry.LOADERS, "cifar100", lambda cache, data, say: photographs(0 if data is None else 1))
     monkeypatch.setenv("CLDL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(page, "DPI", 30)  # quickly drawn
+    monkeypatch.setattr("cldl.reporting.page.DPI", 30)  # quickly drawn
     monkeypatch.setattr(gallery, "ROWS", 1)
     monkeypatch.chdir(tmp_path)
     return tmp_path

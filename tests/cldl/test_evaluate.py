@@ -5,7 +5,6 @@ import pytest
 
 from cldl.evaluate import main
 from cldl.reporting import gallery
-from cldl.reporting import run_report as page
 from data import registry
 from data.dataset import Dataset
 from engine.errors import UserError
@@ -20,7 +19,7 @@ def run(tmp_path, monkeypatch):
     images = np.stack([tiny.bright(k) for k in range(10)])
     digits = Dataset.from_arrays("MNIST", images[:1], LABELS[:1], images, LABELS, tuple("0123456789"))
     monkeypatch.setitem(registry.LOADERS, "mnist", lambda cache, data, say: digits)
-    monkeypatch.setattr(page, "DPI", 30)
+    monkeypatch.setattr("cldl.reporting.page.DPI", 30)
     monkeypatch.setattr(gallery, "ROWS", 1)
     return tiny.run(tmp_path / "run", monkeypatch)
 

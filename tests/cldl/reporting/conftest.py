@@ -34,5 +34,5 @@ def plain_environment(monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Pages with pictures of no size: their words are the same, and they are there at once."""
-    monkeypatch.setattr("cldl.reporting.run_report._png", lambda figure: b"")
+    monkeypatch.setattr("cldl.reporting.page.png", lambda figure: b"")
     monkeypatch.setattr(gallery, "ROWS", 1)

@@ -35,7 +35,7 @@ CONFIG = {
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder for reports that are quickly drawn: coarse, and with few pictures."""
-    monkeypatch.setattr("cldl.reporting.run_report.DPI", 30)
+    monkeypatch.setattr("cldl.reporting.page.DPI", 30)
     monkeypatch.setattr(gallery, "ROWS", 1)
     return tmp_path
 

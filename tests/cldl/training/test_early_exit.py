@@ -8,7 +8,6 @@ import pytest
 from cldl import exits
 from cldl.evaluate import main
 from cldl.exits import ExitRule
-from cldl.reporting import exits as page
 from cldl.training import early_exit
 from cldl.training.early_exit import kept_rule, labels_of
 from data import registry
@@ -27,7 +26,7 @@ def digits():
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setitem(registry.LOADERS, "mnist", lambda cache, data, say: digits())
-    monkeypatch.setattr(page, "DPI", 30)
+    monkeypatch.setattr("cldl.reporting.page.DPI", 30)
     monkeypatch.setattr(early_exit, "ROUNDS", 1)
     return tiny.run(tmp_path / "run", monkeypatch)
 

@@ -6,7 +6,7 @@ from cldl.signals import end_at_once_while_importing
 
 end_at_once_while_importing()  # before the imports that take time
 
-from cldl.packages import expect_own_packages  # noqa: E402
+from cldl.packages import expect_own_packages  # noqa: E402 -- Ctrl-C comes first
 
 expect_own_packages()
 

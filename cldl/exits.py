@@ -77,11 +77,8 @@ class ExitRule:
 
 def exits_of(rule: ExitRule, logits: Sequence[Array]) -> Array:
     """Where each sample leaves, (N,) in 0..M-1, from the logits of all classifiers, M arrays (N, K)."""
-    M, N = len(logits), len(logits[0])
-    is_leaving = np.ones((M, N), bool)
-    for m in range(M - 1):
-        is_leaving[m] = rule.leaves(m, logits[m])
-    return is_leaving.argmax(axis=0)
+    parts = zip(logits, rule.temperatures, strict=True)
+    return joint.first_sure(np.stack([sureness(rule.measure, z, tau) for z, tau in parts]), rule.threshold)
 
 
 def answers(logits: Sequence[Array], left_at: Array, predictions: Array) -> Array:

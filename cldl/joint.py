@@ -105,7 +105,7 @@ def in_turn(logits: Sequence[Array], sure: float = SURE) -> tuple[Array, Array]:
 
 
 def first_sure(confidences: Array, sure: float = SURE) -> Array:
-    """Which classifier answers `in_turn`, (N,) in 0..M-1; confidences (M, N) are the largest probabilities that each gives."""
+    """Which classifier answers `in_turn`, (N,) in 0..M-1; confidences (M, N) say how sure each one is."""
     is_sure = confidences >= sure
     is_sure[-1] = True
     return is_sure.argmax(axis=0)

@@ -36,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--out", type=Path, default=Path("runs/classifiers"), metavar="DIR", help="where the runs and the figure go"
     )
+    sweep.add_argument("--results", type=Path, metavar="DIR", help="the two files of results (otherwise in --out)")
+    sweep.add_argument("--seeds", type=commands.whole(0), nargs="+", default=[0], metavar="SEED", help="of the runs")
     training = studies.add_parser(
         "training",
         help="CLDL, deep supervision and softmax side by side over several seeds; goes on where it was stopped",
@@ -60,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.study == "classifiers":
         from cldl.study import classifiers  # here, as matplotlib makes folders when it is imported
 
-        return classifiers.classifiers(options.out, others)
+        return classifiers.classifiers(options.out, options.results, options.seeds, others)
     if options.study == "training":
         from cldl.study import training
 

@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 
 from cldl import joint, train
 from cldl.recipes.stored import to_json
-from cldl.study.classifiers import train_or_resume
 from cldl.study.variants import TABLES, Table
 from cldl.training.evaluation import Evaluation
 from cldl.training.formats import MAX_COUNT
@@ -95,6 +94,12 @@ def compare(
                 draw(table, read(path)).savefig(file, format="png", dpi=150)
     print("\n".join(lines(table, read(path))))
     return 0
+
+
+def train_or_resume(arguments: Sequence[str], folder: Path) -> int:
+    """Train the run in a folder, from its beginning or from where it was stopped; the exit status of `cldl.train`."""
+    resume = ["--resume"] if (folder / "config.json").exists() else []
+    return train.main([*arguments, "--run", str(folder), *resume])
 
 
 def words(table: Table, variant: str) -> list[str]:

@@ -59,6 +59,7 @@ WITH_SGD = {  # the lower classifiers at a tenth of the rate
     "CLDL": f"{DROPPED} --lower-lr-mult 0.1",
     "CLDL, exponent 0.1": f"{DROPPED} --lower-lr-mult 0.1 --exponent 0.1",
 }
+COUNTS = {f"M = {M}": f"--classifiers {M}" for M in range(1, 6)}  # of classifiers
 BRANCHES = {"softmax": SOFTMAX, "deep supervision": DSN, "CLDL": ""}  # of a deep network: as its recipe has them
 HALF = "--width 0.5 --held-out 10000"
 SMALL = "--dataset folder --n-classes 10 --size 64 --min-scale 64 --max-scale 80 --test-scale 64 --preprocessing rgb_standard"
@@ -79,6 +80,9 @@ TABLES = {
     "cifar100_few": Table("cifar100_nin", f"{HALF} {FITTING} --epochs 40 --limit-train 10000", METHODS),
     "cifar100_dropout": Table("cifar100_nin", f"{HALF} --epochs 16", METHODS),
     "cifar100_augmented": Table("cifar100_nin_augmented", f"{HALF} {FITTING} --epochs 16", METHODS),
+    "cifar100_long": Table("cifar100_nin", HALF, METHODS),
     "cifar100_full": Table("cifar100_nin", "--held-out 10000 --epochs 16", METHODS),
+    "classifiers": Table("cifar100_nin", f"{HALF} --epochs 16", COUNTS),
+    "classifiers_augmented": Table("cifar100_nin_augmented", f"{HALF} --epochs 16", COUNTS),
     "scenes": Table("mit67_vgg11", f"{SMALL} --width 0.5 {ADAMW} --epochs 20 --batch-size 64", BRANCHES),
 }

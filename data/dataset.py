@@ -73,7 +73,7 @@ class VariedSplit(Split, Protocol):
         ...
 
     def cropped(self, number: int) -> Split:
-        """The same images, each seen through the crop of this number, 0 to 9; 0 is how the split itself is read."""
+        """The same images, each seen through the crop of this number, 0 to 45; 0 is how the split itself is read."""
         ...
 
     def scaled(self, scale: int) -> VariedSplit:

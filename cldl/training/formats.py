@@ -12,7 +12,7 @@ from engine.runtime.cpu import MAX_THREADS
 
 MAX_EPOCHS = 100_000
 MAX_COUNT = 2**63 - 1
-CROPS, MAX_SCALE = ("1", "5", "10", "whole"), 1 << 16
+CROPS, MAX_SCALE = ("1", "5", "10", "36", "whole"), 1 << 16
 MAX_CONFIG, MAX_METRICS = 1 << 20, 1 << 28  # bytes
 
 CONFIG = fields(

@@ -9,14 +9,15 @@ from typing import Any
 from data.dataset import Split, VariedSplit, is_varied
 from engine.errors import UserError
 
-CROPS = (1, 5, 10)
+CROPS = {1: range(1), 5: range(5), 10: range(10), 36: range(10, 46)}  # their numbers: see `data.disk.views.View.crop`
 
 
 @dataclass(frozen=True)
 class Seen:
     """What is seen of each photograph of a test.
 
-    crops  -- 1, the middle; 5, the corners too (Krizhevsky et al., NIPS 2012, section 4.1); 10, and their reflections
+    crops  -- 1, the middle; 5, the corners too (Krizhevsky et al., NIPS 2012, section 4.1); 10, and their reflections;
+              36, three squares, the middle and the corners of each, and reflections (Szegedy et al., CVPR 2015, section 7)
     scales -- what photographs are resized to, one after another; none: as the split has it
     dense  -- instead of crops, the whole resized image, and its reflection (Simonyan and Zisserman, ICLR 2015, section 3.2)
 
@@ -71,7 +72,7 @@ class Seen:
         """The images, as often as crops of them are seen."""
         for scale in self.scales or (None,):
             scaled = split if scale is None else split.scaled(scale)
-            for number in range(self.crops):
+            for number in CROPS[self.crops]:
                 yield scaled.cropped(number)
 
     def whole(self, split: VariedSplit) -> Iterator[tuple[VariedSplit, bool]]:

@@ -8,7 +8,7 @@ How a photograph is resized to the scale S:
 
 In training S is drawn anew for each image from a range (scale jitter, ibid.), the crop from all places with equal probability,
 and half of the crops are mirrored. What is drawn depends on a key and the image alone, so that neither batches, chunks, threads
-nor a resumed run change it. For a test S is fixed, and the crop is the one in the middle, or one of ten.
+nor a resumed run change it. For a test S is fixed, and the crop is the one in the middle, or one of ten, or one of GoogLeNet's.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 RESIZES = ("short", "square", "warp")
 LONGEST = 4  # times as long as it is wide: an image that is seen whole
 CROPS = 10  # of a test image: the middle, four corners, and their reflections
+SQUARES = 36  # crops of its squares; at four scales these are GoogLeNet's 144
 # Of ImageNet's pixels in 0..1, the principal components as columns: facebookarchive/fb.resnet.torch, datasets/imagenet.lua
 COMPONENTS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 VARIANCES = np.array([0.2175, 0.0188, 0.0045])
@@ -93,11 +94,26 @@ class View:
         return Window(H, W, top, left, self.mirror and bool(_choose(words[3], 2)), shift)
 
     def crop(self, height: int, width: int, number: int = 0) -> Window:
-        """A window in a test: 0 the middle; 1 to 4 the corners, row by row; 5 to 9 the same, mirrored."""
+        """A window in a test: 0 the middle; 1 to 4 the corners, row by row; 5 to 9 the same, mirrored; 10 to 45 of squares.
+
+        There are three squares: at the beginning, in the middle and at the end of the longer side. Of each there are the
+        middle and the corners, then the square itself, resized to the crop; then all of these, mirrored (Szegedy et al.,
+        CVPR 2015, section 7). With "square" and "warp" the three are the same.
+        """
+        if number >= CROPS:
+            return self._crop_of_square(height, width, *divmod(number - CROPS, SQUARES // 2))
         H, W, top, left, rows, columns = self._resized(height, width, self.test_scale)
-        place, last_row, last_column = number % 5, rows - 1, columns - 1
-        offsets = [(last_row // 2, last_column // 2), *((i, j) for i in (0, last_row) for j in (0, last_column))]
-        return Window(H, W, top + offsets[place][0], left + offsets[place][1], number >= 5)
+        i, j = _spot(number % 5, rows - 1, columns - 1)
+        return Window(H, W, top + i, left + j, number >= 5)
+
+    def _crop_of_square(self, height: int, width: int, is_mirrored: int, number: int) -> Window:
+        square, spot = divmod(number, 6)
+        S = self.size if spot == 5 else self.test_scale
+        H, W, top, left, _, _ = self._resized(height, width, S)
+        if self.resize == "short":
+            top, left = square * (H - S) // 2, square * (W - S) // 2
+        i, j = _spot(spot % 5, S - self.size, S - self.size)
+        return Window(H, W, top + i, left + j, bool(is_mirrored))
 
     def whole(self, height: int, width: int) -> tuple[Window, int, int]:
         """What is seen in a test that takes no crops: a window, and its height and width.
@@ -145,6 +161,14 @@ def _resize(image: Encoded, window: Window, rows: int, columns: int) -> Array:
     right, bottom = (window.left + columns) * x, (window.top + rows) * y
     box = window.left * x, window.top * y, min(right, decoded.width), min(bottom, decoded.height)
     return np.asarray(decoded.resize((columns, rows), Resampling.BILINEAR, box))
+
+
+def _spot(number: int, last_row: int, last_column: int) -> tuple[int, int]:
+    """The first row and column of a crop: 0 in the middle, 1 to 4 in the corners, row by row."""
+    if number == 0:
+        return last_row // 2, last_column // 2
+    is_below, is_right = divmod(number - 1, 2)
+    return is_below * last_row, is_right * last_column
 
 
 def _choose(word: np.uint64, choices: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 from cldl.inference import softmax
 from cldl.objective import Objective
 from cldl.training.evaluation import Evaluation
-from cldl.training.seen import Seen
+from cldl.training.seen import CROPS, Seen
 from cldl.training.trained import TrainedModel
 from data.dataset import read_images
 from data.transforms.preprocessing import Scale
@@ -71,10 +71,10 @@ def mean_of(every):
     return [np.log(np.mean([softmax(z) for z in logits], axis=0)) for logits in zip(*every, strict=True)]
 
 
-@pytest.mark.parametrize("crops", [5, 10])
+@pytest.mark.parametrize("crops", [5, 10, 36])
 def test_probabilities_are_averaged_over_the_crops(photos, crops):
     m, split = model(), photos.dataset(VIEW).test
-    each = [m.logits(read_images(split.cropped(number))) for number in range(crops)]
+    each = [m.logits(read_images(split.cropped(number))) for number in CROPS[crops]]
     assert_same(m.evaluate(split, crops), mean_of(each), split, m.objective)
 
 
@@ -108,7 +108,7 @@ def test_one_crop_is_the_one_in_the_middle(photos):
             {"scales": (32,)},
             "whole images and other scales are taken of photographs, and these images have the network's",
         ),
-        ({"crops": 7}, "the number of crops is 7; choose one of 1, 5, 10."),
+        ({"crops": 7}, "the number of crops is 7; choose one of 1, 5, 10, 36."),
         ({"crops": 5, "dense": True}, "5 crops are taken, or the image is seen whole (dense): leave one of them out."),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_value_of_another_type_or_range_is_refused_with_what_was_expected(run,
 
 EVALUATION = {"epoch": 2, "crops": "10", "scales": [32], "test_error": {"1": 3.0, "2": 2.0, "fused": 1.0}}
 EVALUATIONS = {
-    "crops": (7, "has crops 7, expected one of 1, 5, 10, whole in line 1"),
+    "crops": (7, "has crops 7, expected one of 1, 5, 10, 36, whole in line 1"),
     "scales": ([0], "has scales[0] 0, expected a whole number from 1 to 65,536 in line 1"),
     "test_error": ({"1": 3.0, "fused": 1.0}, "has no test_error.2 in line 1"),
     "test_top5_error": ({"1": 3.0}, "has no test_top5_error.2 in line 1"),

@@ -24,7 +24,7 @@ def seen(view, picture, window):
 @given(SIDES, SIDES, st.sampled_from(["short", "square", "warp"]), st.integers(0, 99))
 def test_every_window_lies_in_the_resized_image(height, width, resize, seed):
     view = View(24, resize, (24, 40), 32)
-    for window in (view.draw(height, width, Key(seed)), *(view.crop(height, width, i) for i in range(10))):
+    for window in (view.draw(height, width, Key(seed)), *(view.crop(height, width, i) for i in range(46))):
         assert 0 <= window.top <= window.height - 24
         assert 0 <= window.left <= window.width - 24
 
@@ -97,6 +97,36 @@ def test_ten_crops_are_the_middle_and_the_corners_and_their_reflections():
         np.testing.assert_array_equal(seen(view, picture, view.crop(4, 6, number)), part)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_googlenets_crops_are_those_of_three_squares_and_the_squares_themselves(turned):
+    view = View(2, test_scale=4)
+    picture = noise(4, 8) if not turned else noise(8, 4)
+    pixels = np.asarray(picture).swapaxes(0, 1) if turned else np.asarray(picture)
+    windows = [view.crop(picture.height, picture.width, number) for number in range(10, 46)]
+    crops = [seen(view, picture, window) for window in windows]
+    for square, start in enumerate((0, 2, 4)):
+        middle, *corners, whole = crops[6 * square : 6 * square + 6]
+        part = pixels[:, start : start + 4]
+        expected = [part[i : i + 2, j : j + 2] for i, j in ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2))]
+        if turned:
+            expected = [expected[k].swapaxes(0, 1) for k in (0, 1, 3, 2, 4)]
+        for crop, pixel in zip((middle, *corners), expected, strict=True):
+            np.testing.assert_array_equal(crop, pixel)
+        blurred = np.asarray(picture.resize((2, 4) if turned else (4, 2), Image.Resampling.BILINEAR)).astype(int)
+        blurred = blurred[start // 2 : start // 2 + 2] if turned else blurred[:, start // 2 : start // 2 + 2]
+        assert np.abs(whole - blurred).max() <= 1
+    for crop, mirrored in zip(crops[:18], crops[18:], strict=True):
+        np.testing.assert_array_equal(mirrored, crop[:, ::-1])
+
+
+@pytest.mark.parametrize("resize", ["square", "warp"])
+def test_what_is_square_already_has_one_square(resize):
+    view = View(24, resize, (32, 32), 32)
+    crops = [view.crop(50, 70, number) for number in range(10, 28)]
+    assert crops[:6] == crops[6:12] == crops[12:]
+    assert crops[:5] == [view.crop(50, 70, number) for number in range(5)]
+
+
 def test_a_crop_of_the_resized_image_is_what_the_whole_image_resized_has_there():
     picture, view = noise(90, 120), View(24, "short", (30, 30), 30)
     whole = np.asarray(picture.resize((40, 30), Image.Resampling.BILINEAR)).astype(int)
@@ -133,7 +163,7 @@ def test_a_shift_stops_at_black_and_white():
 @pytest.mark.parametrize("picture", [(1, 1), (1, 2000), (2000, 1), (3, 2)])
 def test_tiny_and_narrow_images_are_seen(picture):
     view = View(24, "short", (24, 48), 32, shift=0.1)
-    for window in (view.draw(*picture, Key(0)), view.crop(*picture, 9)):
+    for window in (view.draw(*picture, Key(0)), view.crop(*picture, 9), view.crop(*picture, 45)):
         assert seen(view, noise(*picture), window).shape == (24, 24, 3)
 
 

@@ -25,30 +25,23 @@ SIDES = {  # of images: the least with which a network is of use, and the publis
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeepSpec(ModelSpec):
-    """A deep network, by its name in `cldl.models`, with classifiers on lower layers, too.
+class NamedSpec(ModelSpec):
+    """A deep network by its name in `cldl.models`, with one classifier.
 
-    classifiers   -- M, from the top downwards
-    lower_lr_mult -- multiplies the learning rate of the lower classifiers
-    body_lr_mult  -- multiplies that of all layers but the classifiers: below 1 for a body that was trained before
-    width         -- multiplies the outputs of all layers but the classifiers; 1 is the published network
+    body_lr_mult -- multiplies the learning rate of all layers but the classifiers: below 1 for a body that was trained before
+    width        -- multiplies the outputs of all layers but the classifiers; 1 is the published network
 
-    definitions -- the names of the family's networks, each with the method as which it was published;
-    published_classifiers -- the M with which; places -- the largest M
+    definitions -- the names of the family's networks, each with the method as which it was published
     """
 
     checked_at: ClassVar[Mapping[str, Any]] = {"n_classes": 4, "width": 1 / 16, "initialisation": "he"}
     definitions: ClassVar[Mapping[str, str]]
-    published_classifiers: ClassVar[int] = 1
-    places: ClassVar[int] = 5
-    classifiers: int
-    lower_lr_mult: float
     body_lr_mult: float = 1.0
     width: float = 1.0
 
     @property
     def n_classifiers(self) -> int:
-        return self.classifiers
+        return 1
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -56,33 +49,59 @@ class DeepSpec(ModelSpec):
 
     @property
     def method(self) -> str | None:
-        return self.definitions[self.definition] if self.classifiers == 1 else None
-
-    @property
-    def supervised_method(self) -> str | None:
-        return self.definitions[self.definition] if self.classifiers == self.published_classifiers else None
+        return self.definitions[self.definition]
 
     def check(self) -> None:
         super().check()
         self.check_choice(self.definitions, "definition")
+        self.check_range(0, 1000, "body_lr_mult")
+        self.check_range(0.01, 10, "width")
+
+    def options(self) -> dict[str, Any]:
+        """What `cldl.models.build` is told beside the name, the images and the numbers of classes and classifiers."""
+        return {"initialisation": self.initialisation, "dropout": self.dropout, "width": self.width}
+
+    def make(self, image: Shape, classes: int) -> Network:
+        return build(self.definition, image, classes, self.n_classifiers, **self.options())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepSpec(NamedSpec):
+    """The same with classifiers on lower layers, too.
+
+    classifiers   -- M, from the top downwards
+    lower_lr_mult -- multiplies the learning rate of the lower classifiers
+
+    published_classifiers -- the M with which it was published; places -- the largest M
+    """
+
+    published_classifiers: ClassVar[int] = 1
+    places: ClassVar[int] = 5
+    classifiers: int
+    lower_lr_mult: float
+
+    @property
+    def n_classifiers(self) -> int:
+        return self.classifiers
+
+    @property
+    def method(self) -> str | None:
+        return super().method if self.classifiers == 1 else None
+
+    @property
+    def supervised_method(self) -> str | None:
+        return super().method if self.classifiers == self.published_classifiers else None
+
+    def check(self) -> None:
+        super().check()
         if not 1 <= self.classifiers <= self.places:
             raise UserError(
                 f"model.classifiers is {self.classifiers}; {self.kind} has places for 1 to {self.places}: choose so many."
             )
-        self.check_range(0, 1000, "lower_lr_mult", "body_lr_mult")
-        self.check_range(0.01, 10, "width")
+        self.check_range(0, 1000, "lower_lr_mult")
 
-    def make(self, image: Shape, classes: int) -> Network:
-        return build(
-            self.definition,
-            image,
-            classes,
-            self.classifiers,
-            initialisation=self.initialisation,
-            dropout=self.dropout,
-            width=self.width,
-            lower_lr_mult=self.lower_lr_mult,
-        )
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "lower_lr_mult": self.lower_lr_mult}
 
 
 def photographs(

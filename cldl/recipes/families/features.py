@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cldl.models import build
 from cldl.models.features import linear_on_features
-from cldl.recipes.deep import CLASSES, SIDES, DeepSpec
+from cldl.recipes.deep import CLASSES, NamedSpec
 from cldl.recipes.families.alexnet import PLACES205_ALEXNET
 from cldl.recipes.families.cnds import PLACES205_CNDS8
 from cldl.recipes.families.googlenet import PLACES205_GOOGLENET
 from cldl.recipes.families.vgg import PLACES205_VGG11
 from cldl.recipes.losses import HingeSpec
-from cldl.recipes.model import ModelSpec
 from cldl.recipes.optimisers import SGDSpec
 from cldl.recipes.recipe import Recipe
 from cldl.recipes.schedules import CosineSpec
@@ -39,48 +37,21 @@ METHODS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeaturesSpec(ModelSpec):
+class FeaturesSpec(NamedSpec):
     """A linear classifier on a layer of a deep network (see `cldl.models.features`).
 
-    definition   -- the network's name in `cldl.models`
     layer        -- the node that gives the features
     body_lr_mult -- multiplies the learning rate of the network below the classifier; 0: it stays as it is
-    width        -- multiplies the outputs of all its layers; 1 is the published network
     """
 
     kind: ClassVar[str] = "features"
-    checked_at: ClassVar[Mapping[str, Any]] = {**DeepSpec.checked_at, "size": 67, "body_lr_mult": 1.0}
+    checked_at: ClassVar[Mapping[str, Any]] = {**NamedSpec.checked_at, "size": 67, "body_lr_mult": 1.0}
+    definitions: ClassVar[Mapping[str, str]] = METHODS
     layer: str
     body_lr_mult: float
-    width: float = 1.0
-
-    @property
-    def n_classifiers(self) -> int:
-        return 1
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        return SIDES[self.definition]
-
-    @property
-    def method(self) -> str | None:
-        return METHODS[self.definition]
-
-    def check(self) -> None:
-        super().check()
-        self.check_choice(METHODS, "definition")
-        self.check_range(0, 1000, "body_lr_mult")
-        self.check_range(0.01, 10, "width")
 
     def make(self, image: Shape, classes: int) -> Network:
-        body = build(
-            self.definition,
-            image,
-            classes,
-            initialisation=self.initialisation,
-            dropout=self.dropout,
-            width=self.width,
-        )
+        body = super().make(image, classes)
         return linear_on_features(body, self.layer, classes, initialisation=self.initialisation)
 
 

@@ -72,8 +72,10 @@ def main(argv: list[str] | None = None) -> int:
             run.record_evaluation({"epoch": len(run.metrics()), **seen.as_line(), **line})
             return 0
         from cldl.reporting.run_report import write_report  # here, as matplotlib makes folders when it is imported
+        from cldl.reporting.story import told
 
-        page = write_report(run.folder, run.metrics(), evaluation, dataset, run.config, run.evaluations())
+        display.story(*told(run, run.metrics(), evaluation))
+        page = write_report(run, run.metrics(), evaluation, dataset)
         display.say(f"report: {page}")
     return 0
 

@@ -260,10 +260,12 @@ def train(run: Run, dataset: Dataset, trainer: Trainer, lines: list[dict], displ
             if interruption.asked:
                 return stop(run, trainer, display)
     from cldl.reporting.run_report import write_report  # here, as matplotlib makes folders when it is imported
+    from cldl.reporting.story import told
 
-    theirs = poster.errors(dataset.name, run.recipe.data.augment)
+    theirs, evaluation = poster.errors(dataset.name, run.recipe.data.augment), evaluation or trainer.evaluate()
     display.result(lines[-1], theirs, trainer.objective.is_ensemble, poster.top5_errors(dataset.name))
-    page = write_report(run.folder, lines, evaluation or trainer.evaluate(), dataset, run.config)
+    display.story(*told(run, lines, evaluation))
+    page = write_report(run, lines, evaluation, dataset)
     display.say(f"report: {page}")
     return 0
 
@@ -275,6 +277,7 @@ def stop(run: Run, trainer: Trainer, display: Display) -> int:
         f"stopped in epoch {trainer.epoch + 1} after {trainer.step} of {trainer.steps_per_epoch} steps; "
         f"continue with: {again('cldl.train', '--resume', '--run', run.folder)}"
     )
+    display.say(f"its report so far: {again('cldl.evaluate', run.folder)}")
     return STATUS
 
 

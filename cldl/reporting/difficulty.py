@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 from cldl import joint
 from cldl.reporting.figures import PERCENT
 from cldl.reporting.poster import classifier_names
-from cldl.reporting.style import BAR, GRID, MARKERS, colour, legend, new_figure, stack
+from cldl.reporting.style import BAR, GRID, MARKERS, WIDTH, colour, legend, new_figure, stack
+from cldl.reporting.svg import hover
 from cldl.training.evaluation import Evaluation
 from engine.typing import Array
 
 GROUPS = 10  # of images, of equal size
-SIZE = (7, 5.6)  # in inches
+SIZE = (WIDTH, 5.6)  # in inches
+TENTHS = [f"tenth {i + 1} from the easiest" for i in range(GROUPS)]
 RATIO = (3, 2)  # of the bars above to the lines below
 SMALL = {"fontsize": 9}
 MARK = {"markersize": 4}
@@ -55,11 +57,15 @@ def shares_by_difficulty(evaluation: Evaluation) -> Figure:
     right, wrong = answers_by_difficulty(evaluation)
     figure = new_figure(SIZE)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=RATIO)
-    stack(above.bar, "bottom", range(GROUPS), right, [f"{name}, right" for name in classifier_names(len(right))])
-    above.bar(range(GROUPS), wrong, bottom=right.sum(axis=0), color="black", label="wrong", **BAR)
+    names = classifier_names(len(right))
+    stack(above.bar, "bottom", range(GROUPS), right, [f"{name}, right" for name in names], TENTHS)
+    bars = above.bar(range(GROUPS), wrong, bottom=right.sum(axis=0), color="black", label="wrong", **BAR)
+    for bar, tenth, share in zip(bars, TENTHS, wrong, strict=True):
+        hover(bar, [f"{tenth}: wrong, {share:.1f} %"])
     above.set(ylim=PERCENT, ylabel="share of the images in %")
     for m, T in enumerate(companions_by_difficulty(evaluation)):
-        below.plot(range(GROUPS), T, color=colour(m), marker=MARKERS[m % len(MARKERS)], **MARK)
+        (line,) = below.plot(range(GROUPS), T, color=colour(m), marker=MARKERS[m % len(MARKERS)], **MARK)
+        hover(line, [f"{tenth}: T of {names[m]}, {t:.3f}" for tenth, t in zip(TENTHS, T, strict=True)])
     below.set(ylim=(0, 1.02), ylabel="mean T")
     below.grid(axis="y", **GRID)
     below.set_xticks(range(GROUPS), ["easiest tenth", *[""] * (GROUPS - 2), "hardest tenth"])
@@ -79,6 +85,17 @@ def in_turn(evaluation: Evaluation) -> str:
         f"Asked in turn from the bottom, each answering if it gives a class {100 * joint.SURE:g} % or more, they would answer: "
         f"{', '.join(parts)}; {100 * is_wrong.mean():.2f} % wrong in all."
     )
+
+
+def decided_at_the_ends(evaluation: Evaluation) -> tuple[dict[str, float], dict[str, float]]:
+    """The share in % of the easiest and of the hardest tenth of the images that each classifier decides, by "1" to "M"."""
+    groups = [group for _, group in _groups(evaluation)]
+    M = evaluation.classifiers
+    easiest, hardest = (
+        {str(m + 1): float(100 * np.mean(evaluation.deciding_exits[group] == m)) for m in range(M)}
+        for group in (groups[0], groups[-1])
+    )
+    return easiest, hardest
 
 
 def _groups(evaluation: Evaluation) -> Iterator[tuple[int, Array]]:

@@ -16,6 +16,7 @@ from statistics import median
 from rich import box
 from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -168,6 +169,16 @@ class Display:
             self.say(
                 f"error of the five best classes: {', '.join(f'{name} {error:.2f}%' for name, error in five.items())}"
             )
+
+    def story(self, sentences: Sequence[str], command: str = "") -> None:
+        """What the numbers of a run say, a sentence a line, and the command that would be next."""
+        for sentence in sentences:
+            if self._live:
+                self.console.print(Padding(Text(sentence), (0, 0, 0, 2)))
+            else:
+                self.say(sentence)
+        if command:
+            self.say(f"    {command}")
 
     def _result(self, what: str, errors: dict[str, float], poster: dict[str, float], is_ensemble: bool) -> None:
         """A table of our errors, and the poster's in a line below it."""

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from cldl import exits
 from cldl.exits import reliability, sureness
-from cldl.reporting import page
-from cldl.reporting.gallery import show_images
 from cldl.reporting.html import table
+from cldl.reporting.page import Section
+from cldl.reporting.page import write_page as write_page_of
 from cldl.reporting.poster import classifier_names
-from cldl.reporting.style import BAR, GRID, colour, legend, new_figure
+from cldl.reporting.style import GRID, WIDTH, colour, legend, new_figure, stack
 from cldl.training.early_exit import ExitStudy
-from data.dataset import Dataset
+from data.dataset import Dataset, Split, read_images
 
-COST, HISTOGRAM, CALIBRATION, IMAGES = (7, 4.4), (7, 3.8), (3.1, 3.4), (9, 2.1)  # inches; the last two a classifier
+COST, HISTOGRAM, CALIBRATION, IMAGES = (
+    (WIDTH, 4.4),
+    (WIDTH, 3.8),
+    (WIDTH / 3, 3.1),
+    (WIDTH, 1.5),
+)  # inches; the last two a classifier
 COLUMNS = 8  # of images
+GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}  # of images with one channel
+CAPTION: dict[str, Any] = {"fontsize": 8, "labelpad": 2}
+NONE: dict[str, Any] = {"s": "none of the test images", "ha": "center", "color": "0.35"}
 FEW = 10  # images, of which a share says nothing
 LINES = {"confidence": "-", "margin": "--", "entropy": ":"}
 KEPT: dict[str, Any] = {
@@ -53,11 +62,9 @@ def who_leaves(study: ExitStudy) -> Figure:
     figure = new_figure(HISTOGRAM)
     axes, M = figure.subplots(), len(study.logits)
     shares = np.array([point.shares for point in study.kept]).T  # (M, thresholds)
-    bottom = np.zeros(shares.shape[1])
-    for m, (name, share) in enumerate(zip(classifier_names(M), shares, strict=True)):
-        axes.bar(range(len(share)), share, 0.8, bottom=bottom, color=colour(m), label=name, **BAR)
-        bottom += share
-    axes.set_xticks(range(len(bottom)), [f"+{point.above:g}\n{point.threshold:.4f}" for point in study.kept])
+    allowed = [f"+{point.above:g} points allowed" for point in study.kept]
+    stack(axes.bar, "bottom", range(len(allowed)), shares, classifier_names(M), allowed)
+    axes.set_xticks(range(len(allowed)), [f"+{point.above:g}\n{point.threshold:.4f}" for point in study.kept])
     axes.set(ylim=(0, 100), ylabel="leave, in % of the images", xlabel="points of error allowed, and the threshold")
     legend(figure, axes)
     return figure
@@ -106,45 +113,58 @@ def surest_and_least_sure(study: ExitStudy, dataset: Dataset, exit_of: np.ndarra
     return figure
 
 
+def show_images(
+    figure: SubFigure, split: Split, shown: Sequence[int], captions: Sequence[str], rows: int, columns: int
+) -> None:
+    """The images of these indices in rows and columns, each with its caption; what is left of the places stays empty."""
+    grid = np.ravel(figure.subplots(rows, columns))
+    for n, image in enumerate(read_images(split, shown)):
+        grid[n].imshow(image, **GREY)
+        grid[n].set(xticks=[], yticks=[])
+        grid[n].set_xlabel(captions[n], **CAPTION)
+    for axes in grid[len(shown) :]:
+        axes.set_axis_off()
+    if len(shown) == 0:
+        figure.text(0.5, 0.5, **NONE)
+
+
 def write_page(folder: Path, study: ExitStudy, dataset: Dataset, exit_of: np.ndarray) -> Path:
     """Write report/exits.html of a run, self-contained, and its figures beside it; the path of the page.
 
     exit_of -- (N,), where the images leave at the threshold that is allowed 0.05 points
     """
     M, count = len(study.logits), len(study.labels)
-    sections = (
-        ("exit_cost", "Error against cost", error_against_cost(study), "Each point of a line is a threshold."),
-        ("exit_shares", "Who answers", who_leaves(study), f"Of the {count:,} images, by the threshold."),
-        (
-            "exit_calibration",
-            "How far each can be believed",
-            calibration(study),
-            "On the grey line a classifier is right as often as its confidence says; drawn where there are "
-            f"{FEW} images or more. ECE is the mean distance from it, over all images.",
-        ),
-        (
-            "exit_images",
-            "Images that leave at each exit",
-            surest_and_least_sure(study, dataset, exit_of),
-            "Above, those of which the exit is surest; below, those of which it was least sure and answered all the same.",
-        ),
-    )
     head = (
-        "points above",
-        "threshold",
-        "error in %",
-        "multiply-adds",
-        "time",
+        *("points above", "threshold", "error in %", "multiply-adds", "time"),
         *(f"classifier {m + 1}" for m in range(M)),
     )
-    body = [
-        f"""<h1>Early exit</h1>
-<p>The first classifier whose {study.measure} reaches the threshold answers, and the layers above it are not computed.
-Temperatures, the measure and the thresholds were chosen on {study.fitted_on}; every number below is of the {study.tried_on},
-of which all classifiers together get <strong>{study.error:.2f} %</strong> wrong.</p>
-{table(head, rows(study), numbers=range(len(head)))}"""
+    sections = [
+        Section(
+            "Early exit",
+            f"""<p>The first classifier whose {study.measure} reaches the threshold answers, and the layers above it are not
+computed. Temperatures, the measure and the thresholds were chosen on {study.fitted_on}; every number below is of the
+{study.tried_on}, of which all classifiers together get <strong>{study.error:.2f} %</strong> wrong.</p>
+{table(head, rows(study), numbers=range(len(head)))}""",
+        ),
+        Section(
+            "Error against cost", "<p>Each point of a line is a threshold.</p>", error_against_cost(study), "exit_cost"
+        ),
+        Section("Who answers", f"<p>Of the {count:,} images, by the threshold.</p>", who_leaves(study), "exit_shares"),
+        Section(
+            "How far each can be believed",
+            f"""<p>On the grey line a classifier is right as often as its confidence says; drawn where there are {FEW} images or
+more. ECE is the mean distance from it, over all images.</p>""",
+            calibration(study),
+            "exit_calibration",
+        ),
+        Section(
+            "Images that leave at each exit",
+            "<p>Above, those of which the exit is surest; below, those of which it was least sure and answered all the same.</p>",
+            surest_and_least_sure(study, dataset, exit_of),
+            "exit_images",
+        ),
     ]
-    return page.write_page(folder / "report" / "exits.html", "Early exit", body, sections)
+    return write_page_of(folder / "report" / "exits.html", "Early exit", sections)
 
 
 def rows(study: ExitStudy) -> list[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: one style, and tables."""
+"""Self-contained HTML pages: one style, in the light and in the dark, and tables."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 52rem; margin: 2rem auto; padding: 0 1rem }
-h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem }
-img { max-width: 100%; display: block; margin: 1rem auto } img.wide { max-width: none }
-table { border-collapse: collapse; margin: 1rem 0 } th { text-align: left; border-bottom: 2px solid #222 }
-td, th { padding: .2rem 1.2rem .2rem 0; vertical-align: top } td { border-bottom: 1px solid #ddd }
+:root { color-scheme: light dark; --ink: #222; --paper: #fff; --line: #ddd; --soft: #666; --shade: #f4f4f4; --link: #0060a8 }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #ddd; --paper: #181818; --line: #3c3c3c; --soft: #999; --shade: #242424; --link: #6cb6ff }
+}
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 46rem; margin: 2rem auto;
+  padding: 0 1rem; overflow-wrap: break-word }
+h1, h2, h3 { line-height: 1.2 } h2 { margin-top: 2.5rem } h3 { font-size: 1rem } a { color: var(--link) }
+figure { margin: 1rem 0 } figure > svg { display: block; width: 100%; max-width: 40rem; margin: 0 auto; fill: currentColor;
+  stroke-linejoin: round } svg use { pointer-events: all }
+.wide { overflow-x: auto } table { border-collapse: collapse; margin: 1rem 0 }
+th { text-align: left; border-bottom: 2px solid } td, th { padding: .2rem 1.2rem .2rem 0; vertical-align: top }
+td { border-bottom: 1px solid var(--line) }
 .number { text-align: right; font-variant-numeric: tabular-nums }
-.settings td { font-size: 14px; overflow-wrap: anywhere } .settings td:first-child { white-space: nowrap }
+code { font-size: 14px } pre { background: var(--shade); padding: .6rem .8rem; overflow-x: auto }
+details { margin: 1rem 0 } summary { cursor: pointer } details td { font-size: 14px; overflow-wrap: anywhere }
+math { font-size: 1.1em } math[display=block] { overflow-x: auto; overflow-y: hidden; padding: .3rem 0 }
+.images { display: flex; flex-wrap: wrap; gap: .6rem; margin: 0; padding: 0; list-style: none }
+.images li { width: 4.5rem; font-size: 12px; line-height: 1.2; text-align: center }
+.images img { width: 100%; image-rendering: pixelated; border: 1px solid var(--line) }
 """
 
 
@@ -28,11 +40,20 @@ def document(title: str, content: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """A table of texts; the columns in `numbers` are aligned to the right."""
+    """A table of texts, which scrolls by itself where it is too wide; the columns in `numbers` are aligned to the right.
+
+    Without a head it begins with its rows.
+    """
 
     def cells(tag: str, texts: Sequence[str]) -> str:
         kinds = [' class="number"' if i in numbers else "" for i in range(len(texts))]
         return "".join(f"<{tag}{kind}>{escape(text)}</{tag}>" for kind, text in zip(kinds, texts, strict=True))
 
     body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table>\n<tr>{cells('th', head)}</tr>\n{body}\n</table>"
+    first = f"<tr>{cells('th', head)}</tr>\n" if head else ""
+    return f'<div class="wide"><table>\n{first}{body}\n</table></div>'
+
+
+def folded(summary: str, content: str) -> str:
+    """What is shown on request."""
+    return f"<details><summary>{escape(summary)}</summary>\n{content}\n</details>"

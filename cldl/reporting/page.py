@@ -1,51 +1,65 @@
-"""A page with figures: they are embedded in it, and saved beside it too.
+"""A page with figures: they are drawn in it as SVG, and saved beside it as pictures.
 
 Everything is drawn before anything is written, each file is replaced atomically, and the page is written last: a page is never
-left half written.
+left half written. It asks for nothing from elsewhere.
 """
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from cldl.reporting.html import document
+from cldl.reporting.svg import svg
 from engine.io.files import atomic_write, make_folder
 
 DPI = 180  # of the files
-PIXELS = 90  # of the page, to an inch of a figure
-WIDTH = 832  # of the page, in its pixels; a wider figure reaches beyond the text
-Section = tuple[str, str, Figure, str]  # file name, title, figure, caption
 
 
-def write_page(
-    path: Path, title: str, head: Sequence[str], sections: Sequence[Section], tail: Sequence[str] = ()
-) -> Path:
-    """Write a page, and the figures of its sections beside it; the path.
+@dataclass(frozen=True)
+class Section:
+    """A part of a page: HTML under a heading, and below it a figure, where there is one.
 
-    head, tail -- HTML before and behind the sections
+    name -- of the figure's file; alt -- what the figure shows, to a reader who cannot see it
+    """
+
+    title: str
+    text: str
+    figure: Figure | None = None
+    name: str = ""
+    alt: str = ""
+
+
+def write_page(path: Path, title: str, sections: Sequence[Section]) -> Path:
+    """Write a page, the first section's title its heading, and the figures beside it; the path.
 
     Raises:    UserError when the files cannot be written.
     """
-    drawn = {name: png(figure) for name, _, figure, _ in sections}
-    body = list(head)
-    for name, heading, figure, caption in sections:
-        width = round(PIXELS * figure.get_figwidth())
-        kind = ' class="wide"' if width > WIDTH else ""
-        source = f"data:image/png;base64,{base64.b64encode(drawn[name]).decode()}"
-        body.append(f'<h2>{heading}</h2>\n<p>{caption}</p>\n<img alt="{heading}" width="{width}"{kind} src="{source}">')
-    page = document(title, "\n".join([*body, *tail]))
+    drawn = {s.name: png(s.figure) for s in sections if s.figure}
+    for s in sections:
+        if s.figure:
+            s.figure.set_layout_engine("none")  # its parts stay where they are for the page
+    body = "\n".join(part(s, "h2" if i else "h1") for i, s in enumerate(sections))
     folder = make_folder(path.parent)
     for name, data in drawn.items():
         with atomic_write(folder / f"{name}.png") as file:
             file.write(data)
     with atomic_write(path, "w") as file:
-        file.write(page)
+        file.write(document(title, body))
     return path
+
+
+def part(section: Section, heading: str = "h2") -> str:
+    """A section as HTML."""
+    text = f"<{heading}>{escape(section.title)}</{heading}>\n{section.text}"
+    if section.figure is None:
+        return text
+    return f"{text}\n<figure>{svg(section.figure, section.name, section.alt or section.title)}</figure>"
 
 
 def png(figure: Figure) -> bytes:

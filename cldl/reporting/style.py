@@ -16,22 +16,28 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from cldl.reporting.poster import classifier_names
+from cldl.reporting.svg import hover
 from engine.typing import Array
 
+WIDTH = 5.6  # inches of every figure: on a telephone its letters can still be read
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")  # Okabe and Ito, 2008
 MARKERS = "os^Dv<>"
-MANY_EPOCHS = 50  # with more of them, lines have no marks
+MANY_EPOCHS = 50  # with more of them, the marks of lines are not seen, but found by the pointer
+ONE_COLOUR = 98.0  # % of every bar that one classifier has
 MANY_BARS = 120  # with more of them, there are no gaps between them
 FLOOR = 0.01  # where 0 is drawn on a logarithmic axis
 HEADROOM = 1.2  # of a logarithmic axis, above the largest value
 
 LAYOUT: dict[str, Any] = {"layout": "constrained"}
 MARKED: dict[str, Any] = {"markersize": 4, "linewidth": 1.6}
-UNMARKED: dict[str, Any] = {"markersize": 0, "linewidth": 1.2}
+UNMARKED: dict[str, Any] = {
+    **{"markersize": 4, "markerfacecolor": "none", "markeredgecolor": "none"},
+    "linewidth": 1.2,
+}
 FUSED: dict[str, Any] = {"color": "black", "marker": "X", "linewidth": 2.2, "label": "all together (fused)"}
 BAR: dict[str, Any] = {"linewidth": 0, "antialiased": False}
 GRID: dict[str, Any] = {"color": "0.9"}
-LEGEND: dict[str, Any] = {"loc": "outside upper center", "ncols": 4, "frameon": False}
+LEGEND: dict[str, Any] = {"loc": "outside upper center", "ncols": 2, "frameon": False}
 ONE_TWO_FIVE = (1, 2, 5)
 
 
@@ -58,18 +64,32 @@ def curves(axes: Axes, metrics: Sequence[dict], key: str, fused: bool) -> None:
     if fused and len(names) > 1:
         styles["fused"] = marks | FUSED
     for name, style in styles.items():
-        axes.plot(epochs, np.maximum([line[key][name] for line in metrics], FLOOR), **style)
+        values = [line[key][name] for line in metrics]
+        (line,) = axes.plot(epochs, np.maximum(values, FLOOR), **style)
+        hover(line, [f"{style['label']}, epoch {e}: {value:.4g}" for e, value in zip(epochs, values, strict=True)])
     axes.grid(**GRID)
     axes.set_axisbelow(True)
     over_epochs(axes, epochs)
 
 
-def stack(bars: Callable, base: str, positions: Sequence[int], parts: Array, labels: Sequence[str]) -> None:
-    """Bars on top of one another, parts (M, positions), in the colours of the classifiers; `base` as `bars` calls it."""
+def stack(
+    bars: Callable, base: str, positions: Sequence[int], parts: Array, labels: Sequence[str], what: Sequence[str]
+) -> None:
+    """Bars on top of one another, parts (M, positions) in %, in the colours of the classifiers.
+
+    base -- what `bars` calls the beginning of a bar; what -- names the positions
+    """
     begin = np.cumsum(parts, axis=0) - parts
     width = 0.8 if len(positions) <= MANY_BARS else 1.0
     for m, part in enumerate(parts):
-        bars(positions, part, width, **{base: begin[m]}, color=colour(m), label=labels[m], **BAR)
+        drawn = bars(positions, part, width, **{base: begin[m]}, color=colour(m), label=labels[m], **BAR)
+        for bar, name, value in zip(drawn, what, part, strict=True):
+            hover(bar, [f"{name}: {labels[m]}, {value:.1f} %"])
+
+
+def is_one_colour(parts: Array) -> bool:
+    """Whether stacked bars, parts (M, positions) in %, would be of one colour: there is nothing to see."""
+    return bool((parts > ONE_COLOUR).any(axis=0).all() and len(set(parts.argmax(axis=0).tolist())) == 1)
 
 
 def over_epochs(axes: Axes, epochs: Sequence[int]) -> None:

@@ -56,7 +56,7 @@ def run(folder, monkeypatch) -> Run:
 
 def opened(folder: str, recipe: Recipe = RECIPE, seed: int = 0) -> Run:
     """A run of the recipe that has no folder yet."""
-    return Run(Path(folder), {"recipe": to_json(recipe), "sources": recipe.sources, "seed": seed})
+    return Run(Path(folder), {"recipe": to_json(recipe), "sources": recipe.sources, **SETTINGS, "seed": seed})
 
 
 def metrics(epochs: int, M: int = 3) -> list[dict]:

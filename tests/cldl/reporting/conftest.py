@@ -35,4 +35,5 @@ def plain_environment(monkeypatch):
 def undrawn(monkeypatch):
     """Pages with pictures of no size: their words are the same, and they are there at once."""
     monkeypatch.setattr("cldl.reporting.page.png", lambda figure: b"")
-    monkeypatch.setattr(gallery, "ROWS", 1)
+    monkeypatch.setattr("cldl.reporting.page.svg", lambda figure, name, alt: f'<svg aria-label="{alt}"></svg>')
+    monkeypatch.setattr(gallery, "SHOWN", 5)

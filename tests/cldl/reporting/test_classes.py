@@ -1,10 +1,14 @@
 """What the figures with a row for each class say: who decides a class, and what it is taken for."""
 
+import re
+
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from cldl.objective import Objective
 from cldl.reporting import classes
+from cldl.reporting.svg import svg
 from cldl.training.evaluation import Evaluation
 from tests.cldl.reporting.drawn import bars, boxes, evaluation, legend_is_clear, overlap, tick_texts, words
 
@@ -61,6 +65,11 @@ def taken(counts):
     return Evaluation.of([9.0 * np.eye(len(counts))[answers]], labels, Objective((1.0,)))
 
 
+def places(cells):
+    """The row and the column of each cell."""
+    return [tuple(path.vertices[:4].mean(axis=0).round().astype(int).tolist()[::-1]) for path in cells.get_paths()]
+
+
 def brightness(colour):
     return float(np.dot(colour[:3], (0.3, 0.6, 0.1)))
 
@@ -69,34 +78,33 @@ COUNTS = [[50, 1, 2, 3], [4, 50, 5, 6], [7, 8, 50, 9], [10, 0, 0, 50]]
 
 
 def test_mistakes_are_the_darker_the_more_frequent_and_the_diagonal_is_grey():
-    axes = classes.confusion(taken(COUNTS), "abcd").axes[0]
-    (image,) = axes.images
-    shown = image.get_array()
-    assert np.array_equal(shown.mask, np.eye(4, dtype=bool))
-    assert np.array_equal(shown.filled(0), np.where(np.eye(4), 0, COUNTS))
-    assert image.get_clim() == (0, 10)
-    shades = [brightness(image.cmap(image.norm(count))) for count in range(11)]
+    diagonal, cells = classes.confusion(taken(COUNTS), "abcd").axes[0].collections
+    assert places(diagonal) == [(k, k) for k in range(4)]
+    counts = dict(zip(places(cells), cells.get_array().tolist(), strict=True))
+    assert counts == {(i, j): COUNTS[i][j] for i in range(4) for j in range(4) if i != j and COUNTS[i][j]}
+    assert cells.get_clim() == (0, 10)
+    shades = [brightness(cells.cmap(cells.norm(count))) for count in range(11)]
     assert shades == sorted(set(shades), reverse=True)
-    red, green, blue, _ = axes.get_facecolor()
+    red, green, blue, _ = diagonal.get_facecolor()[0]
     assert 0.5 < red == green == blue < 1
 
 
 def test_every_number_can_be_read_on_its_cell():
     axes = classes.confusion(taken(COUNTS), "abcd").axes[0]
-    (image,) = axes.images
+    diagonal, cells = axes.collections
     for text in axes.texts:
         column, row = text.get_position()
-        cell = axes.get_facecolor() if row == column else image.cmap(image.norm(COUNTS[row][column]))
-        ink = 1.0 if text.get_color() == "white" else 0.0
-        assert abs(brightness(cell) - ink) > 0.4
+        cell = diagonal.get_facecolor()[0] if row == column else cells.cmap(cells.norm(COUNTS[row][column]))
+        assert abs(brightness(cell) - brightness(to_rgb(text.get_color()))) > 0.4
         assert (text.get_ha(), text.get_va()) == ("center", "center")
 
 
 def test_a_single_mistake_is_as_dark_as_can_be_and_no_mistake_is_as_light():
     one, none = (
-        classes.confusion(taken(counts), "ab").axes[0].images[0] for counts in ([[1, 1], [0, 1]], [[1, 0], [0, 1]])
+        classes.confusion(taken(counts), "ab").axes[0].collections[1] for counts in ([[1, 1], [0, 1]], [[1, 0], [0, 1]])
     )
     assert one.get_clim() == none.get_clim() == (0, 1)
+    assert places(none) == []
 
 
 def test_names_of_two_letters_stand_upright():
@@ -139,3 +147,8 @@ def test_every_bar_of_the_classes_is_whole():
         bottom, top = axes.get_ylim()
         assert K - 1 + 0.4 < bottom < K
         assert -1 < top < -0.4
+
+
+def test_a_page_shows_what_was_taken_for_what_where_the_pointer_rests():
+    text = svg(classes.confusion(taken([[1, 2], [1, 1]]), ("cat", "dog")), "confusion", "mistakes")
+    assert re.findall("<title>(.*?)</title>", text) == ["cat taken for dog: 2 times", "dog taken for cat: 1 time"]

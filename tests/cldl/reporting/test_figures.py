@@ -17,8 +17,8 @@ FUSED = "all together (fused)"
 def test_the_learning_curves_say_what_they_show_and_what_the_poster_reports():
     figure = figures.learning_curves(tiny.metrics(3), errors("MNIST"), fused=True)
     test, train = figure.axes
-    assert words(test) == ("test images", "epoch", "error in %")
-    assert words(train) == ("training images", "epoch", "")
+    assert words(test) == ("test images", "", "error in %")
+    assert words(train) == ("training images", "epoch", "error in %")
     assert legend(figure) == [*LEGEND, FUSED]
     assert [text.get_text() for text in test.texts] == ["CLDL on the poster: 0.28", "NIN on the poster: 0.42"]
     assert [text.get_position()[1] for text in test.texts] == [0.28, 0.42]
@@ -32,16 +32,32 @@ def test_without_a_joint_prediction_the_learning_curves_have_no_line_for_it():
     assert legend(figures.learning_curves(tiny.metrics(3), {}, fused=False)) == LEGEND
 
 
-def test_the_marks_of_many_epochs_are_left_out():
-    for epochs, size in ((50, 4), (51, 0)):
+def test_the_marks_of_many_epochs_are_not_seen_but_found_by_the_pointer():
+    for epochs, seen in ((50, True), (51, False)):
         test = figures.learning_curves(tiny.metrics(epochs), {}, fused=True).axes[0]
-        assert {line.get_markersize() for line in test.lines} == {size}
+        assert {line.get_markersize() for line in test.lines} == {4}
+        assert all((line.get_markerfacecolor() != "none") == seen for line in test.lines)
+
+
+def test_the_losses_are_those_of_the_metrics_over_the_learning_rate_of_the_whole_schedule():
+    schedule = tiny.RECIPE.changed(epochs=4, warmup=1).schedule
+    above, below = (figure := figures.losses(tiny.metrics(3), schedule)).axes
+    assert legend(figure) == ["training images", "test images"]
+    assert [line.get_ydata().tolist() for line in above.lines] == [[1, 1 / 2, 1 / 3]] * 2
+    (rate,) = below.lines
+    assert rate.get_xdata()[0] == 0
+    assert 3.9 < rate.get_xdata()[-1] < 4
+    assert rate.get_ydata().tolist() == [schedule.learning_rate_at(t) for t in rate.get_xdata()]
+    assert (words(above), words(below)) == (("", "", "loss"), ("", "epoch", "learning rate"))
+    assert above.get_xlim() == below.get_xlim()
+    assert above.get_ylim()[0] == below.get_ylim()[0] == 0
+    assert legend_is_clear(figure)
 
 
 def test_the_companions_curves_say_what_they_show():
     figure = figures.companions(tiny.metrics(3))
     (axes,) = figure.axes
-    assert words(axes) == ("", "epoch", "mean T (1: the companions are all wrong)")
+    assert words(axes) == ("", "epoch", "mean T (1: all others are wrong)")
     assert legend(figure) == LEGEND
     assert axes.get_ylim() == pytest.approx((0.09, 1.2))
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.8, 0.4, 0.8 / 3])
@@ -108,11 +124,12 @@ def test_beyond_seven_classifiers_colours_and_marks_begin_again():
     assert [lines[8].get_color(), lines[8].get_marker()] == [lines[1].get_color(), lines[1].get_marker()]
 
 
-def test_test_and_training_images_are_side_by_side_on_one_grid():
+def test_test_and_training_images_are_one_above_the_other_on_one_grid():
     figure = figures.learning_curves(tiny.metrics(3), {}, fused=True)
     figure.draw_without_rendering()
     test, train = figure.axes
-    assert test.get_position().x1 < train.get_position().x0
+    assert test.get_position().y0 > train.get_position().y1
+    assert test.get_xlim() == train.get_xlim()
     for axes in (test, train):
         assert axes.get_axisbelow()
         assert all(line.get_visible() for line in (*axes.get_xgridlines(), *axes.get_ygridlines()))

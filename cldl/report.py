@@ -7,12 +7,10 @@ python -m cldl.report --poster runs/*
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
@@ -20,6 +18,8 @@ from cldl.commands import guarded, leave, parser
 from cldl.reporting import poster_tables
 from cldl.reporting.html import document, table
 from cldl.reporting.rows import HEAD, NUMBERS, Row, finished, rows
+from cldl.reporting.run_numbers import comma_separated, numbers
+from cldl.training.run import Run
 from engine.errors import UserError
 from engine.io.files import atomic_write
 
@@ -78,22 +78,15 @@ def markdown(section: Section) -> str:
     return "\n\n".join(["\n".join(map(line, [head, rule, *cells])), *remarks])
 
 
-def html(sections: Sequence[Section]) -> str:
-    """A page with the tables."""
+def html(sections: Sequence[Section], drawing: str = "") -> str:
+    """A page with the tables, and below the first of them a drawing."""
     parts = []
     for s in sections:
         remarks = "".join(f"\n<p>{escape(remark)}</p>" for remark in s.remarks)
         cells = table(s.head, _grouped(s), s.numbers) if s.head else ""
         parts.append(f"<h1>{escape(s.title)}</h1>\n{cells}{remarks}")
+    parts.insert(1, drawing)
     return document(sections[0].title, "\n".join(parts))
-
-
-def comma_separated(sections: Sequence[Section]) -> str:
-    """The tables with the first one's columns as CSV, their head first."""
-    head, text = sections[0].head, io.StringIO()
-    lines = [row for s in sections if s.head == head for row in s.cells]
-    csv.writer(text, lineterminator="\n").writerows([head, *lines])
-    return text.getvalue()
 
 
 def _grouped(section: Section) -> list[tuple[str, ...]]:
@@ -106,14 +99,62 @@ def _grouped(section: Section) -> list[tuple[str, ...]]:
     return rows
 
 
+def _numbers(found: Sequence[Row], of_poster: bool) -> list[dict]:
+    """The lines of --csv."""
+    if of_poster:
+        return [line for table in poster_tables.TABLES for line in poster_tables.numbers(table, found)]
+    return list(numbers(found))
+
+
+def _left_out(folders: Sequence[Path], runs: Sequence[Run]) -> str:
+    """A sentence for what is not in the table."""
+    kept = {run.folder for run in runs}
+    names = ", ".join(str(folder) for folder in folders if folder not in kept)
+    return f"Left out, because they are not finished or hold no run: {names}."
+
+
+def _curves(found: Sequence[Row]) -> str:
+    """The learning curves as a part of a page; nothing where there are no runs."""
+    if not found:
+        return ""
+    from cldl.reporting import comparison, page  # here, as matplotlib makes folders when it is imported
+
+    text = "<p>The test error of the prediction after each epoch; runs that differ in their seeds alone have one colour.</p>"
+    return page.part(page.Section("Learning curves", text, comparison.curves(found), "curves"))
+
+
+def _draw(path: Path, found: Sequence[Row]) -> None:
+    """Write the figure to a file of a kind that matplotlib knows; UserError where it does not, or there are no runs."""
+    from cldl.reporting import comparison
+
+    if not found:
+        raise UserError("--curves draws the learning curves of runs: name their folders.")
+    figure = comparison.curves(found)
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise UserError(f"{path} has no name of a picture that can be drawn: give one such as curves.png.")
+    with atomic_write(path) as file:
+        figure.savefig(file, format=kind, dpi=180)
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path, "w") as file:
+        file.write(text)
+
+
 @guarded
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit status: 0, or 2 for an error that the user can fix."""
     p = parser("cldl.report", "Set finished runs beside the poster's results: Markdown, on request also HTML and CSV.")
     p.add_argument("runs", type=Path, metavar="RUN", nargs="*", help="the runs' folders")
     p.add_argument("--poster", action="store_true", help="the poster's tables, with the recipes that reach each cell")
-    p.add_argument("--html", type=Path, metavar="FILE", help="write the table as a page too")
-    p.add_argument("--csv", type=Path, metavar="FILE", help="write the table as comma-separated values too")
+    p.add_argument("--html", type=Path, metavar="FILE", help="write a page with the table and the learning curves too")
+    p.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write the numbers as comma-separated values too, a line a run"
+    )
+    p.add_argument(
+        "--curves", type=Path, metavar="FILE", help="draw the learning curves in one figure: PNG, SVG or PDF"
+    )
     options = p.parse_args(argv)
     if not options.runs and not options.poster:
         raise UserError(
@@ -129,11 +170,16 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{'left out' if runs else 'error'}: {refusal}", file=sys.stderr)
     if refused and not runs:
         return 2
-    sections = (reach if options.poster else compare)(rows(runs))
-    for path, write in ((options.html, html), (options.csv, comma_separated)):
-        if path:
-            with atomic_write(path, "w") as file:
-                file.write(write(sections))
+    found = rows(runs)
+    sections = (reach if options.poster else compare)(found)
+    if refused:
+        sections[0] = replace(sections[0], remarks=[*sections[0].remarks, _left_out(options.runs, runs)])
+    if options.csv:
+        _write(options.csv, comma_separated(_numbers(found, options.poster)))
+    if options.html:
+        _write(options.html, html(sections, _curves(found)))
+    if options.curves:
+        _draw(options.curves, found)
     titles = [f"{section.title}\n\n" if options.poster else "" for section in sections]
     print("\n\n".join(title + markdown(section) for title, section in zip(titles, sections, strict=True)))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import mean
+from statistics import mean, stdev
 
 from cldl.recipes import RECIPES
 from cldl.recipes.recipe import Recipe
@@ -53,13 +53,36 @@ NOTE = (
 
 def cells(table: Table, rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
     """The texts under HEAD: a line for each cell of the poster's table and each recipe that reaches it; gaps are shown too."""
+    for data, system, published, found, recipe in _reached(table, rows):
+        if published is None:
+            yield data, system, NONE, "", ""
+        else:
+            yield data, system, f"{published:.2f}", with_spread(found) if found else NONE, recipe
+
+
+def numbers(table: Table, rows: Sequence[Row]) -> Iterator[dict[str, str | int | float | None]]:
+    """The same as numbers in full precision."""
+    for data, system, published, found, recipe in _reached(table, rows):
+        yield {
+            "data_set": data,
+            "system": system,
+            "poster": published,
+            "here": mean(found) if found else None,
+            "standard_deviation": stdev(found) if len(found) > 1 else None,
+            "seeds": len(found),
+            "recipe": recipe,
+        }
+
+
+def _reached(table: Table, rows: Sequence[Row]) -> Iterator[tuple[str, str, float | None, list[float], str]]:
+    """Data set, system, the poster's number, what each seed reached, and the recipe; a gap has no number and no recipe."""
     for data, published in table.cells.items():
         for system in table.systems:
             if system not in published:
-                yield data, system, NONE, "", ""
+                yield data, system, None, [], ""
                 continue
             for recipe, row in _reach(data, system, rows):
-                yield data, system, f"{published[system]:.2f}", _result(data, system, row), recipe
+                yield data, system, published[system], _result(data, system, row), recipe
 
 
 def outside() -> Iterator[tuple[str, str]]:
@@ -113,10 +136,8 @@ def _is_of(recipe: Recipe, data: str, system: str) -> bool:
     return (poster.dataset(recipe), poster.method(recipe)) == (data, system) and not poster.why_not(recipe)
 
 
-def _result(data: str, system: str, row: Row | None) -> str:
+def _result(data: str, system: str, row: Row | None) -> list[float]:
     """What the runs of a row reached, in the poster's measure."""
     is_top5 = data in poster.TOP5 and system != poster.MISLABELLED
     errors = row.last("test_top5_error" if is_top5 else "test_error") if row else []
-    if not errors:
-        return NONE
-    return with_spread(errors if data in poster.ERRORS else [100 - error for error in errors])
+    return errors if data in poster.ERRORS else [100 - error for error in errors]

@@ -55,7 +55,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setitem(registry.LOADERS, "cifar100", lambda cache, data, say: photographs(0 if data is None else 1))
     monkeypatch.setenv("CLDL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("cldl.reporting.page.DPI", 30)  # quickly drawn
-    monkeypatch.setattr(gallery, "ROWS", 1)
+    monkeypatch.setattr(gallery, "SHOWN", 5)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

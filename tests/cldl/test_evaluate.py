@@ -20,7 +20,7 @@ def run(tmp_path, monkeypatch):
     digits = Dataset.from_arrays("MNIST", images[:1], LABELS[:1], images, LABELS, tuple("0123456789"))
     monkeypatch.setitem(registry.LOADERS, "mnist", lambda cache, data, say: digits)
     monkeypatch.setattr("cldl.reporting.page.DPI", 30)
-    monkeypatch.setattr(gallery, "ROWS", 1)
+    monkeypatch.setattr(gallery, "SHOWN", 5)
     return tiny.run(tmp_path / "run", monkeypatch)
 
 

@@ -2,14 +2,19 @@
 
 import csv
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from cldl.recipes import find
 from cldl.report import HEAD, main
+from cldl.reporting import comparison
 from cldl.reporting.recipe_list import list_recipes
+from cldl.reporting.rows import rows
 from cldl.training.run import Run
 from tests.cldl import tiny
+from tests.cldl.reporting.drawn import legend, legend_is_clear
 
 
 @pytest.fixture(autouse=True)
@@ -93,15 +98,75 @@ def test_what_the_poster_has_not_is_not_compared(tmp_path, capsys):
     assert five[3:5] == few[3:5] == deep[3:5] == ["-", "-"]
 
 
-def test_the_page_and_the_comma_separated_values_hold_the_same_table(tmp_path, capsys):
-    files = ["--html", str(tmp_path / "table.html"), "--csv", str(tmp_path / "table.csv")]
-    assert main([finished(tmp_path / "run"), *files]) == 0
-    (row,) = table(capsys)
-    with open(tmp_path / "table.csv", encoding="utf-8") as file:
-        assert list(csv.reader(file)) == [list(HEAD), row]
-    assert (tmp_path / "table.csv").read_bytes().count(b"\r") == 0
+def test_the_page_holds_the_same_table_and_the_learning_curves(tmp_path, capsys):
+    runs = [finished(tmp_path / str(seed), seed=seed) for seed in (0, 1)]
+    other = finished(tmp_path / "other", "mnist_nin_softmax")
+    assert main([*runs, other, "--html", str(tmp_path / "table.html")]) == 0
     page = (tmp_path / "table.html").read_text(encoding="utf-8")
-    assert all(f">{cell}</td>" in page for cell in row)
+    for row in table(capsys):
+        assert all(f">{cell}</td>" in page for cell in row)
+    titles = re.findall(r"<title>(\S+), epoch (\d): (\S+) %</title>", page)
+    points = {runs[0]: ("12.5", "0.5"), runs[1]: ("12.5", "0.5"), other: ("25", "0.5")}
+    assert titles == [
+        (run, str(epoch), error) for run, errors in points.items() for epoch, error in enumerate(errors, 1)
+    ]
+    assert "MNIST: CLDL (mnist_nin, 2 seeds)" in page
+    assert not re.search(r"(href|src)=\"(?!#)", page)
+
+
+def test_the_comma_separated_values_are_numbers_in_full_precision_a_line_a_run(tmp_path, capsys):
+    errors = {0: 1 / 3, 1: 0.5}
+    runs = [finished(tmp_path / str(seed), error=error, seed=seed) for seed, error in errors.items()]
+    softmax = finished(tmp_path / "softmax", "mnist_nin_softmax", limit=1000)
+    assert main([*runs, softmax, "--csv", str(tmp_path / "table.csv")]) == 0
+    assert (tmp_path / "table.csv").read_bytes().count(b"\r") == 0
+    with open(tmp_path / "table.csv", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["run"] for line in lines] == [*runs, softmax]
+    assert [(int(line["seed"]), float(line["error"])) for line in lines[:2]] == list(errors.items())
+    assert [line["poster"] for line in lines] == ["0.28", "0.28", ""]
+    assert {(line["data_set"], line["epochs"], line["seconds"], line["images_per_second"]) for line in lines} == {
+        ("MNIST", "2", "122.0", "1234.5")
+    }
+    assert [line["limit_train"] for line in lines] == ["", "", "1000"]
+    own = Run.open(tmp_path / "0").metrics()[-1]
+    assert [float(lines[0][f"error_{m}"]) for m in "123"] == [own["test_error"][m] for m in "123"]
+    assert float(lines[0]["training_error_fused"]) == own["train_error"]["fused"]
+    assert (lines[2]["error_2"], lines[2]["error_3"]) == ("", "")
+
+
+@pytest.mark.parametrize("name", ["curves.png", "curves.svg", "curves.pdf"])
+def test_the_learning_curves_are_drawn_into_one_picture(tmp_path, capsys, name):
+    assert (
+        main(
+            [
+                finished(tmp_path / "a"),
+                finished(tmp_path / "b", dropout=0.1),
+                "--curves",
+                str(tmp_path / name),
+            ]
+        )
+        == 0
+    )
+    assert (tmp_path / name).stat().st_size > 5000
+
+
+def test_a_picture_of_an_unknown_kind_is_refused_and_so_are_curves_of_no_runs(tmp_path, capsys):
+    assert main([finished(tmp_path / "a"), "--curves", str(tmp_path / "curves.txt")]) == 2
+    assert "give one such as curves.png" in capsys.readouterr().err
+    assert main(["--poster", "--curves", str(tmp_path / "curves.png")]) == 2
+    assert "name their folders" in capsys.readouterr().err
+
+
+def test_runs_that_differ_in_their_seeds_alone_have_one_colour_and_one_name(tmp_path):
+    seeds = [Run.open(Path(finished(tmp_path / str(seed), seed=seed))) for seed in (0, 1)]
+    other = Run.open(Path(finished(tmp_path / "other", learning_rate=0.01)))
+    figure = comparison.curves(rows([*seeds, other]))
+    first, second, third = figure.axes[0].lines
+    assert first.get_color() == second.get_color() != third.get_color()
+    assert legend(figure) == ["MNIST: CLDL (mnist_nin, 2 seeds)", "MNIST: CLDL (mnist_nin, learning_rate 0.01)"]
+    assert third.get_ydata().tolist() == [12.5, 0.5]
+    assert legend_is_clear(figure)
 
 
 def test_a_run_that_is_not_finished_is_refused_with_the_way_to_finish_it(tmp_path, capsys):
@@ -118,6 +183,7 @@ def test_what_is_not_finished_or_no_run_is_left_out_and_said(tmp_path, capsys):
     assert main([half, done, str(tmp_path / "note.txt")]) == 0
     printed = capsys.readouterr()
     assert printed.out.count("CLDL (mnist_nin)") == 1
+    assert f"not finished or hold no run: {half}, {tmp_path / 'note.txt'}." in " ".join(printed.out.split())
     first, second = printed.err.splitlines()
     assert first.startswith(f"left out: {half} has 1 of its 2 epochs: finish it with")
     assert second.startswith(f"left out: {tmp_path / 'note.txt'} holds no run")

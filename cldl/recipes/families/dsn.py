@@ -145,7 +145,7 @@ CIFAR100_DSN = AS_CIFAR100_NIN.changed(
 
 CIFAR100_DSN_PUBLISHED = CIFAR100_DSN.changed(
     name="cifar100_dsn_published",
-    summary="DSN on CIFAR-100 as published: 300 epochs (days on a CPU)",
+    summary="DSN on CIFAR-100 as published: 300 epochs",
     **published_training(companion_epochs=100.0, milestone=240.0, epochs=300),
 )
 
@@ -163,7 +163,7 @@ MNIST_DSN = AS_MNIST_NIN.changed(
 
 MNIST_DSN_PUBLISHED = MNIST_DSN.changed(
     name="mnist_dsn_published",
-    summary="DSN on MNIST as published for CIFAR-10: 250 epochs (days on a CPU)",
+    summary="DSN on MNIST as published for CIFAR-10: 250 epochs",
     **published_training(companion_epochs=83.0, milestone=200.0, epochs=250),
 )
 

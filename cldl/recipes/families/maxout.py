@@ -102,7 +102,7 @@ MNIST_MAXOUT = MNIST_NIN.recite(TUNED, AS_MNIST).changed(
 
 MNIST_MAXOUT_PUBLISHED = MNIST_MAXOUT.changed(
     name="mnist_maxout_published",
-    summary="Maxout on MNIST as published: 300 epochs (days on a CPU)",
+    summary="Maxout on MNIST as published: 300 epochs",
     bias_lr_mult=cited(1.0, MNIST),
     optimiser=cited(published_sgd(MNIST), MNIST),
     schedule=cited(
@@ -129,7 +129,7 @@ CIFAR100_MAXOUT = CIFAR100_NIN.recite(HELD_OUT, AS_CIFAR100).changed(
 
 CIFAR100_MAXOUT_PUBLISHED = CIFAR100_MAXOUT.changed(
     name="cifar100_maxout_published",
-    summary="Maxout on CIFAR-100 as for CIFAR-10: 785 epochs (weeks)",
+    summary="Maxout on CIFAR-100 as for CIFAR-10: 785 epochs",
     conv_lr_mult=cited(0.05, AS_CIFAR10),
     bias_lr_mult=cited(1.0, AS_CIFAR10),
     optimiser=cited(published_sgd(AS_CIFAR10), AS_CIFAR10),

@@ -201,7 +201,7 @@ MNIST_NIN_SHARED = MNIST_NIN.changed(
 
 MNIST_NIN_PUBLISHED = MNIST_NIN.changed(
     name="mnist_nin_published",
-    summary="CLDL on MNIST, NIN's schedule: 260 epochs (days on a CPU)",
+    summary="CLDL on MNIST, NIN's schedule: 260 epochs",
     initialisation=cited("published", NIN + ": N(0, 0.05^2)"),
     top_lr_mult=cited(0.1, NIN),
     **published_training(NIN, learning_rate=0.1, weight_decay=1e-4),
@@ -245,7 +245,7 @@ CIFAR100_NIN_AUGMENTED_SOFTMAX = CIFAR100_NIN_SOFTMAX.changed(
 
 CIFAR100_NIN_PUBLISHED = CIFAR100_NIN.changed(
     name="cifar100_nin_published",
-    summary="CLDL on CIFAR-100, NIN's 260 epochs (days on a CPU)",
+    summary="CLDL on CIFAR-100, NIN's 260 epochs",
     initialisation=cited("published", CIFAR_DEF + ": N(0, d^2) with d = 0.001, 0.01 and 0.05"),
     top_lr_mult=cited(1.0, CIFAR_DEF),
     **published_training(CIFAR_DEF, learning_rate=0.02, weight_decay=5e-4),

@@ -1,5 +1,6 @@
 """The poster's two tables: its numbers, the recipes that reach each of its cells, and what runs reached."""
 
+import csv
 from html import escape
 
 import pytest
@@ -189,13 +190,22 @@ def test_the_tables_fit_a_terminal_of_100_columns_and_say_what_is_odd_about_the_
     assert "| folder               | the poster does not have these data" in text
 
 
+def test_comma_separated_values_have_the_mean_and_the_deviation_of_the_seeds(tmp_path, capsys):
+    runs = [finished(tmp_path / str(seed), "mnist_nin", 0.4 + 0.2 * seed, seed=seed) for seed in (0, 1)]
+    printed(capsys, *runs, "--csv", str(tmp_path / "p.csv"))
+    with open(tmp_path / "p.csv", encoding="utf-8") as file:
+        (line,) = [line for line in csv.DictReader(file) if line["recipe"] == "mnist_nin"]
+    assert (line["system"], line["seeds"]) == ("CLDL", "2")
+    assert [float(line[name]) for name in ("here", "standard_deviation")] == pytest.approx([0.5, 0.02**0.5])
+
+
 def test_pages_and_comma_separated_values_hold_the_tables(tmp_path, capsys):
     printed(capsys, "--html", str(tmp_path / "p.html"), "--csv", str(tmp_path / "p.csv"))
     page, lines = (tmp_path / "p.html").read_text(), (tmp_path / "p.csv").read_text().splitlines()
     assert all(escape(table.title) in page and escape(table.remark) in page for table in TABLES)
-    assert lines[0] == "data set,system,the poster,here,recipe"
-    assert "CIFAR-100,Maxout,38.57,-,cifar100_maxout_published" in lines
-    assert "Places205,Deep19,-,," in lines
+    assert lines[0] == "data_set,system,poster,here,standard_deviation,seeds,recipe"
+    assert "CIFAR-100,Maxout,38.57,,,0,cifar100_maxout_published" in lines
+    assert "Places205,Deep19,,,,0," in lines
     assert len(lines) == 1 + sum(1 for table in TABLES for _ in cells(table, []))
 
 

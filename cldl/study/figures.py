@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from cldl.study import forms, oracles
@@ -49,7 +49,7 @@ def surfaces(weights: tuple[float, float] = (1.0, 1.0), exponent: float = 1.0) -
         _surface(a, loss, "the loss L", levels),
         _surface(b, own, r"$-\partial L / \partial d_1$, companions held constant", levels),
         _surface(c, pull, r"$-\partial L / \partial d_1$, companion term included", levels),
-        _surface(d, (pull - own) / pull, "the companion term's share of it", tenths, None),
+        _surface(d, (pull - own) / pull, "the companion term's share of it", tenths, Normalize(0, 1)),
     )
     for axes, image in zip((a, b, c, d), images, strict=True):
         figure.colorbar(image, ax=axes)
@@ -168,7 +168,7 @@ def follow(p: tuple[float, ...], through_companions: bool, time: float = 60.0, s
     return np.array(path)
 
 
-def _surface(axes: Axes, values: Array, title: str, levels: list[float], norm: LogNorm | None = LogNorm(0.003, 6)):  # noqa: B008 - never changed
+def _surface(axes: Axes, values: Array, title: str, levels: list[float], norm: Normalize = LogNorm(0.003, 6)):  # noqa: B008 - never changed
     """A map of values over GRID x GRID with labelled contour lines; returns the image, for a colour bar."""
     image = axes.pcolormesh(GRID, GRID, values, cmap="viridis", norm=norm, shading="nearest", rasterized=True)
     lines = axes.contour(GRID, GRID, values, levels=levels, colors="white", linewidths=0.9)

@@ -58,6 +58,12 @@ RESULT = fields(  # a line of the file of results
     {"in_turn": fields({"fused": PERCENT}, BY_CLASSIFIER)},
 )
 Results = list[dict[str, Any]]
+WORDS = """
+error: in %, of all classifiers together (softmax has one); the mean over the seeds ± its standard error
+less {first}: the mean of the differences from it, seed by seed
+mean of P, surest, in turn: the error if other rules answered: the class of the largest mean probability;
+    the surest classifier; the first one from the bottom that gives a class {sure:g} % or more
+classifiers 1 to M: the error of each by itself, from the bottom to the top"""
 
 
 def compare(
@@ -93,6 +99,7 @@ def compare(
             with atomic_write(out / f"{name}.png") as file:
                 draw(table, read(path)).savefig(file, format="png", dpi=150)
     print("\n".join(lines(table, read(path))))
+    print(WORDS.format(first=next(iter(table.variants)), sure=100 * joint.SURE))
     return 0
 
 

@@ -137,17 +137,8 @@ def test_the_comma_separated_values_are_numbers_in_full_precision_a_line_a_run(t
 
 @pytest.mark.parametrize("name", ["curves.png", "curves.svg", "curves.pdf"])
 def test_the_learning_curves_are_drawn_into_one_picture(tmp_path, capsys, name):
-    assert (
-        main(
-            [
-                finished(tmp_path / "a"),
-                finished(tmp_path / "b", dropout=0.1),
-                "--curves",
-                str(tmp_path / name),
-            ]
-        )
-        == 0
-    )
+    runs = [finished(tmp_path / "a"), finished(tmp_path / "b", dropout=0.1)]
+    assert main([*runs, "--curves", str(tmp_path / name)]) == 0
     assert (tmp_path / name).stat().st_size > 5000
 
 

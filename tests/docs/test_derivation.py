@@ -19,7 +19,9 @@ import pytest
 
 from cldl.study import figures
 from cldl.study.__main__ import main
+from cldl.study.terms import terms, two_class_logits
 from tests.cldl.laws import LAWS
+from tests.cldl.reporting.drawn import legend_is_clear
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "derivation.md"
@@ -126,9 +128,9 @@ def test_every_command_of_the_page_runs(tmp_path, monkeypatch, capsys):
     assert "The gradient" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("classifiers", [1, 2, 3])
+@pytest.mark.parametrize("classifiers", [1, 2, 3, 5])
 def test_the_lab_runs_without_a_browser(classifiers):
-    """Every cell, at three positions of its first slider; its formula and the loss's code must agree."""
+    """Every cell, at positions of its first slider; formula and code agree, the axes stay, and the legend covers nothing."""
     marimo = pytest.importorskip("marimo")
     from docs import derivation_lab
 
@@ -138,4 +140,23 @@ def test_the_lab_runs_without_a_browser(classifiers):
     _, defined = derivation_lab.app.run(defs={"M": Slider()})
     assert defined["t"].p.shape == (classifiers,)
     assert defined["largest"] < 1e-15
+    figure = defined["figure"]
+    assert figure.axes[0].get_xlim() == (0, 2)
+    assert legend_is_clear(figure)
     assert marimo.__version__
+
+
+def test_the_answers_to_the_labs_tasks_are_what_its_sliders_show():
+    starved = terms(two_class_logits([0.01, 0.99, 0.99]))
+    assert starved.T[0] == pytest.approx(0.01)
+    assert starved.own[0] == pytest.approx(0.01 * 0.99)
+    leader = terms(two_class_logits([0.9, 0.5]))
+    assert (leader.own[0], leader.through[0, 1], -leader.dd[0]) == pytest.approx((0.05, 0.0624, 0.1124), abs=5e-5)
+    assert pytest.approx([1, 1, 1]) == terms(two_class_logits([0.9, 0.5, 0.2]), exponent=0).T
+    for p, share in ((0.214, 0.4989), (0.215, 0.5000), (0.216, 0.5012)):
+        t = terms(two_class_logits([p, 0.01]))
+        assert t.through[0, 1] / -t.dd[0] == pytest.approx(share, abs=5e-5)
+    one, two = (terms(two_class_logits([0.3, 0.6, 0.9]), weights=(weight, 1, 1)) for weight in (1, 2))
+    assert two.T[0] == one.T[0]
+    assert two.own[0] == pytest.approx(2 * one.own[0])
+    assert two.through[1:, 0] == pytest.approx(2 * one.through[1:, 0])

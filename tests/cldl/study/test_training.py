@@ -52,9 +52,13 @@ def test_every_variant_and_seed_is_a_line_and_a_row_of_the_comparison(study, tmp
         assert line["curve"] == [line["errors"]["fused"]]
         assert line["images"].endswith("8 training images held out")
     shown = capsys.readouterr().out.splitlines()
-    rows = shown[-3:]
+    rows, words = shown[-9:-6], shown[-5:]
     assert [row.split()[0] for row in rows] == ["softmax", "CLDL", "mixed"]
     assert all(" ± " in row and " 2 " in row for row in rows)
+    assert words[1].startswith("less softmax: ")
+    for heading in ("mean of P", "surest", "in turn", "classifiers 1 to M"):  # of the table, each explained
+        assert heading in shown[-10]
+        assert heading in " ".join(words)
     assert Image.open(tmp_path / "out" / "mnist.png").width > 500
 
 

@@ -216,6 +216,18 @@ def test_the_walk_shows_every_method_and_writes_every_figure(tmp_path, capsys):
     assert all((tmp_path / "new" / "study" / name).read_bytes().startswith(b"\x89PNG") for name in names)
 
 
+def test_the_walk_explains_its_words_in_80_columns(tmp_path, monkeypatch, capsys):
+    names = ("method", "surfaces", "companions", "naive_form", "v_curve", "leader")
+    monkeypatch.setattr(figures, "write", lambda folder: [folder / f"{name}.png" for name in names])
+    assert main(["--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    words, rest = shown.split("1. One sample")
+    for word in (*walk.WORDS, *walk.METHODS, *walk.COLUMNS):
+        assert f"\n   {word} " in words + rest
+    checked = "elementwise, seed 0"  # the checker's own table is wider
+    assert max(map(len, (words + rest.split(checked)[0] + rest.split("5. Figures")[1]).splitlines())) <= 80
+
+
 def test_the_walk_goes_on_without_sympy(monkeypatch, capsys):
     monkeypatch.setattr(oracles, "by_sympy", lambda *_: None)
     walk.methods(Console(width=100), Z, terms(Z))

@@ -16,13 +16,14 @@ from cldl.reporting.page import Section
 from cldl.reporting.page import write_page as write_page_of
 from cldl.reporting.poster import classifier_names
 from cldl.reporting.style import GRID, WIDTH, colour, legend, new_figure, stack
+from cldl.reporting.svg import hover
 from cldl.training.early_exit import ExitStudy
 from data.dataset import Dataset, Split, read_images
 
 COST, HISTOGRAM, CALIBRATION, IMAGES = (
     (WIDTH, 4.4),
     (WIDTH, 3.8),
-    (WIDTH / 3, 3.1),
+    (WIDTH / 3, 2.9),
     (WIDTH, 1.5),
 )  # inches; the last two a classifier
 COLUMNS = 8  # of images
@@ -48,7 +49,14 @@ def error_against_cost(study: ExitStudy) -> Figure:
     for number, (measure, points) in enumerate(study.curves.items()):
         cost, error = zip(*((100 * point.cost, point.error) for point in points), strict=True)
         axes.plot(cost, error, LINES[measure], color=colour(number), label=measure)
-    axes.plot([100 * point.cost for point in study.kept], [point.error for point in study.kept], **KEPT)
+    (kept,) = axes.plot([100 * point.cost for point in study.kept], [point.error for point in study.kept], **KEPT)
+    hover(
+        kept,
+        [
+            f"threshold {point.threshold:.4f}: {point.error:.2f} % wrong, {100 * point.cost:.1f} %"
+            for point in study.kept
+        ],
+    )
     axes.axhline(study.error, **WHOLE)
     top = 1.25 * max([study.error, *(point.error for point in study.kept)])
     axes.set(xlabel="multiply-adds in % of the whole network's", ylabel="error in %", xlim=(0, 102), ylim=(0, top or 1))
@@ -88,7 +96,7 @@ def calibration(study: ExitStudy) -> Figure:
                 label=name if m == 0 else None,
             )
         before, after = (exits.calibration_error(z, study.labels, t) for t in (1.0, tau))
-        axes.set_title(f"{classifier_names(M)[m]}\nECE {before:.2f} %, {after:.2f} % at {tau:.2f}", fontsize=9)
+        axes.set_title(f"{classifier_names(M)[m]}\nECE {before:.2f} %,\n{after:.2f} % at {tau:.2f}", fontsize=8)
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", aspect="equal")
         axes.grid(**GRID)
         if m == 0:

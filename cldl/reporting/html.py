@@ -18,7 +18,7 @@ figure { margin: 1rem 0 } figure > svg { display: block; width: 100%; max-width:
 .wide { overflow-x: auto } table { border-collapse: collapse; margin: 1rem 0 }
 th { text-align: left; border-bottom: 2px solid } td, th { padding: .2rem 1.2rem .2rem 0; vertical-align: top }
 td { border-bottom: 1px solid var(--line) }
-.number { text-align: right; font-variant-numeric: tabular-nums }
+.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
 code { font-size: 14px } pre { background: var(--shade); padding: .6rem .8rem; overflow-x: auto }
 details { margin: 1rem 0 } summary { cursor: pointer } details td { font-size: 14px; overflow-wrap: anywhere }
 math { font-size: 1.1em } math[display=block] { overflow-x: auto; overflow-y: hidden; padding: .3rem 0 }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.cldl import tiny
-from tests.cldl.reporting.displays import columns, on_terminal, plain_terminal, screen, show_all, text, walk
+from tests.cldl.reporting.displays import columns, on_terminal, piped, plain_terminal, screen, show_all, text, walk
 from tests.cldl.synthetic import digits
 
 
@@ -252,3 +252,23 @@ def test_between_the_bar_and_its_words_is_one_blank(trainer):
     walk(trainer, 10)
     display.console.print(display._picture(trainer, None).renderables[1])
     assert re.fullmatch(r"epoch 1/2 [^\w ]{19} step 10/10\n", text(display))
+
+
+def test_the_story_is_wrapped_at_words_and_its_command_is_left_whole():
+    display = plain_terminal(40)
+    command = "python -m cldl.train mnist_nin --seed 1 --epochs 24"
+    display.story(["Together they are better than each of them by itself.", "Next:"], command)
+    lines = [line.rstrip() for line in text(display).splitlines()]
+    assert lines == ["  Together they are better than each of", "  them by itself.", "  Next:", f"    {command}"]
+
+
+def test_where_it_is_piped_the_story_is_a_sentence_a_line():
+    display = piped()
+    display.story(["Together they are better than each of them by itself.", "Next:"], "python -m cldl.train")
+    assert text(display).splitlines() == [
+        "Together they are better than each of them by itself.",
+        "Next:",
+        "    python -m cldl.train",
+    ]
+    display.story([])
+    assert len(text(display).splitlines()) == 3

@@ -170,8 +170,10 @@ def starving(f: Facts) -> str | None:
 def division(f: Facts) -> str | None:
     """Whether the labour is divided by difficulty: the bottom classifier answers easy images rather than hard ones."""
     if not f.easiest or max(f.shares.values()) >= SOLE:
-        return None
+        return None  # one answers
     bottom = next(iter(f.shares))
+    if f.shares[bottom] < IDLE:
+        return None
     easy, hard = f.easiest[bottom], f.hardest[bottom]
     tenth = max(1, f.images // 10)
     error = sqrt(standard_error(easy, tenth) ** 2 + standard_error(hard, tenth) ** 2)

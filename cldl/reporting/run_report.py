@@ -22,7 +22,14 @@ from cldl.training.run import Run
 from data.dataset import Dataset
 from engine.typing import Array
 
-FIGURES = {"shares", "shares_by_class", "confusion", "easy_and_hard"}  # that a report may leave out
+FIGURES = {
+    "learning_curves",
+    "companions",
+    "shares",
+    "shares_by_class",
+    "confusion",
+    "easy_and_hard",
+}  # that a report may leave out
 
 
 def write_report(run: Run, metrics: list[dict], evaluation: Evaluation, dataset: Dataset) -> Path:
@@ -63,10 +70,12 @@ def _result(
     wrong = f"{error}, with a standard error of {facts.uncertainty:.2f}"
     who = "the network's classifiers together get" if joint else "the network gets"
     done = f"{len(metrics)} of {facts.planned} epochs" if facts.is_stopped else number(facts.planned, "epoch")
+    given = ", ".join(f"{name} {value}" for name, value in repeat.changes(run.recipe).items() if name != "epochs")
+    changed = [f"changed: {given}"] if given else []
     theirs = f"<p>Test errors in % {poster.listed(published)}. Each is a network of its own.</p>" if published else ""
     said = "".join(f"\n<li>{escape(sentence)}</li>" for sentence in claims(facts))
     parts = [
-        f"<p>{escape(run.recipe.summary)}; {done}.</p>",
+        f"<p>{escape('; '.join([run.recipe.summary, *changed, done]))}.</p>",
         f"<p>Of the {len(evaluation.labels):,} test images of {escape(dataset.name)}, {who} {wrong}.</p>",
         table(("this run", "test error in %"), poster.rows(evaluation.errors, joint), numbers=(1,)),
         theirs,
@@ -88,21 +97,14 @@ def _epochs(run: Run, metrics: list[dict], evaluation: Evaluation, published: di
     if not metrics:
         return
     joint, several = evaluation.objective.is_ensemble, evaluation.classifiers > 1
-    who = (
-        "each classifier by itself gets wrong, and the share that their joint prediction gets wrong"
-        if joint
-        else "each classifier gets wrong; the prediction is the top one's"
-        if several
-        else "the network gets wrong"
-    )
-    text = f"""<p>The share of images that {who}, after each epoch (one pass over the training images). Lower is better; the scale
-is logarithmic. Above: test images, which the network is never trained on. Below: training images, counted during training,
-with dropout on, so this error can be the larger one.{" Dotted: what the poster reports." if published else ""}</p>"""
     table_of_all = folded("The numbers, epoch by epoch", numbers(metrics, joint))
-    yield Section(
-        "How the error falls", text + table_of_all, figures.learning_curves(metrics, published, fused=joint), "learning_curves",
-        "The test and training errors after each epoch; the numbers are in the table above.",
-    )  # fmt: skip
+    if len(metrics) == 1:
+        yield Section("How the error falls", f"<p>There is one epoch so far, and no curve yet.</p>\n{table_of_all}")
+    else:
+        text = _falling(joint, several, bool(published)) + table_of_all
+        alt = "The test and training errors after each epoch; the numbers are in the table above."
+        curves = figures.learning_curves(metrics, published, fused=joint)
+        yield Section("How the error falls", text, curves, "learning_curves", alt)
     text = """<p>What is minimised, as a mean over the images, and the learning rate: how far a step goes. A loss on test images
 that rises while that on training images falls is over-fitting.</p>"""
     yield Section("Loss and learning rate", text, figures.losses(metrics, run.recipe.schedule), "losses")
@@ -111,11 +113,26 @@ that rises while that on training images falls is over-fitting.</p>"""
     text = """<p>The mean of T over the test images: the factor by which the other classifiers scale this classifier's loss. Where
 a line falls, the others have learned to classify more of the images, and this classifier's gradients shrink. A classifier whose
 line falls early may stay poor by itself, because the joint prediction does not need it. The scale is logarithmic.</p>"""
-    yield Section("The companions' weight T on each loss", text, figures.companions(metrics), "companions")
+    if len(metrics) > 1:
+        yield Section("The companions' weight T on each loss", text, figures.companions(metrics), "companions")
     text = """<p>The classifier that gives the predicted class the highest probability decides it: here the share of the test
 images that each decides, after each epoch.</p>"""
     parts = figures.shares_by_epoch(metrics)
     yield _unless_one_colour(parts, "Which classifier decides", text, lambda: figures.shares(metrics), "shares")
+
+
+def _falling(joint: bool, several: bool, with_poster: bool) -> str:
+    """What the learning curves show."""
+    who = (
+        "each classifier by itself gets wrong, and the share that their joint prediction gets wrong"
+        if joint
+        else "each classifier gets wrong; the prediction is the top one's"
+        if several
+        else "the network gets wrong"
+    )
+    return f"""<p>The share of images that {who}, after each epoch (one pass over the training images). Lower is better; the scale
+is logarithmic. Above: test images, which the network is never trained on. Below: training images, counted during training,
+with dropout on, so this error can be the larger one.{" Dotted: what the poster reports." if with_poster else ""}</p>"""
 
 
 def _answers(evaluation: Evaluation, names: Sequence[str]) -> Iterator[Section]:

@@ -102,9 +102,10 @@ def test_the_bottom_classifiers_part_of_easy_and_hard_images_tells_how_the_labou
     assert f"decides {easy:.1f} % of the easiest tenth of the images and {hard:.1f} % of the hardest" in said
 
 
-def test_where_one_answers_nearly_alone_no_labour_is_divided():
+@pytest.mark.parametrize("shares", [{"1": 4.0, "2": 96.0}, {"1": 0.5, "2": 70.0, "3": 29.5}])
+def test_where_one_answers_nearly_alone_or_the_bottom_one_hardly_no_labour_is_divided(shares):
     ends = {"easiest": {"1": 9.0, "2": 91.0}, "hardest": {"1": 0.0, "2": 100.0}}
-    assert division(facts(shares={"1": 4.0, "2": 96.0}, **ends)) is None
+    assert division(facts(shares=shares, **ends)) is None
 
 
 def test_an_error_that_fell_clearly_in_the_last_quarter_still_improved():

@@ -45,9 +45,9 @@ def fft(plan: FFTConvolution, groups: int, images: Shape, outputs: int) -> float
     """Of images (N, H, W, C)."""
     N, _, _, C = images
     factor = FEW if C < LANES else 1
-    pairs = sum(2 * LINE * -(-channels // (2 * LINE)) for channels in (C, outputs))  # that are transformed
+    lines = sum(LINE * -(-channels // LINE) for channels in (C, outputs))  # that are transformed
     C, D = (-(-channels // LANES) * LANES for channels in (C, outputs))
-    transforms = FFT * N * plan.size**2 * math.log2(plan.size) * pairs
+    transforms = FFT * N * plan.size**2 * math.log2(plan.size) * lines
     return factor * (3 * plan.products(N, C // groups, D) + transforms + SPECTRUM * plan.frequencies * C // groups * D)
 
 

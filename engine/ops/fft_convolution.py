@@ -9,14 +9,14 @@ is a matrix product a frequency.
 image and what is right of it are then the same zeros, and p need not be added twice. The backward pass reads no further.
 L is the next number 2^a 3^b: 16 for a 5 x 5 kernel on 14 x 14, 9 for 5 x 5 or 3 x 3 on 7 x 7, 36 for 5 x 5 on 32 x 32.
 
-**Two channels in one.** Images are real, so x^_(-f) = conj(x^_f), and likewise for v and y: F = (L^2 + s) / 2 frequencies
-suffice, where s of them, 4 for even L and 1 for odd, are their own negatives. Two channels of an image travel through one
-complex transform, z = x_1 + i x_2, and are told apart behind it:
+**Two rows in one.** Images are real, so x^_(-f) = conj(x^_f), and likewise for v and y: F = (L^2 + s) / 2 frequencies
+suffice, where s of them, 4 for even L and 1 for odd, are their own negatives. Two rows of an image travel through one complex
+transform, z = x_1 + i x_2, and are told apart behind it:
 
     2 x^_1,f = z^_f + conj(z^_(-f)),   2 x^_2,f = -i (z^_f - conj(z^_(-f)))
 
-The 2 is left in x^, and half of 1 / L^2 in v. Images do not share a transform: one that is NaN, or a million times larger, would
-show in the other.
+The columns of what they give, at L // 2 + 1 frequencies, are then transformed as they are. The 2 is left in x^, and half of
+1 / L^2 in v. Images do not share a transform: one that is NaN, or a million times larger, would show in the other.
 
 **Three products for four.** A product of complex matrices is made of three real ones; see engine.ops.spectra. Real and imaginary
 parts are kept in two arrays.
@@ -73,11 +73,11 @@ class FFTConvolution:
 
     @property
     def _plane_shape(self) -> tuple[int, int, int, int]:
-        """Real and imaginary parts of a pair of images in a cache line of channels.
+        """Real and imaginary parts of an image in a cache line of channels, see engine.kernels.cpu.fft_images.
 
-        The rows are L + 1 points apart: at a power of two, all points of a column would fall into a few sets of the cache.
+        The lines are L + 1 points apart: at a power of two, all points of a column would fall into a few sets of the cache.
         """
-        return 2, self.size, self.size + 1, int(LINE)
+        return 2, self.size // 2 + 2, self.size + 1, int(LINE)
 
     def image_shape(self, n: int, channels: int) -> tuple[int, int, int, int]:
         """Shape (F, 2, n + 1, C) of the spectrum of n images; the last row is unused, for the reason above."""
@@ -154,17 +154,18 @@ class _Tables(NamedTuple):
 @lru_cache(maxsize=64)
 def _tables(size: int, kernel: int, padding: int, dtype: np.dtype) -> _Tables:
     plan = FFTPlan(size, dtype)
-    u, v = np.divmod(np.arange(size**2), size)
-    negative = (-u % size) * size + -v % size
-    kept = np.flatnonzero(np.arange(size**2) <= negative)  # (F,) of each f and -f, the smaller
-    pairs = np.stack([kept, negative[kept]], axis=1)  # (F, 2)
-    natural = (u * (size + 1) + v)[pairs]  # (F, 2): index in a plane, whose rows are size + 1 points apart, of f and -f
-    reversed_ = (plan.order[u] * (size + 1) + plan.order[v])[pairs]  # (F, 2): the same in digit-reversed order
+    v, u = np.divmod(np.arange((size // 2 + 1) * size), size)  # frequencies along a row, and along a column
+    v_is_own = 2 * v % size == 0
+    kept = np.flatnonzero(~v_is_own | (2 * u <= size))  # (F,) of each f and -f, the smaller
+    u, v, v_is_own = u[kept], v[kept], v_is_own[kept]
+    line, minus_u = v * (size + 1), np.where(v_is_own, -u % size, u)  # of -f, where a plane has it
+    natural = line + u  # (F,): index in a plane, whose lines are size + 1 points apart
+    reversed_ = line[:, None] + plan.order[np.stack([u, minus_u], axis=1)]  # (F, 2): digit-reversed
     a, b = np.divmod(np.arange(kernel**2), kernel)
-    turns = np.outer(u[kept], a - padding) + np.outer(v[kept], b - padding)
+    turns = np.outer(u, a - padding) + np.outer(v, b - padding)
     wave = np.exp(2j * np.pi * (turns % size) / size) / (2 * size**2)  # (F, k k)
     waves = np.stack([wave.real, wave.imag], axis=1)  # (F, 2, k k)
-    own_negative = np.where(pairs[:, 0] == pairs[:, 1], 0.5, 1.0)[:, None]
+    own_negative = np.where(v_is_own & (2 * u % size == 0), 0.5, 1.0)[:, None]
     adjoint = np.stack([wave.real, -wave.imag], axis=1) * own_negative[:, None]
     return _Tables(
         (plan.order, natural, reversed_, plan.radices, plan.roots),

@@ -1,9 +1,10 @@
-"""Images to spectra and back: two-dimensional FFTs, channels in pairs; see engine.ops.fft_convolution for the mathematics.
+"""Images to spectra and back: two-dimensional FFTs, rows in pairs; see engine.ops.fft_convolution for the mathematics.
 
 CPU only: on a GPU convolutions are matrix products.
 
-`plane` (2, L, L + 1, LINE) is scratch: real and imaginary parts are LINE channels of an image and the LINE behind them, so that
-whole cache lines are read and written. A kernel loads them into it, transforms rows and columns, and stores the result.
+`plane` (2, L // 2 + 2, L + 1, LINE) is scratch: real and imaginary parts of an image in LINE channels, so that whole cache
+lines are read and written. It has a line of L points for every frequency v = 0 .. L // 2 along a row; the last line is that of
+a pair of rows.
 """
 
 import numpy as np
@@ -22,68 +23,63 @@ def forward_transform(images, outputs, masked, spectrum, sign, plane, order, nat
     """
     N, H, W, C = images.shape
     F, L, part = len(natural), len(order), spectrum.shape[2] * C  # part: elements of the real or the imaginary part
-    pitch, scratch = (L + 1) * LINE, np.zeros((2, LANES), images.dtype)
+    half, pitch, scratch = L // 2 + 1, (L + 1) * LINE, np.zeros((2, LANES), images.dtype)
+    pair = half * pitch
     re, im, zero, buffer = pointer(plane[0]), pointer(plane[1]), load(pointer(scratch[0]), 0), pointer(scratch[1])
     source, relu, target, roots = pointer(images), pointer(outputs), pointer(spectrum), pointer(roots)
     for n in range(N):
-        for c in range(0, C, 2 * LINE):
-            left = C - c  # channels from the first one on, of which the second ones begin a line later
-            for i in range(L):
+        for c in range(0, C, LINE):
+            left = C - c
+            ahead = LINE if left > LINE else H * W * C - c  # to the next channels, or to the next image
+            for i in range(0, H, 2):
                 for j in range(L):
-                    point, pixel = order[i] * pitch + order[j] * LINE, ((n * H + i) * W + j) * C + c
-                    is_inside = i < H and j < W
-                    if is_inside:  # prefetch the same pixel of the next channels, or of the next image
-                        following = pixel + (2 * LINE if left > 2 * LINE else H * W * C - c)
-                        prefetch(source, following)
-                        prefetch(source, following + LINE)
+                    point, pixel = pair + order[j] * LINE, ((n * H + i) * W + j) * C + c
+                    has_first, has_second = j < W, j < W and i + 1 < H
+                    if has_first:
+                        prefetch(source, pixel + ahead)
+                        prefetch(source, pixel + W * C + ahead)
                         if masked:
-                            prefetch(relu, following)
-                            prefetch(relu, following + LINE)
+                            prefetch(relu, pixel + ahead)
+                            prefetch(relu, pixel + W * C + ahead)
                     for k in range(0, min(LINE, left), LANES):
                         a, b = zero, zero
-                        if is_inside:
+                        if has_first:
                             a = _load_masked(source, relu, masked, pixel + k, left - k, zero, buffer)
-                            if left - k > LINE:
-                                b = _load_masked(source, relu, masked, pixel + k + LINE, left - k - LINE, zero, buffer)
+                        if has_second:
+                            b = _load_masked(source, relu, masked, pixel + W * C + k, left - k, zero, buffer)
                         store(re, point + k, a)
                         store(im, point + k, b)
-            for k in range(0, min(LINE, left), LANES):
-                for i in range(H):
-                    fft(re, im, order[i] * pitch + k, LINE, L, radices, roots)
-                for j in range(L):
-                    fft(re, im, j * LINE + k, pitch, L, radices, roots)
-            for f in range(F):
-                plus, minus, to = natural[f, 0] * LINE, natural[f, 1] * LINE, 2 * f * part + n * C + c
+                first, second = order[i] * LINE, (order[i + 1] if i + 1 < L else L) * LINE
                 for k in range(0, min(LINE, left), LANES):
-                    a, b, a_minus, b_minus = (
-                        load(re, plus + k),
-                        load(im, plus + k),
-                        load(re, minus + k),
-                        load(im, minus + k),
-                    )
-                    store_partial(target, to + k, a + a_minus, left - k, buffer)
-                    store_partial(target, to + part + k, sign * (b - b_minus), left - k, buffer)
-                    if left - k > LINE:
-                        store_partial(target, to + LINE + k, b + b_minus, left - k - LINE, buffer)
-                        store_partial(target, to + part + LINE + k, sign * (a_minus - a), left - k - LINE, buffer)
+                    fft(re, im, pair + k, LINE, L, radices, roots)
+                    for v in range(half):  # the rows' transforms, told apart
+                        plus, minus, to = pair + v * LINE + k, pair + (L - v) % L * LINE + k, v * pitch + k
+                        a, b, a_minus, b_minus = load(re, plus), load(im, plus), load(re, minus), load(im, minus)
+                        store(re, to + first, a + a_minus)
+                        store(im, to + first, b - b_minus)
+                        store(re, to + second, b + b_minus)
+                        store(im, to + second, a_minus - a)
+            for k in range(0, min(LINE, left), LANES):
+                for v in range(half):
+                    for i in range(H + H % 2, L):
+                        store(re, v * pitch + order[i] * LINE + k, zero)
+                        store(im, v * pitch + order[i] * LINE + k, zero)
+                    fft(re, im, v * pitch + k, LINE, L, radices, roots)
+            for f in range(F):
+                point, to = natural[f] * LINE, 2 * f * part + n * C + c
+                for k in range(0, min(LINE, left), LANES):
+                    store_partial(target, to + k, load(re, point + k), left - k, buffer)
+                    store_partial(target, to + part + k, sign * load(im, point + k), left - k, buffer)
     keep_alive(scratch)
 
 
 @jit
 def _load_masked(source, relu, masked, at, count, zero, buffer):
-    """The vector at `at`, `count` elements of it, and where `masked` 0 for those whose output is not positive."""
-    a = _load_padded(source, at, count, zero, buffer)
+    """The first `count` elements of the vector at `at`; where `masked`, 0 for those whose output is not positive."""
+    a = load_partial(source, at, count, buffer)
     if masked:
-        a = select_gt(_load_padded(relu, at, count, zero, buffer), zero, a, zero)
+        a = select_gt(load_partial(relu, at, count, buffer), zero, a, zero)
     return a
-
-
-@jit
-def _load_padded(source, at, count, zero, buffer):
-    """The vector at `at`, 0 behind its first `count` elements: what lies there must not enter a pair's other channel."""
-    if count < LANES:
-        store(buffer, 0, zero)
-    return load_partial(source, at, count, buffer)
 
 
 @jit
@@ -91,51 +87,55 @@ def inverse_transform(spectrum, images, bias, clip_min, sign, plane, order, natu
     """Images (N, H, W, C) = max(inverse + bias, clip_min) of a spectrum (F, 2, N + 1, C); without the factor 1 / L^2."""
     N, H, W, C = images.shape
     F, L, part = len(natural), len(order), spectrum.shape[2] * C
-    pitch, scratch = (L + 1) * LINE, np.zeros((2, LANES), images.dtype)
-    re, im, zero, buffer = pointer(plane[0]), pointer(plane[1]), load(pointer(scratch[0]), 0), pointer(scratch[1])
+    half, pitch, scratch = L // 2 + 1, (L + 1) * LINE, np.zeros(LANES, images.dtype)
+    pair = half * pitch
+    re, im, buffer = pointer(plane[0]), pointer(plane[1]), pointer(scratch)
     source, target, offset, roots = pointer(spectrum), pointer(images), pointer(bias), pointer(roots)
     for n in range(N):
-        for c in range(0, C, 2 * LINE):
+        for c in range(0, C, LINE):
             left = C - c
             for f in range(F):
                 plus, minus, origin = reversed_[f, 0] * LINE, reversed_[f, 1] * LINE, 2 * f * part + n * C + c
-                for line in range(
-                    2 * LINE, 4 * LINE, LINE
-                ):  # prefetch the next channels, which may be the next image's
-                    prefetch(source, origin + line)
-                    prefetch(source, origin + part + line)
+                prefetch(source, origin + LINE)  # the next channels, which may be the next image's
+                prefetch(source, origin + part + LINE)
                 for k in range(0, min(LINE, left), LANES):
-                    a, b = _load_padded(source, origin + k, left - k, zero, buffer), zero
-                    a_im, b_im = sign * _load_padded(source, origin + part + k, left - k, zero, buffer), zero
-                    if left - k > LINE:
-                        b = _load_padded(source, origin + LINE + k, left - k - LINE, zero, buffer)
-                        b_im = sign * _load_padded(source, origin + part + LINE + k, left - k - LINE, zero, buffer)
-                    store(re, minus + k, a + b_im)
-                    store(im, minus + k, b - a_im)
-                    store(re, plus + k, a - b_im)
-                    store(im, plus + k, b + a_im)
-            for pixel in range(H * W):  # and what these channels write
-                prefetch(target, (n * H * W + pixel) * C + c)
-                prefetch(target, (n * H * W + pixel) * C + c + LINE)
+                    a = load_partial(source, origin + k, left - k, buffer)
+                    b = load_partial(source, origin + part + k, left - k, buffer)
+                    if minus != plus:
+                        store(re, minus + k, a)
+                        store(im, minus + k, -sign * b)
+                    store(re, plus + k, a)
+                    store(im, plus + k, sign * b)
             for k in range(0, min(LINE, left), LANES):
-                for j in range(L):
-                    fft(im, re, j * LINE + k, pitch, L, radices, roots)
-                for i in range(H):
-                    fft(im, re, i * pitch + k, LINE, L, radices, roots)
-            for i in range(H):
+                for v in range(half):
+                    fft(im, re, v * pitch + k, LINE, L, radices, roots)
+            for i in range(0, H, 2):
+                row = ((n * H + i) * W) * C + c
+                for j in range(W):  # prefetch what is written
+                    prefetch(target, row + j * C)
+                    prefetch(target, row + (W + j) * C)
+                for k in range(0, min(LINE, left), LANES):
+                    for v in range(half):  # two rows in one transform
+                        plus, minus = pair + order[v] * LINE + k, pair + order[(L - v) % L] * LINE + k
+                        first, second = v * pitch + i * LINE + k, v * pitch + min(i + 1, L - 1) * LINE + k
+                        a, a_im, b, b_im = load(re, first), load(im, first), load(re, second), load(im, second)
+                        store(re, minus, a + b_im)
+                        store(im, minus, b - a_im)
+                        store(re, plus, a - b_im)
+                        store(im, plus, b + a_im)
+                    fft(im, re, pair + k, LINE, L, radices, roots)
                 for j in range(W):
-                    point, to = i * pitch + j * LINE, ((n * H + i) * W + j) * C + c
+                    point, to = pair + j * LINE, row + j * C
                     for k in range(0, min(LINE, left), LANES):
-                        _store_clipped(target, to + k, load(re, point + k), offset, c + k, clip_min, left - k, buffer)
-                        if left - k > LINE:
-                            y, b = load(im, point + k), c + k + LINE
-                            _store_clipped(target, to + k + LINE, y, offset, b, clip_min, left - k - LINE, buffer)
+                        b = load_partial(offset, c + k, left - k, buffer)
+                        _store_clipped(target, to + k, load(re, point + k) + b, clip_min, left - k, buffer)
+                        if i + 1 < H:
+                            _store_clipped(target, to + W * C + k, load(im, point + k) + b, clip_min, left - k, buffer)
     keep_alive(scratch)
 
 
 @jit
-def _store_clipped(target, to, y, offset, b, clip_min, count, buffer):
-    """Of max(y + bias, clip_min) `count` elements."""
-    total = y + load_partial(offset, b, count, buffer)
-    least = clip_min + zeros_like(total)
-    store_partial(target, to, select_gt(least, total, least, total), count, buffer)
+def _store_clipped(target, to, y, clip_min, count, buffer):
+    """Of max(y, clip_min) `count` elements."""
+    least = clip_min + zeros_like(y)
+    store_partial(target, to, select_gt(least, y, least, y), count, buffer)

@@ -11,7 +11,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from engine.codegen.simd import LANES
 from engine.context import Context
 from engine.ops.fused_linear import PIXEL
 from engine.parameters import Parameter
@@ -84,7 +83,7 @@ def fuse(nodes: Sequence[Node], exits: Collection[str]) -> list[Step]:
 
 
 def _can_fuse(layers: Sequence[Layer]) -> bool:
-    """Whether these are a convolution with what runs as one with it, and several convolutions all fill vectors.
+    """Whether these are a convolution with what runs as one with it, where there are several, none in groups.
 
     A subclass may compute something else, so exactly `Conv2d` and `ReLU` count.
     """
@@ -97,4 +96,4 @@ def _can_fuse(layers: Sequence[Layer]) -> bool:
     if not all(type(c) is Conv2d and c.window == PIXEL and c.algorithm != "fft" for c in pointwise):
         return False
     convolutions = [layer for layer in layers if isinstance(layer, Conv2d)]
-    return len(convolutions) == 1 or all(c.groups == 1 and c.outputs % LANES == 0 for c in convolutions)
+    return len(convolutions) == 1 or all(c.groups == 1 for c in convolutions)

@@ -23,6 +23,33 @@ def splat(builder, scalar, kind):
     return builder.shuffle_vector(first, undefined, zeros)
 
 
+def first_lanes(builder, count, kind):
+    """LLVM's mask for the first `count` lanes of a vector of type `kind`: what loads and stores of a part of it take."""
+    lanes = ir.VectorType(ir.IntType(32), kind.count)
+    counts = splat(builder, builder.trunc(count, lanes.element), lanes)
+    return builder.icmp_signed("<", ir.Constant(lanes, list(range(kind.count))), counts)
+
+
+def load_lanes(builder, address, mask, align):
+    """The vector at an address; lanes outside the mask are not read, and 0."""
+    kind = address.type.pointee
+    function = _masked(builder, "load", kind, kind, [address.type, ir.IntType(32), mask.type, kind])
+    return builder.call(function, [address, ir.IntType(32)(align), mask, ir.Constant(kind, None)])
+
+
+def store_lanes(builder, vector, address, mask, align):
+    """Write the lanes of a vector inside the mask."""
+    arguments = [vector.type, address.type, ir.IntType(32), mask.type]
+    function = _masked(builder, "store", vector.type, ir.VoidType(), arguments)
+    builder.call(function, [vector, address, ir.IntType(32)(align), mask])
+
+
+def _masked(builder, name, kind, result, arguments):
+    suffix = f"v{kind.count}{'f32' if kind.element == ir.FloatType() else 'f64'}"
+    name = f"llvm.masked.{name}.{suffix}.p0{suffix}"
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
+
+
 class Emitted:
     """A vector of floats in the code that LLVM is given; arithmetic with it, or with it and a constant, emits an instruction."""
 

@@ -23,7 +23,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import overload
 
-from engine.codegen.emit import splat, vector_at
+from engine.codegen.emit import first_lanes, load_lanes, splat, store_lanes, vector_at
 from engine.codegen.jit import ONE, ZERO, jit
 from engine.codegen.pointers import keep_alive, pointer, prefetch
 from engine.codegen.simd import LANES, LINE, REGISTERS, Vector, intrinsic
@@ -44,7 +44,7 @@ def gemm_reference(A: Array, B: Array, Z: Array | float = 0.0, clip_min: float =
 def gemm(
     A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, m, n, k, clip_min, prefetch_data, prefetch_start, prefetch_length
 ):
-    """C (m, n) = max(Z + A B, clip_min) for A (m, k), B (k, n), Z (m, n); n a multiple of LANES.
+    """C (m, n) = max(Z + A B, clip_min) for A (m, k), B (k, n), Z (m, n).
 
     A, B, Z, C are pointers, and a, b, z, c the offsets at which the matrices begin. Element (i, p) of A is at
     a + i rs_a + p cs_a; the rows of B, Z and C are ldb, ldz and ldc elements apart.
@@ -52,12 +52,12 @@ def gemm(
     Prefetched meanwhile: the rows of A and C of the next micro-tile, and `prefetch_length` elements of `prefetch_data` from
     `prefetch_start` on, a share with every micro-tile: what the caller reads next.
     """
-    vectors = n // LANES
-    panels = (vectors + MAX_NR - 1) // MAX_NR
+    vectors, rest = divmod(n, LANES)
+    panels = (vectors + MAX_NR - 1) // MAX_NR + min(rest, ONE)
     share = prefetch_length // (panels * ((m + MR_SIZES[0] - 1) // MR_SIZES[0])) + LINE
     j = 0
     for panel in range(panels):  # the columns of B that stay in the first-level cache for all rows
-        nr = panel_width(vectors, j)
+        nr = panel_width(vectors, j) if j < vectors else 0  # vectors, or the rest of one
         b_j, z_j, c_j = b + j * LANES, z + j * LANES, c + j * LANES
         i = 0
         for mr in MR_SIZES:
@@ -72,7 +72,8 @@ def gemm(
                     for line in range(0, mr * k, LINE):
                         prefetch(A, a + (i + mr) * rs_a + line)
                 _micro_kernel(
-                    mr, nr, A, a + i * rs_a, rs_a, cs_a, B, b_j, ldb, Z, z_j + i * ldz, ldz, C, c_j + i * ldc, ldc, k, clip_min
+                    mr, nr, rest, A, a + i * rs_a, rs_a, cs_a, B, b_j, ldb, Z, z_j + i * ldz, ldz, C, c_j + i * ldc, ldc,
+                    k, clip_min,
                 )  # fmt: skip
                 i += mr
         j += nr
@@ -88,15 +89,7 @@ def panel_width(vectors, first):
 
 def matmul(A: Array, B: Array, C: Array) -> None:
     """C = A B: A (m, k), B (k, n), C (m, n)."""
-    if fills_vectors(B) and A.flags.c_contiguous:
-        _matmul(A, B, C, -C.dtype.type(np.inf))
-    else:
-        np.matmul(A, B, out=C)
-
-
-def fills_vectors(*matrices: Array) -> bool:
-    """Whether `gemm` takes these as B or C: contiguous, their columns whole vectors."""
-    return all(matrix.shape[-1] % LANES == 0 and matrix.flags.c_contiguous for matrix in matrices)
+    _matmul(A, B, C, -C.dtype.type(np.inf))
 
 
 @jit
@@ -110,9 +103,9 @@ def _matmul(A, B, C, neg_inf):
     keep_alive(zeros)
 
 
-def _micro_kernel(mr, nr, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
-    """The micro-tile of mr rows and nr vectors; in NumPy, for `NUMBA_DISABLE_JIT=1`."""
-    n = nr * LANES
+def _micro_kernel(mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
+    """The micro-tile of mr rows and nr vectors, or of `rest` columns where nr is 0; in NumPy, for `NUMBA_DISABLE_JIT=1`."""
+    n = nr * LANES if nr else rest
     tile_of_a, rows_of_b = _matrix(A, a, mr, k, rs_a, cs_a), _matrix(B, b, k, n, ldb)
     _matrix(C, c, mr, n, ldc)[...] = gemm_reference(tile_of_a, rows_of_b, _matrix(Z, z, mr, n, ldz), clip_min)
 
@@ -123,23 +116,23 @@ def _matrix(data, start, rows, columns, row_stride, column_stride=1):
 
 
 @overload(_micro_kernel)
-def _overload_micro_kernel(mr, nr, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
-    return lambda mr, nr, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min: _micro_kernel_of_any_size(
-        mr, nr, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min
+def _overload_micro_kernel(mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
+    return lambda mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min: (
+        _micro_kernel_of_any_size(mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min)
     )
 
 
 @intrinsic
-def _micro_kernel_of_any_size(typing, mr, nr, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
+def _micro_kernel_of_any_size(typing, mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
     scalar, size = A.dtype, types.intp
     signature = types.void(
-        size, size, A, size, size, size, B, size, size, Z, size, size, C, size, size, size, scalar
+        size, size, size, A, size, size, size, B, size, size, Z, size, size, C, size, size, size, scalar
     )  # fmt: skip
 
     def generate(context, builder, signature, arguments):
         mr, nr = arguments[:2]
         for rows in MR_SIZES:
-            for vectors in range(1, MAX_NR + 1):
+            for vectors in range(MAX_NR + 1):
                 is_size = (builder.icmp_signed("==", x, x.type(value)) for x, value in ((mr, rows), (nr, vectors)))
                 with builder.if_then(builder.and_(*is_size)):
                     _emit_micro_kernel(context, builder, rows, vectors, Vector(scalar), *arguments[2:])
@@ -149,33 +142,39 @@ def _micro_kernel_of_any_size(typing, mr, nr, A, a, rs_a, cs_a, B, b, ldb, Z, z,
 
 
 def _emit_micro_kernel(
-    context, builder, MR, NR, vector, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min
+    context, builder, MR, NR, vector, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min
 ):
-    """LLVM's instructions for a micro-tile of MR rows and NR vectors."""
+    """LLVM's instructions for a micro-tile of MR rows and NR vectors, or of the first `rest` lanes of one where NR is 0."""
     kind = context.get_value_type(vector)
     align = vector.scalar.bitwidth // 8
-    tile = [(i, j) for i in range(MR) for j in range(NR)]
+    tile = [(i, j) for i in range(MR) for j in range(max(NR, 1))]
+    mask = None if NR else first_lanes(builder, rest, kind)
 
     def element(start, stride, i, offset=0):
         return builder.add(start, builder.add(builder.mul(stride, stride.type(i)), stride.type(offset)))
 
     def load(data, index):
-        return builder.load(vector_at(builder, data, index, kind), align=align)
+        address = vector_at(builder, data, index, kind)
+        return builder.load(address, align=align) if NR else load_lanes(builder, address, mask, align)
 
     sums = {}
     for i, j in tile:
         sums[i, j] = cgutils.alloca_once_value(builder, load(Z, element(z, ldz, i, j * LANES)))  # becomes a register
     with cgutils.for_range(builder, k) as loop:
         p = loop.index
-        row_of_b = [load(B, element(builder.add(b, builder.mul(p, ldb)), ldb, 0, j * LANES)) for j in range(NR)]
+        row_of_b = [load(B, element(builder.add(b, builder.mul(p, ldb)), ldb, 0, j * LANES)) for j in range(max(NR, 1))]
         column_of_a = builder.add(a, builder.mul(p, cs_a))
         for i in range(MR):
             a_ip = splat(builder, builder.load(builder.gep(A, [element(column_of_a, rs_a, i)])), kind)
-            for j in range(NR):
+            for j in range(max(NR, 1)):
                 term = builder.fmul(a_ip, row_of_b[j], flags=("contract",))
                 builder.store(builder.fadd(builder.load(sums[i, j]), term, flags=("contract",)), sums[i, j])
     least = splat(builder, clip_min, kind)
     for i, j in tile:
         total = builder.load(sums[i, j])
         total = builder.select(builder.fcmp_ordered("<=", total, least), least, total)
-        builder.store(total, vector_at(builder, C, element(c, ldc, i, j * LANES), kind), align=align)
+        address = vector_at(builder, C, element(c, ldc, i, j * LANES), kind)
+        if NR:
+            builder.store(total, address, align=align)
+        else:
+            store_lanes(builder, total, address, mask, align)

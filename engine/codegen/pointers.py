@@ -4,12 +4,14 @@ Nothing is bounds-checked, and a pointer holds no reference to its array (see `k
 pointer is the flat array itself, and the Python function of each name runs.
 """
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import overload
 
+from engine.codegen import emit
 from engine.codegen.emit import splat, vector_at
 from engine.codegen.jit import jit
 from engine.codegen.simd import LANES, Vector, intrinsic
@@ -45,6 +47,18 @@ def store(data, index, vector):
     data[index : index + LANES] = vector
 
 
+def load_lanes(data, index, count):
+    """The vector data[index : index + count], 0 in the other lanes; count < LANES."""
+    vector = np.zeros(LANES, data.dtype)
+    vector[:count] = data[index : index + count]
+    return vector
+
+
+def store_lanes(data, index, vector, count):
+    """data[index : index + count] = the first lanes of a vector."""
+    data[index : index + count] = vector[:count]
+
+
 def load_bytes(data, index, like):
     """The bytes data[index : index + LANES] as a vector of the type of `like`."""
     return data[index : index + LANES].astype(like.dtype)
@@ -60,24 +74,18 @@ def prefetch(data, index):
 
 
 @jit
-def load_partial(data, index, count, buffer):
-    """The vector at `index` where only the first `count` elements may be read; buffer (LANES,) is scratch."""
-    if count >= LANES:
-        return load(data, index)
-    for i in range(count):
-        buffer[i] = data[index + i]
-    return load(buffer, 0)
+def load_partial(data, index, count):
+    """The vector at `index` where only the first `count` elements may be read: 0 behind them."""
+    return load(data, index) if count >= LANES else load_lanes(data, index, count)
 
 
 @jit
-def store_partial(data, index, vector, count, buffer):
-    """Write the first `count` elements of a vector; buffer (LANES,) is scratch."""
+def store_partial(data, index, vector, count):
+    """Write the first `count` elements of a vector."""
     if count >= LANES:
         store(data, index, vector)
     else:
-        store(buffer, 0, vector)
-        for i in range(count):
-            data[index + i] = buffer[i]
+        store_lanes(data, index, vector, count)
 
 
 @intrinsic
@@ -123,6 +131,31 @@ def _store(typing, data, index, vector):
 
 
 @intrinsic
+def _load_lanes(typing, data, index, count):
+    vector = Vector(data.dtype)
+
+    def generate(context, builder, signature, arguments):
+        kind = context.get_value_type(vector)
+        address = vector_at(builder, arguments[0], arguments[1], kind)
+        mask = emit.first_lanes(builder, arguments[2], kind)
+        return emit.load_lanes(builder, address, mask, data.dtype.bitwidth // 8)
+
+    return vector(data, types.intp, types.intp), generate
+
+
+@intrinsic
+def _store_lanes(typing, data, index, vector, count):
+    def generate(context, builder, signature, arguments):
+        kind = context.get_value_type(vector)
+        address = vector_at(builder, arguments[0], arguments[1], kind)
+        mask = emit.first_lanes(builder, arguments[3], kind)
+        emit.store_lanes(builder, arguments[2], address, mask, data.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(data, types.intp, vector, types.intp), generate
+
+
+@intrinsic
 def _load_bytes(typing, data, index, like):
     def generate(context, builder, signature, arguments):
         integers = builder.load(vector_at(builder, arguments[0], arguments[1], BYTES), align=1)
@@ -159,6 +192,10 @@ overload(keep_alive)(lambda array: lambda array: None)
 overload(load)(lambda data, index: lambda data, index: _load(data, index))
 overload(broadcast)(lambda data, index: lambda data, index: _broadcast(data, index))
 overload(store)(lambda data, index, vector: lambda data, index, vector: _store(data, index, vector))
+overload(load_lanes)(lambda data, index, count: lambda data, index, count: _load_lanes(data, index, count))
+overload(store_lanes)(
+    lambda data, index, vector, count: lambda data, index, vector, count: _store_lanes(data, index, vector, count)
+)
 overload(load_bytes)(lambda data, index, like: lambda data, index, like: _load_bytes(data, index, like))
 overload(store_bytes)(lambda data, index, vector: lambda data, index, vector: _store_bytes(data, index, vector))
 overload(prefetch)(lambda data, index: lambda data, index: _prefetch(data, index))

@@ -17,6 +17,7 @@ from engine.typing import Shape
 ALGORITHMS = ("auto", "patches", "fft", "winograd")
 
 
+@lru_cache(maxsize=1024)
 def choose(window: Window, groups: int, images: Shape, outputs: int, algorithm: str = "auto") -> ConvAlgorithm:
     """The algorithm named, where it can be used, or else the cheapest: of images (N, H, W, C) to D outputs."""
     costs = candidates(window, groups, images, outputs)

@@ -26,7 +26,6 @@ WINDOW = 25  # to lay out a number of a window twice, and to add its gradient to
 PRODUCT_WEIGHT = 350
 FFT = 35
 SPECTRUM = 500
-FEW = 2  # for images of fewer channels than a vector has: whole arrays of spectra go through NumPy
 TILE = 110
 TILE_WEIGHT = 180
 
@@ -44,11 +43,10 @@ def patches(window: Window, groups: int, images: Shape, outputs: int) -> float:
 def fft(plan: FFTConvolution, groups: int, images: Shape, outputs: int) -> float:
     """Of images (N, H, W, C)."""
     N, _, _, C = images
-    factor = FEW if C < LANES else 1
     lines = sum(LINE * -(-channels // LINE) for channels in (C, outputs))  # that are transformed
     C, D = (-(-channels // LANES) * LANES for channels in (C, outputs))
     transforms = FFT * N * plan.size**2 * math.log2(plan.size) * lines
-    return factor * (3 * plan.products(N, C // groups, D) + transforms + SPECTRUM * plan.frequencies * C // groups * D)
+    return 3 * plan.products(N, C // groups, D) + transforms + SPECTRUM * plan.frequencies * C // groups * D
 
 
 def winograd(padding: int, groups: int, images: Shape, outputs: int) -> float:

@@ -8,8 +8,8 @@ W, b and relu are tuples, an element a map; dW and db likewise.
 
 A block of rows goes through all maps before the next block begins, forward and backward: the activations between two maps stay
 in the nearest caches, and the products of one block prefetch what the next one reads. Neither the gradients between maps nor
-the windows ever exist as a whole; the backward pass lays the windows out again. Where the columns of a map do not fill vectors
-(ten classes), or the arrays are views of a group's channels, the products are the BLAS's, some images at a time.
+the windows ever exist as a whole; the backward pass lays the windows out again. Where arrays are
+views of a group's channels, the products are the BLAS's, some images at a time.
 
 The backward pass is split into jobs with private accumulators so that idle threads can steal work (`Context.parallel_for`); they
 are reduced in job order, so results do not depend on scheduling.
@@ -23,8 +23,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.codegen.gemm import fills_vectors
-from engine.codegen.simd import LANES
 from engine.context import Context
 from engine.kernels.cpu.elementwise import bias_backward, bias_forward, bias_relu_backward, bias_relu_forward
 from engine.kernels.cpu.fused_linear import BLOCK, PADDED_LENGTH, chain_backward, chain_forward
@@ -73,7 +71,7 @@ def backward_reference(
 
 def forward(x: Array, window: Window, W: Arrays, b: Arrays, relu: tuple[bool, ...], y: Array, ctx: Context) -> Arrays:
     """Write the last y_l to y; return all y_l, or in inference (`ctx.needs_backward` is False) the last one only."""
-    n, fast = len(y), fills_vectors(*W, y) and x.flags.c_contiguous
+    n, fast = len(y), _are_contiguous(x, *W, y)
     rows_kept = n if ctx.needs_backward or not fast else min(n, BLOCK)
     ys = (*(ctx.empty((rows_kept, W_l.shape[1]), x.dtype) for W_l in W[:-1]), y)
     if fast:
@@ -105,7 +103,7 @@ def backward(
     """Add to dW and db and, unless it is None, write dx; the y_l of a map without a ReLU is not read."""
     if dx is not None and window != PIXEL:
         dx.fill(0)  # the gradients of the windows are added to it
-    if fills_vectors(*W, dy) and x.flags.c_contiguous and (dx is None or len(W[0]) % LANES == 0):
+    if _are_contiguous(x, *W, dy):
         _backward_in_jobs(x, window, W, relu, ys, dy, dx, dW, db, ctx)
         return
     db_sums = tuple(np.zeros(len(b)) for b in db)  # float64, so that the number of slices does not matter
@@ -166,6 +164,10 @@ def _backward_in_jobs(
 def multiply(A: Array, B: Array, C: Array) -> None:
     """C = A B."""
     np.matmul(A, B, out=C)
+
+
+def _are_contiguous(*arrays: Array) -> bool:
+    return all(array.flags.c_contiguous for array in arrays)
 
 
 def _padded(values: tuple) -> tuple:

@@ -15,7 +15,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from engine.codegen.gemm import fills_vectors
 from engine.codegen.simd import LANES
 from engine.context import Context
 from engine.device import on_gpu
@@ -30,13 +29,13 @@ JOB = 8 * ROWS  # rows of dW
 
 
 def is_large(x: Array, W: Array) -> bool:
-    """Whether this map is computed here: on the CPU, of whole vectors of outputs."""
-    return W.size >= LARGE and not on_gpu(x) and fills_vectors(W) and x.flags.c_contiguous
+    """Whether this map is computed here: on the CPU."""
+    return W.size >= LARGE and not on_gpu(x) and W.flags.c_contiguous
 
 
 def is_shared(weight: Parameter) -> bool:
     """Whether threads have no gradient of their own of this parameter, unless something else than a `Linear` needs one."""
-    return len(weight.shape) == 2 and weight.size >= LARGE and weight.shape[1] % LANES == 0
+    return len(weight.shape) == 2 and weight.size >= LARGE
 
 
 def forward(x: Array, W: Array, b: Array, y: Array) -> None:

@@ -11,9 +11,9 @@ travel through memory. While one frequency's products are computed, what the nex
 
 import numpy as np
 
-from engine.codegen.gemm import fills_vectors, gemm
+from engine.codegen.gemm import gemm
 from engine.codegen.jit import MINUS_ONE, ONE, ZERO, jit
-from engine.codegen.pointers import keep_alive, load, pointer, store
+from engine.codegen.pointers import keep_alive, load_partial, pointer, store_partial
 from engine.codegen.simd import LANES
 from engine.memory import Empty, aligned
 from engine.typing import Array
@@ -26,34 +26,19 @@ def multiply(
 
     `transposed` takes V', of V (F, 2, D / G, C). Groups are whole vectors.
     """
-    if fills_vectors(X, Y):
-        C, D = X.shape[3], Y.shape[3]
-        shape = (3, C, D // groups) if transposed else (3, C // groups, D)
-        x_sum, factors = empty((n * C,), X.dtype), empty(shape, X.dtype)
-        _multiply(X, V, Y, n, groups, transposed, x_sum, factors, -Y.dtype.type(np.inf))
-        return
-    V = V.swapaxes(2, 3) if transposed else V
-    (Xr, Xi), (Vr, Vi) = (X[:, 0, :n], X[:, 1, :n]), (V[:, 0], V[:, 1])
-    T = (Xr + Xi) @ Vr
-    Y[:, 0, :n] = T - Xi @ (Vr + Vi)
-    Y[:, 1, :n] = T + Xr @ (Vi - Vr)
+    C, D = X.shape[3], Y.shape[3]
+    shape = (3, C, D // groups) if transposed else (3, C // groups, D)
+    x_sum, factors = empty((n * C,), X.dtype), empty(shape, X.dtype)
+    _multiply(X, V, Y, n, groups, transposed, x_sum, factors, -Y.dtype.type(np.inf))
 
 
 def accumulate(
     X: Array, E: Array, G: Array, n: int, groups: int = 1, empty: Empty = aligned, *, overwrite: bool = False
 ) -> None:
     """G += X^T E, or with `overwrite` G = X^T E: the first n rows of X (F, 2, n or more, C) and E; G (F, 2, C / G, D)."""
-    if fills_vectors(X, E):
-        sums = [empty((n * array.shape[3],), X.dtype) for array in (X, E, E)]
-        product = empty((0, 0, 0) if overwrite else G.shape[1:], G.dtype)
-        _accumulate(X, E, G, n, groups, overwrite, *sums, product, -G.dtype.type(np.inf))
-        return
-    (Xr, Xi), (Er, Ei) = ((S[:, 0, :n], S[:, 1, :n]) for S in (X, E))
-    XrT, XiT = Xr.swapaxes(1, 2), Xi.swapaxes(1, 2)
-    T = (XrT + XiT) @ Er
-    parts = T - XiT @ (Er + Ei), T + XrT @ (Ei - Er)
-    for part, value in enumerate(parts):
-        G[:, part] = value if overwrite else G[:, part] + value
+    sums = [empty((n * array.shape[3],), X.dtype) for array in (X, E, E)]
+    product = empty((0, 0, 0) if overwrite else G.shape[1:], G.dtype)
+    _accumulate(X, E, G, n, groups, overwrite, *sums, product, -G.dtype.type(np.inf))
 
 
 @jit
@@ -91,12 +76,12 @@ def _gauss_factors(V, v, transposed, factors):
     if transposed:
         for first in range(0, D, LANES):  # a vector of every row: its cache line is complete before it leaves the cache
             for c in range(C):
-                for d in range(first, first + LANES):
+                for d in range(first, min(first + LANES, D)):
                     re, im = V[v + d * C + c], V[v + size + d * C + c]
                     out[c * D + d], out[size + c * D + d], out[2 * size + c * D + d] = re, im - re, -(re + im)
     else:
         for i in range(0, size, LANES):
-            store(out, i, load(V, v + i))
+            store_partial(out, i, load_partial(V, v + i, size - i), size - i)
         _axpby(ONE, V, v + size, MINUS_ONE, V, v, out, size, size)
         _axpby(MINUS_ONE, V, v, MINUS_ONE, V, v + size, out, 2 * size, size)
 
@@ -131,6 +116,7 @@ def _accumulate(X, E, G, n, groups, overwrite, x_sum, e_difference, e_sum, produ
 
 @jit
 def _axpby(alpha, X, x, beta, Y, y, Z, z, count):
-    """Z = alpha X + beta Y: `count` elements, a multiple of LANES, from the offsets x, y and z."""
+    """Z = alpha X + beta Y: `count` elements from the offsets x, y and z."""
     for i in range(0, count, LANES):
-        store(Z, z + i, alpha * load(X, x + i) + beta * load(Y, y + i))
+        total = alpha * load_partial(X, x + i, count - i) + beta * load_partial(Y, y + i, count - i)
+        store_partial(Z, z + i, total, count - i)

@@ -15,10 +15,10 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from functools import partial
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -57,7 +57,7 @@ class CpuBackend:
     def __init__(self, parameters: Sequence[Parameter], *, threads: int | None = None, chunk: int = CHUNK) -> None:
         self.threads, self.chunk = threads or available_threads(), chunk
         threadpool_limits(1, user_api="blas")
-        self._pool = ThreadPoolExecutor(self.threads)
+        self._pool: Executor = ThreadPoolExecutor(self.threads) if self.threads > 1 else _InThisThread()
         self._weight_cache = WeightTransformCache()
         self._memory, self._products = Memory(), [Products() for _ in range(self.threads)]
         self._gradients = FlatBuffer(parameters)
@@ -143,6 +143,18 @@ class CpuBackend:
     def nbytes(self) -> int:
         """Bytes of scratch memory held by all threads."""
         return self._memory.nbytes + sum(ctx.nbytes for ctx in self._contexts)
+
+
+class _InThisThread(Executor):
+    """A pool of no threads: what it is given runs at once."""
+
+    def submit(self, work: Callable, /, *arguments: Any, **options: Any) -> Future:
+        future: Future = Future()
+        try:
+            future.set_result(work(*arguments, **options))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
 
 
 def _run_jobs(queue: deque[Callable[[], None]]) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from engine.codegen.jit import jit
-from engine.codegen.pointers import keep_alive, load, pointer, store
+from engine.codegen.pointers import keep_alive, load_partial, pointer, store_partial
 from engine.codegen.simd import LANES, select_gt, zeros_like
 from engine.random import philox_in_lanes
 
@@ -60,15 +60,14 @@ def bias_backward(dy, db):
     So chains of roundings are short, whatever the number of rows.
     """
     rows, C = dy.shape
-    whole, sums = C - C % LANES, np.empty(C, dy.dtype)
+    sums = np.empty(C, dy.dtype)
     dy_at, sums_at = pointer(dy), pointer(sums)
     for first in range(0, rows, ROWS_PER_SUM):
         sums.fill(0)
         for r in range(first, min(first + ROWS_PER_SUM, rows)):
-            for c in range(0, whole, LANES):
-                store(sums_at, c, load(sums_at, c) + load(dy_at, r * C + c))
-            for c in range(whole, C):
-                sums[c] += dy[r, c]
+            for c in range(0, C, LANES):
+                total = load_partial(sums_at, c, C - c) + load_partial(dy_at, r * C + c, C - c)
+                store_partial(sums_at, c, total, C - c)
         db += sums
 
 
@@ -79,20 +78,17 @@ def bias_relu_backward(y, dy, dx, db):
     Memory is read in order, and the partial sums stay in the nearest cache.
     """
     rows, C = dy.shape
-    whole, sums = C - C % LANES, np.empty(C, dy.dtype)
+    sums = np.empty(C, dy.dtype)
     y_at, dy_at, dx_at, sums_at = pointer(y), pointer(dy), pointer(dx), pointer(sums)
     for first in range(0, rows, ROWS_PER_SUM):
         sums.fill(0)
         for r in range(first, min(first + ROWS_PER_SUM, rows)):
-            for c in range(0, whole, LANES):
-                at, total = r * C + c, load(sums_at, c)
+            for c in range(0, C, LANES):
+                at, count, total = r * C + c, C - c, load_partial(sums_at, c, C - c)
                 zero = zeros_like(total)
-                d = select_gt(load(y_at, at), zero, load(dy_at, at), zero)
-                store(dx_at, at, d)
-                store(sums_at, c, total + d)
-            for c in range(whole, C):
-                dx[r, c] = relu_gradient(y[r, c], dy[r, c])
-                sums[c] += dx[r, c]
+                d = select_gt(load_partial(y_at, at, count), zero, load_partial(dy_at, at, count), zero)
+                store_partial(dx_at, at, d, count)
+                store_partial(sums_at, c, total + d, count)
         db += sums
 
 

@@ -7,11 +7,9 @@ lines are read and written. It has a line of L points for every frequency v = 0 
 a pair of rows.
 """
 
-import numpy as np
-
 from engine.codegen.fft import fft
 from engine.codegen.jit import jit
-from engine.codegen.pointers import keep_alive, load, load_partial, pointer, prefetch, store, store_partial
+from engine.codegen.pointers import load, load_partial, pointer, prefetch, store, store_partial
 from engine.codegen.simd import LANES, LINE, select_gt, zeros_like
 
 
@@ -23,9 +21,9 @@ def forward_transform(images, outputs, masked, spectrum, sign, plane, order, nat
     """
     N, H, W, C = images.shape
     F, L, part = len(natural), len(order), spectrum.shape[2] * C  # part: elements of the real or the imaginary part
-    half, pitch, scratch = L // 2 + 1, (L + 1) * LINE, np.zeros((2, LANES), images.dtype)
-    pair = half * pitch
-    re, im, zero, buffer = pointer(plane[0]), pointer(plane[1]), load(pointer(scratch[0]), 0), pointer(scratch[1])
+    half, pitch = L // 2 + 1, (L + 1) * LINE
+    re, im, pair = pointer(plane[0]), pointer(plane[1]), half * pitch
+    zero = zeros_like(load(re, 0))
     source, relu, target, roots = pointer(images), pointer(outputs), pointer(spectrum), pointer(roots)
     for n in range(N):
         for c in range(0, C, LINE):
@@ -44,9 +42,9 @@ def forward_transform(images, outputs, masked, spectrum, sign, plane, order, nat
                     for k in range(0, min(LINE, left), LANES):
                         a, b = zero, zero
                         if has_first:
-                            a = _load_masked(source, relu, masked, pixel + k, left - k, zero, buffer)
+                            a = _load_masked(source, relu, masked, pixel + k, left - k, zero)
                         if has_second:
-                            b = _load_masked(source, relu, masked, pixel + W * C + k, left - k, zero, buffer)
+                            b = _load_masked(source, relu, masked, pixel + W * C + k, left - k, zero)
                         store(re, point + k, a)
                         store(im, point + k, b)
                 first, second = order[i] * LINE, (order[i + 1] if i + 1 < L else L) * LINE
@@ -68,17 +66,16 @@ def forward_transform(images, outputs, masked, spectrum, sign, plane, order, nat
             for f in range(F):
                 point, to = natural[f] * LINE, 2 * f * part + n * C + c
                 for k in range(0, min(LINE, left), LANES):
-                    store_partial(target, to + k, load(re, point + k), left - k, buffer)
-                    store_partial(target, to + part + k, sign * load(im, point + k), left - k, buffer)
-    keep_alive(scratch)
+                    store_partial(target, to + k, load(re, point + k), left - k)
+                    store_partial(target, to + part + k, sign * load(im, point + k), left - k)
 
 
 @jit
-def _load_masked(source, relu, masked, at, count, zero, buffer):
+def _load_masked(source, relu, masked, at, count, zero):
     """The first `count` elements of the vector at `at`; where `masked`, 0 for those whose output is not positive."""
-    a = load_partial(source, at, count, buffer)
+    a = load_partial(source, at, count)
     if masked:
-        a = select_gt(load_partial(relu, at, count, buffer), zero, a, zero)
+        a = select_gt(load_partial(relu, at, count), zero, a, zero)
     return a
 
 
@@ -87,9 +84,8 @@ def inverse_transform(spectrum, images, bias, clip_min, sign, plane, order, natu
     """Images (N, H, W, C) = max(inverse + bias, clip_min) of a spectrum (F, 2, N + 1, C); without the factor 1 / L^2."""
     N, H, W, C = images.shape
     F, L, part = len(natural), len(order), spectrum.shape[2] * C
-    half, pitch, scratch = L // 2 + 1, (L + 1) * LINE, np.zeros(LANES, images.dtype)
-    pair = half * pitch
-    re, im, buffer = pointer(plane[0]), pointer(plane[1]), pointer(scratch)
+    half, pitch = L // 2 + 1, (L + 1) * LINE
+    re, im, pair = pointer(plane[0]), pointer(plane[1]), half * pitch
     source, target, offset, roots = pointer(spectrum), pointer(images), pointer(bias), pointer(roots)
     for n in range(N):
         for c in range(0, C, LINE):
@@ -99,8 +95,8 @@ def inverse_transform(spectrum, images, bias, clip_min, sign, plane, order, natu
                 prefetch(source, origin + LINE)  # the next channels, which may be the next image's
                 prefetch(source, origin + part + LINE)
                 for k in range(0, min(LINE, left), LANES):
-                    a = load_partial(source, origin + k, left - k, buffer)
-                    b = load_partial(source, origin + part + k, left - k, buffer)
+                    a = load_partial(source, origin + k, left - k)
+                    b = load_partial(source, origin + part + k, left - k)
                     if minus != plus:
                         store(re, minus + k, a)
                         store(im, minus + k, -sign * b)
@@ -127,15 +123,14 @@ def inverse_transform(spectrum, images, bias, clip_min, sign, plane, order, natu
                 for j in range(W):
                     point, to = pair + j * LINE, row + j * C
                     for k in range(0, min(LINE, left), LANES):
-                        b = load_partial(offset, c + k, left - k, buffer)
-                        _store_clipped(target, to + k, load(re, point + k) + b, clip_min, left - k, buffer)
+                        b = load_partial(offset, c + k, left - k)
+                        _store_clipped(target, to + k, load(re, point + k) + b, clip_min, left - k)
                         if i + 1 < H:
-                            _store_clipped(target, to + W * C + k, load(im, point + k) + b, clip_min, left - k, buffer)
-    keep_alive(scratch)
+                            _store_clipped(target, to + W * C + k, load(im, point + k) + b, clip_min, left - k)
 
 
 @jit
-def _store_clipped(target, to, y, clip_min, count, buffer):
+def _store_clipped(target, to, y, clip_min, count):
     """Of max(y, clip_min) `count` elements."""
     least = clip_min + zeros_like(y)
-    store_partial(target, to, select_gt(least, y, least, y), count, buffer)
+    store_partial(target, to, select_gt(least, y, least, y), count)

@@ -1,6 +1,6 @@
 """A linear map whose weights are larger than the caches: W is read once, in the order in which it lies in memory.
 
-x (n, C), W (C, D), y (n, D), D whole vectors; CPU only. See engine.ops.large_linear.
+x (n, C), W (C, D), y (n, D); CPU only. See engine.ops.large_linear.
 """
 
 import numpy as np

@@ -3,10 +3,8 @@
 Tiles are numbered image by image, row by row; the kernels take any range of them. `tile` (36, LANES) is scratch for one.
 """
 
-import numpy as np
-
 from engine.codegen.jit import ZERO, jit
-from engine.codegen.pointers import keep_alive, load, load_partial, pointer, store, store_partial
+from engine.codegen.pointers import load, load_partial, pointer, store, store_partial
 from engine.codegen.simd import LANES, select_gt, zeros_like
 from engine.codegen.winograd import (
     OUTPUT,
@@ -29,8 +27,7 @@ def gather_images(x, padding, first, n, rows, columns, V, tile):
     """V = B^T d B of the tiles d number first .. first + n - 1 of x (N, H, W, C), zeros outside the image."""
     _, H, W, C = x.shape
     source, target, buffer, distance, lanes = pointer(x), pointer(V), pointer(tile), V.shape[1], LANES
-    whole, scratch = whole_vectors(C), np.zeros(LANES, x.dtype)
-    partial = pointer(scratch)
+    whole = whole_vectors(C)
     for t in range(n):
         image, i, j = _unravel_tile(first + t, rows, columns)
         top, left = OUTPUT * i - padding, OUTPUT * j - padding
@@ -46,10 +43,9 @@ def gather_images(x, padding, first, n, rows, columns, V, tile):
                 for b in range(TILE):
                     d = zero
                     if 0 <= top + a < H and 0 <= left + b < W:
-                        d = load_partial(source, start + (a * W + b) * C + c, C - c, partial)
+                        d = load_partial(source, start + (a * W + b) * C + c, C - c)
                     store(buffer, (a * TILE + b) * LANES, d)
             transform_input(buffer, ZERO, TILE * lanes, lanes, target, to, TILE * distance, distance)
-    keep_alive(scratch)
 
 
 @jit
@@ -57,22 +53,20 @@ def scatter_outputs(M, bias, clip_min, y, first, n, rows, columns, tile):
     """y (N, Ho, Wo, D) = max(A^T m A + bias, clip_min) of the tiles m number first .. first + n - 1."""
     _, H, W, D = y.shape
     source, target, buffer, distance, lanes = pointer(M), pointer(y), pointer(tile), M.shape[1], LANES
-    whole, scratch, offset = whole_vectors(D), np.zeros(LANES, y.dtype), pointer(bias)
-    partial = pointer(scratch)
+    whole, offset = whole_vectors(D), pointer(bias)
     for t in range(n):
         image, i, j = _unravel_tile(first + t, rows, columns)
         height, width = min(OUTPUT, H - OUTPUT * i), min(OUTPUT, W - OUTPUT * j)
         start = ((image * H + OUTPUT * i) * W + OUTPUT * j) * D
         for c in range(0, D, LANES):
             transform_output(source, t * whole + c, TILE * distance, distance, buffer, ZERO, OUTPUT * lanes, lanes)
-            b = load_partial(offset, c, D - c, partial)
+            b = load_partial(offset, c, D - c)
             least = clip_min + zeros_like(b)
             for p in range(height):
                 for q in range(width):
                     total = load(buffer, (p * OUTPUT + q) * LANES) + b
                     total = select_gt(least, total, least, total)
-                    store_partial(target, start + (p * W + q) * D + c, total, D - c, partial)
-    keep_alive(scratch)
+                    store_partial(target, start + (p * W + q) * D + c, total, D - c)
 
 
 @jit
@@ -80,8 +74,7 @@ def gather_gradients(dy, y, masked, first, n, rows, columns, M, S, tile):
     """M = A g A^T of the tiles of g, which is dy (N, Ho, Wo, D) where y > 0 if `masked`; S (tiles, D) has their sums."""
     _, H, W, D = dy.shape
     source, relu, target, totals, buffer = pointer(dy), pointer(y), pointer(M), pointer(S), pointer(tile)
-    distance, lanes, whole, scratch = M.shape[1], LANES, whole_vectors(D), np.zeros((2, LANES), dy.dtype)
-    partial, partial_relu = pointer(scratch[0]), pointer(scratch[1])
+    distance, lanes, whole = M.shape[1], LANES, whole_vectors(D)
     for t in range(n):
         image, i, j = _unravel_tile(first + t, rows, columns)
         height, width = min(OUTPUT, H - OUTPUT * i), min(OUTPUT, W - OUTPUT * j)
@@ -94,16 +87,15 @@ def gather_gradients(dy, y, masked, first, n, rows, columns, M, S, tile):
                     g = zero
                     if p < height and q < width:
                         at = start + (p * W + q) * D + c
-                        g = load_partial(source, at, D - c, partial)
+                        g = load_partial(source, at, D - c)
                         if masked:
-                            g = select_gt(load_partial(relu, at, D - c, partial_relu), zero, g, zero)
+                            g = select_gt(load_partial(relu, at, D - c), zero, g, zero)
                         total = total + g
                     store(buffer, (p * OUTPUT + q) * LANES, g)
             store(totals, t * whole + c, total)
             transform_output_adjoint(
                 buffer, ZERO, OUTPUT * lanes, lanes, target, t * whole + c, TILE * distance, distance
             )
-    keep_alive(scratch)
 
 
 @jit
@@ -114,8 +106,7 @@ def scatter_gradients(V, dx, padding, first, n, rows, columns, tile):
     """
     _, H, W, C = dx.shape
     source, target, buffer, distance, lanes = pointer(V), pointer(dx), pointer(tile), V.shape[1], LANES
-    whole, scratch = whole_vectors(C), np.zeros(LANES, dx.dtype)
-    partial = pointer(scratch)
+    whole = whole_vectors(C)
     for t in range(n):
         image, i, j = _unravel_tile(first + t, rows, columns)
         top, left = OUTPUT * i - padding, OUTPUT * j - padding
@@ -126,9 +117,8 @@ def scatter_gradients(V, dx, padding, first, n, rows, columns, tile):
                 for b in range(max(0, -left), min(TILE, W - left)):
                     at, d = start + (a * W + b) * C + c, load(buffer, (a * TILE + b) * LANES)
                     if (i > 0 and a < TILE - OUTPUT) or (j > 0 and b < TILE - OUTPUT):
-                        d = load_partial(target, at, C - c, partial) + d
-                    store_partial(target, at, d, C - c, partial)
-    keep_alive(scratch)
+                        d = load_partial(target, at, C - c) + d
+                    store_partial(target, at, d, C - c)
 
 
 @jit

@@ -84,9 +84,9 @@ def winograd_backward(
 @jit
 def winograd_weight(w, U, groups):
     """U of the weights w (3, 3, C / G, D)."""
-    (C, D), scratch = w.shape[2:], np.zeros((1 + WINDOW * WINDOW, LANES), w.dtype)
-    source, target, buffer, distance = pointer(w), pointer(U), pointer(scratch), U.shape[1]
-    tile, lanes, channels, columns, first = pointer(scratch[1:]), LANES, D // groups, whole_vectors(D // groups), 0
+    (C, D), scratch = w.shape[2:], np.zeros((WINDOW * WINDOW, LANES), w.dtype)
+    source, target, tile, distance = pointer(w), pointer(U), pointer(scratch), U.shape[1]
+    lanes, channels, columns, first = LANES, D // groups, whole_vectors(D // groups), 0
     while first < groups * columns:
         group, column, width = _panel(first, columns)
         for c in range(C):
@@ -97,7 +97,7 @@ def winograd_weight(w, U, groups):
                     transform_weight(source, at, WINDOW * C * D, C * D, target, to, TILE * distance, distance)
                 else:
                     for tap in range(WINDOW * WINDOW):
-                        store(tile, tap * LANES, load_partial(source, at + tap * C * D, count, buffer))
+                        store(tile, tap * LANES, load_partial(source, at + tap * C * D, count))
                     transform_weight(tile, ZERO, WINDOW * lanes, lanes, target, to, TILE * distance, distance)
         first += width
     keep_alive(scratch)
@@ -106,9 +106,9 @@ def winograd_weight(w, U, groups):
 @jit
 def winograd_weight_adjoint(dU, dw, groups):
     """Add to dw (3, 3, C / G, D) what dU says."""
-    (C, D), scratch = dw.shape[2:], np.zeros((1 + WINDOW * WINDOW, LANES), dw.dtype)
-    source, target, buffer, distance = pointer(dU), pointer(dw), pointer(scratch), dU.shape[1]
-    tile, lanes, channels, columns, first = pointer(scratch[1:]), LANES, D // groups, whole_vectors(D // groups), 0
+    (C, D), scratch = dw.shape[2:], np.zeros((WINDOW * WINDOW, LANES), dw.dtype)
+    source, target, tile, distance = pointer(dU), pointer(dw), pointer(scratch), dU.shape[1]
+    lanes, channels, columns, first = LANES, D // groups, whole_vectors(D // groups), 0
     while first < groups * columns:
         group, column, width = _panel(first, columns)
         for c in range(C):
@@ -118,8 +118,8 @@ def winograd_weight_adjoint(dU, dw, groups):
                 transform_weight_adjoint(source, at, TILE * distance, distance, tile, ZERO, WINDOW * lanes, lanes)
                 for tap in range(WINDOW * WINDOW):
                     place = to + tap * C * D
-                    total = load_partial(target, place, count, buffer) + load(tile, tap * LANES)
-                    store_partial(target, place, total, count, buffer)
+                    total = load_partial(target, place, count) + load(tile, tap * LANES)
+                    store_partial(target, place, total, count)
         first += width
     keep_alive(scratch)
 

@@ -21,7 +21,6 @@ from engine.ops.fused_linear import Window
 from engine.ops.winograd import TILE_POINTS, tile_count
 from engine.typing import Shape
 
-GROUPED = 2  # products of groups are the BLAS's, on copies
 WINDOW = 25  # to lay out a number of a window twice, and to add its gradient to the image's
 PRODUCT_WEIGHT = 350
 FFT = 35
@@ -36,8 +35,7 @@ def patches(window: Window, groups: int, images: Shape, outputs: int) -> float:
     k, stride, padding = window
     windows = N * math.prod((side + 2 * padding - k) // stride + 1 for side in (H, W))
     layout = WINDOW if k > 1 else 0  # a window of one pixel lies in the image
-    products = 3 * outputs / groups * (GROUPED if groups > 1 else 1)
-    return k**2 * C * (windows * (products + layout) + PRODUCT_WEIGHT * outputs / groups)
+    return k**2 * C * (windows * (3 * outputs / groups + layout) + PRODUCT_WEIGHT * outputs / groups)
 
 
 def fft(plan: FFTConvolution, groups: int, images: Shape, outputs: int) -> float:

@@ -1,4 +1,4 @@
-"""Chains whose first convolution is a product with the matrix of its windows, and convolutions in groups."""
+"""Chains whose first convolution is a product with the matrix of its windows, and convolutions in groups, on copies."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ class Patches:
         if self.groups == 1:
             return dispatch(fused_linear.forward, x, self.window, W, b, relu, y_rows, ctx), None
         for c, d in self._groups(chain[0]):
-            x_g = contiguous(x[..., c])
-            dispatch(fused_linear.forward, x_g, self.window, (W[0][:, d],), (b[0][d],), relu, y_rows[:, d], ctx)
+            x_g, y_g = contiguous(x[..., c]), ctx.empty((len(y_rows), d.stop - d.start), x.dtype)
+            dispatch(fused_linear.forward, x_g, self.window, (W[0][:, d],), (b[0][d],), relu, y_g, ctx)
+            y_rows[:, d] = y_g
+            del y_g  # or it would live on until that of the next group exists
         return (y_rows,), None
 
     def backward(
@@ -42,11 +44,14 @@ class Patches:
         for c, d in self._groups(chain[0]):
             x_g, y_g, dy_g = (contiguous(array) for array in (x[..., c], ys[0][:, d], dy[:, d]))
             dx_g = None if dx is None else ctx.empty(x_g.shape, x.dtype)
-            W_g, dW_g, db_g = (W[0][:, d],), (dW[0][:, d],), (db[0][d],)
-            dispatch(fused_linear.backward, x_g, self.window, W_g, relu, (y_g,), dy_g, dx_g, dW_g, db_g, ctx)
+            W_g, db_g = W[0][:, d], (db[0][d],)
+            dW_g = ctx.empty(W_g.shape, x.dtype)
+            dW_g.fill(0)
+            dispatch(fused_linear.backward, x_g, self.window, (W_g,), relu, (y_g,), dy_g, dx_g, (dW_g,), db_g, ctx)
+            dW[0][:, d] += dW_g
             if dx is not None:
                 dx[..., c] = dx_g
-            del dx_g  # or it would live on until that of the next group exists
+            del dx_g, dW_g  # or they would live on until those of the next group exist
 
     def _groups(self, layer: FusedLayer) -> list[tuple[slice, slice]]:
         """The input and the output channels of each group."""

@@ -38,22 +38,6 @@ def relu_backward(y, dy, dx):
 
 
 @jit
-def bias_forward(y, b):
-    """y (rows, C) += b (C,)."""
-    for r in range(y.shape[0]):
-        for c in range(y.shape[1]):
-            y[r, c] += b[c]
-
-
-@jit
-def bias_relu_forward(y, b):
-    """y (rows, C) = max(y + b, 0), b (C,): `bias_forward` and `relu_forward` in one pass over memory."""
-    for r in range(y.shape[0]):
-        for c in range(y.shape[1]):
-            y[r, c] = relu(y[r, c] + b[c])
-
-
-@jit
 def bias_backward(dy, db):
     """db (C,) float64 += the column sums of dy (rows, C), as partial sums of ROWS_PER_SUM rows in dy's precision.
 

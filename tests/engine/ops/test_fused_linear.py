@@ -137,23 +137,6 @@ def test_the_bits_of_the_backward_do_not_depend_on_scheduling(window, monkeypatc
         np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
-def test_of_views_of_columns_the_blas_gets_some_images_at_a_time_and_all_of_them(monkeypatch):
-    window, x = Window(3, 1, 1), normal(1, 7, 5, 6, 2)
-    W, b, dy = (normal(2, 18, 9)[:, :5],), (normal(3, 5),), normal(4, 7 * 5 * 6, 5)
-    results = []
-    for elements in (1, 2 * 5 * 6 * 18, fused_linear.MAX_PATCH_ELEMENTS):  # one image, two, all
-        monkeypatch.setattr(fused_linear, "MAX_PATCH_ELEMENTS", elements)
-        y, dx, ctx = np.empty_like(dy), np.empty_like(x), Context()
-        dW, db = zeros_like(W), zeros_like(b)
-        ys = fused_linear.forward(x, window, W, b, (True,), y, ctx)
-        fused_linear.backward(x, window, W, (True,), ys, dy, dx, dW, db, ctx)
-        results.append((y, dx, *dW, *db, ctx.nbytes))
-    for other in results[1:]:
-        for actual, expected in zip(other[:-1], results[0][:-1], strict=True):
-            np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
-    assert results[0][-1] < results[1][-1] < results[2][-1]
-
-
 def test_inference_keeps_a_block_of_each_map_but_the_last():
     x, relu = normal(1, 4 * BLOCK, 1, 1, LANES), (True, True)
     W, b = drawn_chain(LANES, (LANES, LANES))

@@ -91,7 +91,7 @@ def measure_exits(run: Run, model: TrainedModel, dataset: Dataset, display: Disp
     )
     display.exits(pages.rows(study), len(model.network.exits))
     study.save(run.folder)
-    rule = ExitRule(study.measure, study.kept[1].threshold, study.temperatures)
+    rule = ExitRule(study.measure, study.usual.threshold, study.temperatures)
     page = pages.write_page(run.folder, study, dataset, exits_of(rule, study.logits))
     display.say(f"report: {page}")
 

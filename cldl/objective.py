@@ -135,6 +135,15 @@ class Objective:
         """
         return inference.softmax(self.class_scores(logits))
 
+    def companion_weights(self, logits: Sequence[Array], labels: Array) -> Array | None:
+        """T^(m) of each sample were these its labels (N,), (M, N); None under "hinge", which has none.
+
+        It is 1 under "softmax", deep supervision. A share that T leaves alone (`unweighted_share`) is not in it.
+        """
+        if self.loss == "hinge":
+            return None
+        return cldl_loss(logits, labels, self.weights, self.g).companions
+
     def deciding_exits(self, logits: Sequence[Array], predictions: Array) -> Array:
         """The classifier that decided, (N,) in 0..M-1: the one that finds the prediction the most probable, or the top one."""
         if self.loss == "cldl":

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from data.dataset import ArraySplit
 from engine.typing import Array
 from layers.in_turn import multiply_adds
 
-LIKELIEST = 3
+LIKELIEST, OWN = 3, 5  # answers of all classifiers together that are told, and of each one by itself
 COLUMNS = ("file", "label", "probability", "second", "probability_2", "third", "probability_3", "decided_by", "refused")
 
 
@@ -32,18 +33,27 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Opinion:
+    """What a classifier finds by itself: its own answers, the likeliest first, and how probable the prediction is to it."""
+
+    name: str
+    likeliest: list[Answer]
+    of_prediction: float
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The likeliest answers, the first of which is the prediction; who decided it; and each classifier's own answer.
 
     likeliest   -- up to three, of all classifiers together
     decided_by  -- the classifier that finds the prediction the most probable
-    classifiers -- of each one that was asked its name, its own answer, and how probable it finds the prediction
+    classifiers -- what each one that was asked finds by itself
     cost        -- the share of the network's multiply-adds that were needed; 1 without early exit
     """
 
     likeliest: list[Answer]
     decided_by: str
-    classifiers: list[tuple[str, Answer, float]]
+    classifiers: list[Opinion]
     cost: float = 1.0
 
 
@@ -51,7 +61,7 @@ def predict_image(model: TrainedModel, image: Array, rule: ExitRule | None = Non
     """The prediction for an image (H, W, C); with a rule, of the first classifier that is sure enough by it (`cldl.exits`)."""
     if rule:
         return _predict_in_turn(model, image, rule)
-    return _tell(model, model.logits(image[None]))
+    return tell(model, model.logits(image[None]))
 
 
 def _predict_in_turn(model: TrainedModel, image: Array, rule: ExitRule) -> Prediction:
@@ -59,33 +69,35 @@ def _predict_in_turn(model: TrainedModel, image: Array, rule: ExitRule) -> Predi
     logits, left_at = model.in_turn(ArraySplit(image[None], np.zeros(1, np.int64)), rule)
     last, costs = int(left_at[0]), multiply_adds(model.network)
     if last == len(logits) - 1:
-        return _tell(model, logits)
+        return tell(model, logits)
     alone = replace(model, objective=Objective((1.0,)))  # of the one that answers
-    told, names = _tell(alone, logits[last : last + 1]), classifier_names(len(logits))
-    asked = [
-        _own(name, z, told.likeliest[0].label, model.class_names)
-        for name, z in zip(names, logits[: last + 1], strict=False)
-    ]
+    told, names = tell(alone, logits[last : last + 1]), classifier_names(len(logits))
+    label = model.class_names.index(told.likeliest[0].label)
+    asked = [_opinion(name, z, label, model.class_names) for name, z in zip(names, logits[: last + 1], strict=False)]
     return Prediction(told.likeliest, names[last], asked, costs[last] / costs[-1])
 
 
-def _tell(model: TrainedModel, logits: Sequence[Array]) -> Prediction:
-    """The prediction of classifiers with the logits (1, K)."""
+def tell(model: TrainedModel, logits: Sequence[Array]) -> Prediction:
+    """The prediction of the model's classifiers with the logits (1, K)."""
     classes = model.class_names
     predictions = model.objective.predictions(logits)
     label, names = int(predictions[0]), classifier_names(len(logits))
     together = model.objective.probabilities(logits)[0]  # (K,)
-    order = [label, *(int(k) for k in np.argsort(-together, kind="stable") if k != label)]
-    own = [_own(name, z, classes[label], classes) for name, z in zip(names, logits, strict=True)]
+    order = [label, *(k for k in _order(together) if k != label)]
+    own = [_opinion(name, z, label, classes) for name, z in zip(names, logits, strict=True)]
     likeliest = [Answer(classes[k], float(together[k])) for k in order[:LIKELIEST]]
     return Prediction(likeliest, names[model.objective.deciding_exits(logits, predictions)[0]], own)
 
 
-def _own(name: str, z: Array, label: str, classes: Sequence[str]) -> tuple[str, Answer, float]:
-    """A classifier's own answer, and how probable it finds a label."""
+def _opinion(name: str, z: Array, label: int, classes: Sequence[str]) -> Opinion:
+    """What a classifier with the logits (1, K) finds by itself, where the prediction is the class `label`."""
     P = softmax(z[0].astype(np.float64))  # (K,)
-    top = int(np.argmax(P))
-    return name, Answer(classes[top], float(P[top])), float(P[list(classes).index(label)])
+    return Opinion(name, [Answer(classes[k], float(P[k])) for k in _order(P)[:OWN]], float(P[label]))
+
+
+def _order(P: Array) -> list[int]:
+    """The classes, the likeliest first; of equals the first one."""
+    return np.argsort(-P, kind="stable").tolist()
 
 
 def text(prediction: Prediction) -> str:
@@ -94,22 +106,28 @@ def text(prediction: Prediction) -> str:
     answers = ", ".join(f"{answer.label} with {answer.probability:.2%}" for answer in prediction.likeliest)
     early = f", with {prediction.cost:.1%} of the multiply-adds" if prediction.cost < 1 else ""
     lines = [f"{label}, decided by {prediction.decided_by}{early}", f"  likeliest: {answers}"]
-    for name, own, probability in prediction.classifiers:
-        other = "" if own.label == label else f", {label} with {probability:.2%}"
-        lines.append(f"  {name}: {own.label} with {own.probability:.2%}{other}")
+    for opinion in prediction.classifiers:
+        own = opinion.likeliest[0]
+        other = "" if own.label == label else f", {label} with {opinion.of_prediction:.2%}"
+        lines.append(f"  {opinion.name}: {own.label} with {own.probability:.2%}{other}")
     return "\n".join(lines)
+
+
+def as_object(prediction: Prediction) -> dict[str, Any]:
+    """What JSON tells of a prediction."""
+    return {
+        "label": prediction.likeliest[0].label,
+        "likeliest": [asdict(answer) for answer in prediction.likeliest],
+        "decided_by": prediction.decided_by,
+        "cost": prediction.cost,
+        "classifiers": [{"name": own.name, **asdict(own.likeliest[0])} for own in prediction.classifiers],
+    }
 
 
 def as_json(file: str, prediction: Prediction | None, refused: str | None = None) -> str:
     """An object in one line; of a refused image, its label is null and `refused` says why."""
-    found: dict = {"file": file, "label": None, "refused": refused}
-    if prediction:
-        found["label"] = prediction.likeliest[0].label
-        found["likeliest"] = [asdict(answer) for answer in prediction.likeliest]
-        found["decided_by"] = prediction.decided_by
-        found["cost"] = prediction.cost
-        found["classifiers"] = [{"name": name, **asdict(own)} for name, own, _ in prediction.classifiers]
-    return json.dumps(found)
+    found = {"file": file, "label": None, "refused": refused}
+    return json.dumps(found | (as_object(prediction) if prediction else {}))
 
 
 def as_csv(file: str, prediction: Prediction | None, refused: str | None = None) -> str:

@@ -67,12 +67,21 @@ class DataSpec(Spec):
         return {}
 
     def read_image(self, path: Path, shape: Shape) -> Array:
-        """The image in a file as one of the data set's, of a network's shape (H, W, C), uint8; UserError where there is none."""
-        from data.pictures.digits import read_digit
-        from data.pictures.files import read_picture
+        """The image in a file, as by `decode_image`; raises UserError for a file that cannot be read, too."""
+        from data.pictures.files import picture_bytes
+
+        return self.decode_image(picture_bytes(path), str(path), shape)
+
+    def decode_image(self, data: bytes, name: str, shape: Shape) -> Array:
+        """The image in the bytes of a file as one of the data set's, of a network's shape (H, W, C), uint8.
+
+        Raises:    UserError, a sentence that begins with `name`, where there is none.
+        """
+        from data.pictures.digits import decode_digit
+        from data.pictures.files import fit_picture
 
         height, width, channels = shape
-        return read_digit(path) if channels == 1 else read_picture(path, height, width)
+        return decode_digit(data, name) if channels == 1 else fit_picture(data, name, height, width)
 
     def build_preprocessing(self, dataset: Dataset, folder: Path | None = None, say: Say = quiet) -> Preprocessing:
         """From bytes to the network's input; a fit is read from the folder, or stored there, if one is given."""

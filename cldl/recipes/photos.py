@@ -13,7 +13,7 @@ from cldl.recipes.data import SIZES, DataSpec
 from data import registry
 from data.dataset import Dataset
 from data.disk.photos import Photos, load_photos
-from data.disk.split import read_file
+from data.disk.split import decode_file, read_file
 from data.disk.views import RESIZES, View
 from data.fetch.download import Say, quiet
 from data.sources.scenes import PARTITIONS
@@ -103,6 +103,10 @@ class PhotoSpec(DataSpec):
     def read_image(self, path: Path, shape: Shape) -> Array:
         """The image in a file as a test sees it, (size, size, 3) uint8; raises UserError where there is none."""
         return read_file(path, self.view(shape[0]))
+
+    def decode_image(self, data: bytes, name: str, shape: Shape) -> Array:
+        """The same of the bytes of a file; `name` is what a refusal calls it."""
+        return decode_file(data, name, self.view(shape[0]))
 
     def fixed_preprocessing(self) -> Preprocessing | None:
         """The preprocessing, where it needs no data set to be fitted on."""

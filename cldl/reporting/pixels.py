@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,3 +57,10 @@ def write_images(path: Path, images: Sequence[Array]) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no picture's name"
         raise UserError(f"{path} cannot be written ({reason}): give a name such as given.png.") from error
+
+
+def png(image: Array) -> bytes:
+    """An image (H, W, C) uint8 as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(buffer, format="png")
+    return buffer.getvalue()

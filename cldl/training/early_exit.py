@@ -18,6 +18,7 @@ import numpy as np
 
 from cldl import exits
 from cldl.exits import ExitRule, Point
+from cldl.joint import SURE
 from cldl.objective import Objective
 from cldl.training.run_data import limited
 from cldl.training.trained import TrainedModel
@@ -29,7 +30,7 @@ from engine.io.json import parse, read_bytes, refusing
 from engine.typing import Array
 from layers.in_turn import multiply_adds
 
-NAME, MAX_BYTES = "exits.json", 1 << 20
+NAME, MAX_BYTES, REMEDY = "exits.json", 1 << 20, "make it anew by cldl.evaluate --exit."
 ABOVE = (
     0.0,
     0.05,
@@ -38,6 +39,7 @@ ABOVE = (
     0.5,
     1.0,
 )  # points of error above that of all classifiers, for each of which a threshold is kept
+USUAL = ABOVE[1]  # points: the threshold that is shown where only one is
 TIMED, ROUNDS = 2048, 3  # images, and how often they are timed in turn
 POINT = fields(
     {
@@ -98,6 +100,11 @@ class ExitStudy:
     measure: str
     kept: list[Kept]
 
+    @property
+    def usual(self) -> Kept:
+        """The point of USUAL points of error."""
+        return self.kept[ABOVE.index(USUAL)]
+
     def save(self, folder: Path) -> None:
         """Keep the measure, the temperatures and the thresholds in a run's folder."""
         content = {
@@ -118,14 +125,34 @@ def kept_rule(folder: Path, threshold: float, M: int) -> ExitRule:
     """
     if M == 1:
         raise UserError("the run has one classifier, so there is no early exit: leave --exit out.")
-    measure, temperatures, path = exits.MEASURES[0], (1.0,) * M, folder / NAME
-    with refusing(path, "make it anew by cldl.evaluate --exit."), suppress(FileNotFoundError):
+    measure, temperatures = exits.MEASURES[0], (1.0,) * M
+    if kept := _read(folder, M):
+        measure, temperatures = kept["measure"], tuple(kept["temperatures"])
+    return ExitRule(measure, threshold, temperatures)
+
+
+def usual_rule(folder: Path, M: int) -> tuple[ExitRule, bool]:
+    """The rule of a run whose threshold is the one kept for USUAL points of error, and whether there is one.
+
+    Where there is none, the run was not measured: then the threshold is `cldl.joint.SURE`.
+
+    Raises:    UserError as `kept_rule`.
+    """
+    kept = _read(folder, M) or {"points": []}
+    thresholds = [point["threshold"] for point in kept["points"] if point["above"] == USUAL]
+    return kept_rule(folder, thresholds[0] if thresholds else SURE, M), bool(thresholds)
+
+
+def _read(folder: Path, M: int) -> dict[str, Any] | None:
+    """What the exits.json of a run with M classifiers holds; None where there is none."""
+    path = folder / NAME
+    with refusing(path, REMEDY), suppress(FileNotFoundError):
         content = parse(read_bytes(path, MAX_BYTES))
         EXITS(content, "")
         if len(content["temperatures"]) != M:
             raise UserError(f"has {len(content['temperatures'])} temperatures, expected {M}")
-        measure, temperatures = content["measure"], tuple(content["temperatures"])
-    return ExitRule(measure, threshold, temperatures)
+        return content
+    return None
 
 
 def study(model: TrainedModel, dataset: Dataset, config: Mapping[str, Any]) -> ExitStudy:

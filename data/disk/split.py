@@ -110,15 +110,32 @@ def read_file(
 
     Raises:    UserError, which `remedy` ends, where the file holds no image that can be read.
     """
+    name = str(path) if str(path).isprintable() else shown(str(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{name} cannot be read ({error.strerror}){remedy}") from None
+    return decode_file(data, name, view, crop, key, whole=whole, remedy=remedy)
+
+
+def decode_file(
+    data: bytes,
+    name: str,
+    view: View,
+    crop: int = 0,
+    key: Key | None = None,
+    *,
+    whole: bool = False,
+    remedy: str = REMEDY,
+) -> Array:
+    """The image in the bytes of a file, as by `read_file`; `name` is what a refusal calls it."""
     from data.pictures.decode import Encoded
 
     try:
-        image = Encoded(path.read_bytes())
+        image = Encoded(data)
         size = image.height, image.width
         if whole:
             return view.render_whole(image)
         return view.render(image, view.crop(*size, crop) if key is None else view.draw(*size, key))
-    except (UserError, OSError) as error:
-        reason = str(error) if isinstance(error, UserError) else f"cannot be read ({error.strerror})"
-        name = str(path) if str(path).isprintable() else shown(str(path))
-        raise UserError(f"{name} {reason}{remedy}") from None
+    except UserError as error:
+        raise UserError(f"{name} {error}{remedy}") from None

@@ -14,7 +14,7 @@ import numpy as np
 
 from data.pictures.boxes import dilate
 from data.pictures.colours import along_strongest_colour, to_pixels
-from data.pictures.files import open_picture
+from data.pictures.files import decode_picture, picture_bytes
 from data.pictures.frame import without_frame
 from data.pictures.ground import Ground, constant, difference, local, outermost, surface
 from data.pictures.mnist_form import SIZE, as_it_is, centred, fitted
@@ -30,19 +30,24 @@ CUT, SIMPLER = (
 
 
 def read_digit(path: Path) -> Array:
-    """The digit in a picture file as an image (28, 28, 1) uint8.
+    """The digit in a picture file, as by `decode_digit`; raises UserError for a file that cannot be read, too."""
+    return decode_digit(picture_bytes(path), str(path))
+
+
+def decode_digit(data: bytes, name: str) -> Array:
+    """The digit in the bytes of a picture file as an image (28, 28, 1) uint8; `name` is what a refusal calls it.
 
     A picture of 28 x 28 pixels on pure black or white is one of MNIST's, but for a frame, and is taken as it is; on another
     ground its digit is made as bright as MNIST's. Of any other size, the digit is what is connected and stands out from the
     ground, darker or lighter; it is cut out, fitted and centred.
 
-    Raises:    UserError for a file that cannot be read as a picture, and for a picture without a digit, or with several.
+    Raises:    UserError for what cannot be read as a picture, and for a picture without a digit, or with several.
     """
-    picture = to_pixels(open_picture(path), LARGEST)  # (H, W, C) in 0 .. 255
+    picture = to_pixels(decode_picture(data, name), LARGEST)  # (H, W, C) in 0 .. 255
     try:
         image = as_it_is(picture) if picture.shape[:2] == (SIZE, SIZE) else read_pixels(picture)
     except UserError as error:
-        raise UserError(f"{path} {error}; give a picture of one digit.") from None
+        raise UserError(f"{name} {error}; give a picture of one digit.") from None
     return np.rint(image).astype(np.uint8)[..., None]
 
 

@@ -18,10 +18,10 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 KINDS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 
 
-def open_picture(path: Path) -> Image.Image:
-    """The picture in a file of one of these formats, or the first of several, upright and decoded, of 8 bits a channel.
+def picture_bytes(path: Path) -> bytes:
+    """The bytes of a picture's file.
 
-    Raises:    UserError for a file that cannot be read as a picture, or has too many pixels or bytes.
+    Raises:    UserError where it is not there, may not be read, or has too many.
     """
     if not os.path.isfile(path):  # unlike Path.is_file it never raises
         what = "is a folder" if os.path.isdir(path) else "is not there"
@@ -29,28 +29,48 @@ def open_picture(path: Path) -> Image.Image:
     if os.path.getsize(path) > MAX_BYTES:
         raise UserError(f"{path} has more than {MAX_BYTES:,} bytes: give a smaller picture.")
     try:
-        file = io.BytesIO(path.read_bytes())  # Pillow asks for as much as a chunk claims; a file would set it all aside
+        return path.read_bytes()
+    except OSError as error:
+        reason = "may not be read" if isinstance(error, PermissionError) else f"cannot be read as a {KINDS} picture"
+        raise UserError(f"{path} {reason}: give an intact file of one of these kinds.") from error
+
+
+def decode_picture(data: bytes, name: str) -> Image.Image:
+    """The picture in the bytes of a file of one of these formats, or the first of several, upright, of 8 bits a channel.
+
+    name -- what the picture is called in a refusal
+
+    Raises:    UserError for what cannot be read as a picture, or has too many pixels.
+    """
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=FORMATS) as picture:
+            # of bytes in memory: Pillow asks for as much as a chunk claims, and a file would set it all aside
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 upright = ImageOps.exif_transpose(picture)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         limit = f"{Image.MAX_IMAGE_PIXELS:,}"
-        raise UserError(f"{path} has more than {limit} pixels: give a smaller picture.") from None
+        raise UserError(f"{name} has more than {limit} pixels: give a smaller picture.") from None
     except Exception as error:  # Pillow reports damage with nearly any exception
-        reason = "may not be read" if isinstance(error, PermissionError) else f"cannot be read as a {KINDS} picture"
-        raise UserError(f"{path} {reason}: give an intact file of one of these kinds.") from error
+        raise UserError(
+            f"{name} cannot be read as a {KINDS} picture: give an intact file of one of these kinds."
+        ) from error
     return to_eight_bits(upright)
 
 
-def read_picture(path: Path, height: int, width: int) -> np.ndarray:
-    """The picture in a file as a colour image (height, width, 3) uint8.
+def fit_picture(data: bytes, name: str, height: int, width: int) -> np.ndarray:
+    """The picture in the bytes of a file as a colour image (height, width, 3) uint8.
 
     What is transparent becomes white. A picture of another size is cut to the middle of the right proportions and resized.
 
-    Raises:    UserError as `open_picture`.
+    Raises:    UserError as `decode_picture`.
     """
-    picture = to_rgb(open_picture(path))
+    picture = to_rgb(decode_picture(data, name))
     if picture.size != (width, height):
         picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
     return np.asarray(picture)
+
+
+def read_picture(path: Path, height: int, width: int) -> np.ndarray:
+    """The picture in a file, as by `fit_picture`; raises UserError as `picture_bytes` too."""
+    return fit_picture(picture_bytes(path), str(path), height, width)

@@ -168,3 +168,12 @@ def test_probabilities_under_deep_supervision_are_those_of_the_top_classifier(lo
 def test_an_unknown_loss_is_refused():
     with pytest.raises(UserError, match="the loss 'squared' is unknown: choose one of cldl, softmax, hinge"):
         Objective(WEIGHTS, loss="squared")
+
+
+def test_companion_weights_are_those_of_the_loss_and_1_under_deep_supervision():
+    labels = np.array([0, 2])
+    logits = [z[:2] for z in LOGITS]
+    expected = cldl_loss(logits, labels, WEIGHTS, 2.0).companions
+    np.testing.assert_array_equal(Objective(WEIGHTS, 2.0).companion_weights(logits, labels), expected)
+    np.testing.assert_array_equal(Objective(WEIGHTS, loss="softmax").companion_weights(logits, labels), np.ones((3, 2)))
+    assert Objective(WEIGHTS, loss="hinge").companion_weights(logits, labels) is None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cldl.inference import softmax
 from cldl.objective import Objective
 from cldl.predict import main
 from cldl.prediction import predict_image, text
@@ -66,10 +67,12 @@ def test_the_likeliest_answers_have_the_models_own_probabilities():
     rng = np.random.default_rng(0)
     logits, objective = [rng.normal(size=(1, 5)) for _ in range(3)], Objective((1.0, 1.0, 1.0))
     model = SimpleNamespace(logits=lambda images: logits, objective=objective, class_names="abcde")
-    likeliest = predict_image(model, np.zeros((28, 28, 1), np.uint8)).likeliest
-    P = objective.probabilities(logits)[0]
-    assert [a.label for a in likeliest] == ["abcde"[k] for k in np.argsort(-P)[:3]]
-    assert [a.probability for a in likeliest] == sorted(P.tolist(), reverse=True)[:3]
+    prediction = predict_image(model, np.zeros((28, 28, 1), np.uint8))
+    parts = [(objective.probabilities(logits)[0], prediction.likeliest, 3)]
+    parts += [(softmax(z)[0], own.likeliest, 5) for z, own in zip(logits, prediction.classifiers, strict=True)]
+    for P, likeliest, count in parts:
+        assert [a.label for a in likeliest] == ["abcde"[k] for k in np.argsort(-P)[:count]]
+        assert [a.probability for a in likeliest] == sorted(P.tolist(), reverse=True)[:count]
 
 
 def test_json_is_an_object_a_line_refused_images_included(run, tmp_path, capsys):

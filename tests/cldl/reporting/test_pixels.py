@@ -1,9 +1,11 @@
+import io
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from cldl.reporting.pixels import COLUMNS, half_blocks
+from cldl.reporting.pixels import COLUMNS, half_blocks, png
 
 CELL = re.compile(r"\x1b\[38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)m▀")
 
@@ -32,3 +34,10 @@ def test_below_an_odd_last_row_is_black():
 
 def test_a_wide_image_is_made_smaller_with_its_proportions():
     assert colours(half_blocks(np.zeros((64, 224, 3), np.uint8), True)).shape == (COLUMNS * 64 // 224, COLUMNS, 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_png_has_the_pixels(channels):
+    image = np.random.default_rng(0).integers(0, 256, (6, 5, channels), np.uint8)
+    picture = Image.open(io.BytesIO(png(image)), formats=("PNG",))
+    np.testing.assert_array_equal(np.asarray(picture).reshape(image.shape), image)

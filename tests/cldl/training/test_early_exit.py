@@ -9,7 +9,7 @@ from cldl import exits
 from cldl.evaluate import main
 from cldl.exits import ExitRule
 from cldl.training import early_exit
-from cldl.training.early_exit import kept_rule, labels_of
+from cldl.training.early_exit import kept_rule, labels_of, usual_rule
 from data import registry
 from data.dataset import Dataset
 from engine.errors import UserError
@@ -104,3 +104,17 @@ def test_one_classifier_has_no_early_exit(run, monkeypatch):
     monkeypatch.setattr(model.network, "exits", model.network.exits[1:])
     with pytest.raises(UserError, match="one classifier, so there is no early exit"):
         early_exit.study(model, digits(), {})
+
+
+def test_the_usual_rule_is_the_measured_one_of_005_points_or_plain_confidence_where_nothing_was_measured(run):
+    assert usual_rule(run.folder, 2) == (ExitRule("confidence", 0.999, (1.0, 1.0)), False)
+    points = [
+        {"above": above, "threshold": threshold, "error": 1, "cost": 1, "time": 1, "shares": [50, 50]}
+        for above, threshold in ((0.0, 0.9), (0.05, 0.8), (0.1, 0.7))
+    ]
+    kept = {"measure": "margin", "temperatures": [2, 3], "fitted_on": "", "tried_on": "", "error": 1, "points": points}
+    path = run.folder / "exits.json"
+    path.write_text(json.dumps(kept))
+    assert usual_rule(run.folder, 2) == (ExitRule("margin", 0.8, (2, 3)), True)
+    path.write_text(json.dumps(kept | {"points": points[:1]}))
+    assert usual_rule(run.folder, 2) == (ExitRule("margin", 0.999, (2, 3)), False)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from data.pictures import files
-from data.pictures.files import read_picture
+from data.pictures.files import decode_picture, read_picture
 from engine.errors import UserError
 
 
@@ -111,3 +111,10 @@ def test_a_picture_with_a_broken_exif_is_read_all_the_same(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         np.testing.assert_array_equal(read_picture(path, 8, 6), picture)
+
+
+def test_a_picture_that_is_no_file_is_called_as_its_reader_says():
+    with pytest.raises(
+        UserError, match=r"^what was sent cannot be read as a PNG, JPEG, .* picture: give an intact file"
+    ):
+        decode_picture(b"text", "what was sent")

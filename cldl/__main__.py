@@ -18,6 +18,7 @@ COMMANDS = {  # the module of each, and what it does
     "train": ("cldl.train", "train a recipe"),
     "evaluate": ("cldl.evaluate", "test a trained run once more"),
     "predict": ("cldl.predict", "classify pictures with a trained run"),
+    "serve": ("cldl.serve", "draw digits and drop pictures on a page, and see what a trained run makes of them"),
     "export": ("cldl.export", "write a trained run for other tools: ONNX, PyTorch, safetensors"),
     "report": ("cldl.report", "put runs side by side"),
     "gradcheck": ("cldl.gradcheck", "hold every gradient against differences"),

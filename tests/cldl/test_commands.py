@@ -35,7 +35,7 @@ def interrupted(arguments, kind=signal.SIGINT, **environment):
     return process.returncode, first + out, err
 
 
-COMMANDS = ("train", "evaluate", "predict", "export", "report", "gradcheck", "study.__main__")
+COMMANDS = ("train", "evaluate", "predict", "serve", "export", "report", "gradcheck", "study.__main__")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

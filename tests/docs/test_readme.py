@@ -34,6 +34,8 @@ def test_every_make_target_exists_and_installation_is_what_make_does():
 def test_the_commands_run_one_after_another(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(registry.LOADERS, "mnist", lambda cache, data, say: digits())
+    monkeypatch.setattr("cldl.serve.PORT", 0)  # the usual one may be taken
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: None)  # which would wait for Ctrl-C
     Image.fromarray(digits().test.images[3, :, :, 0]).save("digit.png")
     run = [shlex.split(line)[2:] for line in COMMANDS if line.startswith("python -m cldl")]
     assert len(run) >= 6

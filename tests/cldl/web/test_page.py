@@ -71,7 +71,7 @@ class Page:
     @property
     def given(self):
         """What the network was given, (H, W, C) or (H, W)."""
-        data = self.find("given").get_attribute("src").partition(",")[2]
+        data = self.find("given").get_dom_attribute("src").partition(",")[2]
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
     def run(self, script, *arguments):
@@ -219,7 +219,7 @@ def test_an_image_that_is_too_large_is_refused_before_it_is_sent(page):
 
 def test_readers_of_a_screen_are_told_the_answer(page):
     told = page.find("told")
-    assert (told.get_attribute("role"), told.get_attribute("aria-live")) == ("status", "polite")
+    assert (told.get_dom_attribute("role"), told.get_dom_attribute("aria-live")) == ("status", "polite")
     named = page.run("""
         return [...document.querySelectorAll("canvas, button, input, img, section")].map((element) =>
           element.getAttribute("aria-label") || element.getAttribute("alt") || element.labels?.[0]?.textContent.trim() ||

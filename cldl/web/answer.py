@@ -47,6 +47,7 @@ class Answerer:
             "input": {"height": height, "width": width, "channels": channels},
             "classifiers": classifier_names(M),
             "loss": model.objective.loss,
+            "exponent": model.objective.g,
             "unweighted_share": model.objective.unweighted_share,
             "exit": self._rule and {**asdict(self._rule), "measured": is_measured},
         }

@@ -19,10 +19,13 @@ export function showRun(run) {
     paper.setAttribute("role", "img");
     paper.setAttribute("aria-label", "The image that was chosen");
   }
-  byId("joint").textContent =
-    run.loss === "cldl"
-      ? "The class whose loss, summed over all classifiers, would be the smallest if it were the right one."
-      : "The top classifier’s own answer: the lower ones only helped to train the layers below them.";
+  const isJoint = run.loss === "cldl";
+  byId("joint").textContent = isJoint
+    ? "The class whose loss, summed over all classifiers, would be the smallest if it were the right one."
+    : "The top classifier’s own answer: lower ones only help to train the layers below them.";
+  byId("decides").textContent = isJoint
+    ? "The classifier to which the joint answer is the most probable."
+    : "The top classifier, always.";
   byId("meaning-of-t").textContent = meaningOfT(run);
   byId("rule").textContent = rule(run.exit);
 }
@@ -34,8 +37,8 @@ function meaningOfT(run) {
   const but = share ? ` In this run ${percent(share)} of each loss counts whatever T is.` : "";
   return (
     "How much a classifier’s loss on this image would count in training, if the joint answer were the right one: the product over " +
-    "the other classifiers of their doubt in it, (1 − p) to the power g. Near 0 the others have it right, and this one need not learn " +
-    `it; near 1 they do not.${but}`
+    "the other classifiers of their doubt in it, " +
+    `(1 − p) to the power ${number(run.exponent)}. Near 0 the others have it right, and this one need not learn it; near 1 they do not.${but}`
   );
 }
 

@@ -75,3 +75,19 @@ def test_images_too_large_to_whiten_are_refused(tmp_path):
     data = spec.load(tmp_path / "cache", tree(tmp_path / "pets", "a", "b"))
     with pytest.raises(UserError, match=r"whitening takes a matrix of 9,408 x 9,408 numbers for images \(56, 56, 3\)"):
         spec.build_preprocessing(data)
+
+
+def test_an_image_is_the_same_from_a_file_and_from_its_bytes(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg(3, 40, 60))
+    spec, shape = changed(size=16).data, (16, 16, 3)
+    image = spec.decode_image(path.read_bytes(), "it", shape)
+    np.testing.assert_array_equal(image, spec.read_image(path, shape))
+    for data, sentence in (
+        (b"text", "it is not a JPEG, PNG, GIF, BMP or WebP image"),
+        (path.read_bytes()[:200], "it is "),
+    ):
+        with pytest.raises(UserError) as refused:
+            spec.decode_image(data, "it", shape)
+        assert str(refused.value).startswith(sentence)
+        assert str(refused.value).endswith(": give an intact JPEG, PNG, GIF, BMP or WebP image.")

@@ -130,7 +130,7 @@ def test_what_is_known_before_an_image_is(run):
     assert (about["recipe"], about["classes"]) == (tiny.RECIPE.name, list("0123456789"))
     assert about["input"] == {"height": 28, "width": 28, "channels": 1}
     assert about["classifiers"] == ["classifier 1 (bottom)", "classifier 2 (top)"]
-    assert (about["loss"], about["unweighted_share"]) == ("cldl", 0.0)
+    assert (about["loss"], about["exponent"], about["unweighted_share"]) == ("cldl", 1.0, 0.0)
 
 
 def test_one_classifier_has_no_early_exit_and_a_t_of_1(tmp_path, monkeypatch):

@@ -287,6 +287,7 @@ COLOUR = {
     "input": {"height": 32, "width": 48, "channels": 3},
     "classifiers": ["classifier 1"],
     "loss": "hinge",
+    "exponent": 1.0,
     "unweighted_share": 0.0,
     "exit": None,
 }

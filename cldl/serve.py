@@ -74,7 +74,7 @@ def make_server(app: ASGIApp) -> Server:
         access_log=False,
         http="h11",
         lifespan="off",
-        limit_concurrency=CONNECTIONS,
+        limit_concurrency=CONNECTIONS + 1,  # the one that is turned away
         log_config=None,
         proxy_headers=False,
         server_header=False,

@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from engine.errors import UserError
 
 MAX_BYTES = 20_000_000  # of an upload; a photograph has 2 to 12 million
-SECONDS = 10.0  # that an upload may take, and again that it may wait and be worked on
+UPLOAD_SECONDS, ANSWER_SECONDS = 10.0, 10.0  # that an image may take to arrive, and then to wait and be worked on
 HOSTS = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
 STATIC = Path(__file__).parent / "static"
 POLICY = (
@@ -48,8 +48,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 LARGE = f"the image has more than {MAX_BYTES:,} bytes: give a smaller one."
-SLOW = f"the image did not arrive within {SECONDS:g} seconds: send it again."
-BUSY = f"the network had no answer within {SECONDS:g} seconds, as it works on one image at a time: try again."
+SLOW = f"the image did not arrive within {UPLOAD_SECONDS:g} seconds: send it again."
+BUSY = f"the network had no answer within {ANSWER_SECONDS:g} seconds, as it works on one image at a time: try again."
 ELSEWHERE = "this is a server for its own machine: call it localhost or 127.0.0.1."
 FOREIGN = "only the page itself and programs may send images: open the page in a window of its own."
 NOWHERE = "there is nothing here: the page is at /, and images are sent to /api/predict by POST."
@@ -68,9 +68,9 @@ def make_app(answer: Callable[[bytes], dict[str, Any]], about: dict[str, Any]) -
         return JSONResponse({**about, "max_bytes": MAX_BYTES, "too_large": LARGE})
 
     async def predict(request: Request) -> JSONResponse:
-        data = await within(SECONDS, read_body(request), HTTPException(408, SLOW))
+        data = await within(UPLOAD_SECONDS, read_body(request), HTTPException(408, SLOW))
         answered = asyncio.get_running_loop().run_in_executor(worker, answer, data)
-        return JSONResponse(await within(SECONDS, answered, HTTPException(503, BUSY)))
+        return JSONResponse(await within(ANSWER_SECONDS, answered, HTTPException(503, BUSY)))
 
     routes = [
         Route("/api/run", run),

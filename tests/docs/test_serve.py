@@ -68,7 +68,8 @@ def test_its_tables_have_the_fields_of_an_answer(run):
 
 def test_its_limits_are_the_servers():
     assert f"more than {app.MAX_BYTES:,} bytes" in PAGE
-    assert PAGE.count(f"within {app.SECONDS:g} seconds") == 2
+    assert f"did not arrive within {app.UPLOAD_SECONDS:g} seconds" in PAGE
+    assert f"no answer within {app.ANSWER_SECONDS:g} seconds" in PAGE
     assert f"more than {serve.CONNECTIONS} connections" in PAGE
     assert f"a confidence of {SURE} is asked for" in PAGE
     assert f"that for {USUAL} points more error" in PAGE

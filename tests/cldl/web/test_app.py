@@ -16,6 +16,7 @@ from engine.errors import UserError
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
+from cldl import serve
 from cldl.reporting.style import COLOURS
 from cldl.web import app
 from tests.cldl.web.serving import ABOUT, ask, send, served
@@ -64,7 +65,7 @@ def test_an_upload_may_have_a_number_of_bytes_and_no_more(port, monkeypatch, chu
 
 
 def test_an_upload_that_does_not_arrive_is_given_up(port, monkeypatch):
-    monkeypatch.setattr(app, "SECONDS", 0.2)
+    monkeypatch.setattr(app, "UPLOAD_SECONDS", 0.2)
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(b"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n12345")
         response = http.client.HTTPResponse(connection)
@@ -73,25 +74,25 @@ def test_an_upload_that_does_not_arrive_is_given_up(port, monkeypatch):
 
 
 def test_an_image_that_waits_too_long_is_told_so_and_not_worked_on(monkeypatch):
-    monkeypatch.setattr(app, "SECONDS", 0.3)
-    free, worked_on = threading.Event(), []
+    monkeypatch.setattr(app, "ANSWER_SECONDS", 0.3)
+    is_working, is_free, worked_on = threading.Event(), threading.Event(), []
 
     def slow(data):
         worked_on.append(data)
-        free.wait(30)
+        is_working.set()
+        is_free.wait(30)
         return {}
 
     with served(slow) as port:
+        first = threading.Thread(target=lambda: refused.append(send(port, b"1")))
         refused = []
-        threads = [threading.Thread(target=lambda body=body: refused.append(send(port, body))) for body in (b"1", b"2")]
-        for thread in threads:
-            thread.start()
-            time.sleep(0.1)  # so that the first one comes first
-        for thread in threads:
-            thread.join()
-        free.set()
-        monkeypatch.setattr(app, "SECONDS", 30)
+        first.start()
+        assert is_working.wait(30)
+        refused.append(send(port, b"2"))
+        first.join()
         assert refused == [(503, {"refused": app.BUSY})] * 2
+        monkeypatch.setattr(app, "ANSWER_SECONDS", 30)
+        is_free.set()
         assert send(port, b"3") == (200, {})
     assert worked_on == [b"1", b"3"]
 
@@ -151,7 +152,17 @@ def test_every_answer_says_what_a_browser_may_do_with_it(port):
         assert headers["access-control-allow-origin"] is None
 
 
-def test_what_is_refused_is_a_sentence():
+@pytest.mark.parametrize(("others", "status"), [(1, 200), (2, 503)])
+def test_so_many_connections_are_served_at_a_time_and_no_more(monkeypatch, others, status):
+    monkeypatch.setattr(serve, "CONNECTIONS", 2)
+    with served(echo) as port:
+        kept = [socket.create_connection(("127.0.0.1", port)) for _ in range(others)]  # which ask for nothing
+        assert ask(port, path="/api/run")[0] == status
+        for connection in kept:
+            connection.close()
+
+
+def test_what_is_refused_is_a_sentence_and_a_bug_is_shown_in_the_terminal(caplog):
     def refuse(data):
         raise UserError("the image is blank: draw something.") if data else ValueError("a bug")
 
@@ -160,6 +171,7 @@ def test_what_is_refused_is_a_sentence():
         assert send(port, b"") == (500, {"refused": app.FAILED})
         for method, path, status in (("GET", "/none", 404), ("GET", "/api/predict", 404), ("POST", "/", 405)):
             assert ask(port, method, path)[::2] == (status, {"refused": app.NOWHERE})
+    assert "ValueError: a bug" in caplog.text  # once the server has ended: it is told after the answer
 
 
 def test_nothing_beside_the_page_is_had(port):

@@ -129,18 +129,10 @@ def guarded(main: Main) -> Main:
                     return main(argv)
                 finally:
                     sys.stdout.flush()
-            except UserError as error:
-                print(f"error: {error}", file=sys.stderr)
-                return 2
-            except MemoryError as error:
-                print(
-                    f"error: not enough memory ({error}): use a smaller --batch-size or fewer --threads.",
-                    file=sys.stderr,
-                )
-                return 2
-            except KeyboardInterrupt:
-                print(signals.STOPPED, file=sys.stderr)
-                return signals.STATUS
+            except (UserError, MemoryError, KeyboardInterrupt) as error:
+                line, status = last_line(error)
+                print(line, file=sys.stderr)
+                return status
             except BrokenPipeError:
                 _discard_output()
                 return 141
@@ -153,6 +145,15 @@ def guarded(main: Main) -> Main:
                 return 2
 
     return run
+
+
+def last_line(error: BaseException) -> tuple[str, int]:
+    """What a command says of the exception that ends it, and its exit status; of an unforeseen one, nothing and 1."""
+    if isinstance(error, UserError):
+        return f"error: {error}", 2
+    if isinstance(error, MemoryError):
+        return f"error: not enough memory ({error}): use a smaller --batch-size or fewer --threads.", 2
+    return (signals.STOPPED, signals.STATUS) if isinstance(error, KeyboardInterrupt) else ("", 1)
 
 
 def leave(main: Main) -> NoReturn:

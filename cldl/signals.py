@@ -44,10 +44,12 @@ class Interruption:
         ...                             # a signal raises KeyboardInterrupt
         interruption.defer()
         ...                             # a signal sets interruption.asked; a second one raises KeyboardInterrupt
+
+    quiet -- whether another process says what happens
     """
 
-    def __init__(self) -> None:
-        self.asked, self._deferred = False, False
+    def __init__(self, quiet: bool = False) -> None:
+        self.asked, self._deferred, self._quiet = False, False, quiet
         self._handled = handled(self._handle)
 
     def defer(self) -> None:
@@ -58,7 +60,8 @@ class Interruption:
         if self.asked or not self._deferred:
             raise KeyboardInterrupt
         self.asked = True
-        os.write(2, STOPPING)
+        if not self._quiet:
+            os.write(2, STOPPING)
 
     def __enter__(self) -> Interruption:
         self._handled.__enter__()

@@ -6,35 +6,46 @@ python -m cldl.train mnist_nin
 from __future__ import annotations
 
 import argparse
+import os
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from cldl.commands import add_data_arguments, add_device_arguments, again, guarded, leave, parser, whole
 from cldl.recipes import RECIPES, find, options
 from cldl.recipes.recipe import Recipe
 from cldl.recipes.spec import cited
+from cldl.recipes.stored import to_json
 from cldl.reporting import poster
 from cldl.reporting.display import Display
 from cldl.reporting.explain import explain, limit, seconds_to_read
 from cldl.reporting.recipe_list import list_recipes
 from cldl.signals import STATUS, Interruption
-from cldl.training.machine import changes
+from cldl.training.machine import changes, versions
 from cldl.training.pretrained import begin_with, check_file
+from cldl.training.ranks import LastWords, joined
 from cldl.training.run import Run, check_free, make_new_folder, newest_folder
 from cldl.training.run_data import identity, limited, load_data
-from cldl.training.step_log import StepLines, StepLog, TensorBoard, expect_tensorboard
+from cldl.training.step_log import Log, StepLines, StepLog, TensorBoard, expect_tensorboard
+from cldl.training.together import check_same, fair_threads, in_turns, on_first
 from cldl.training.trainer import DivergedError, Trainer
 from data.dataset import Dataset, is_varied
+from data.transforms.preprocessing import Preprocessing
 from engine.codegen.jit import told_of_compilation
 from engine.device import PRECISIONS, choose
 from engine.errors import UserError
 from engine.io.files import make_folder, remove_temporary
 from engine.io.lock import exclusive
-from engine.runtime.cpu import MAX_THREADS, available_threads
+from engine.runtime.communicator import ALONE, Communicator
+from engine.runtime.cpu import MAX_THREADS
 
 FOUND = "found in the data"
+SAME_DATA = "give all nodes the same copy of the data and this version of the recipe"
+SAVE_EVERY = 600.0
 FIXED = ("seed", "precision", "limit_train", "limit_test", "held_out")  # of a run, to its end
 
 
@@ -77,7 +88,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 @guarded
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit status: 0, 2 for an error that the user can fix, 130 after Ctrl-C."""
-    args = parse(argv)
+    with joined() as comm:
+        return run_command(parse(argv), comm)
+
+
+def run_command(args: argparse.Namespace, comm: Communicator) -> int:
+    """Do what the options say, as one of the ranks."""
     if args.list:
         print("\n".join(list_recipes()))
         return 0
@@ -91,13 +107,27 @@ def main(argv: list[str] | None = None) -> int:
             )
         explain_step(choose_recipe(args), args, Display())
         return 0
+    check_same(
+        comm, {name: v for name, v in versions().items() if name != "blas"}, "install the same versions on all nodes"
+    )
+    given = {f"value of {name}": str(value) for name, value in vars(args).items() if name not in ("data", "cache")}
+    check_same(comm, given, "start all ranks by one command line, in which only --data and --cache may differ")
     if args.tensorboard:
         expect_tensorboard()
-    with Display() as display, ExitStack() as held:
-        run, dataset, trainer, lines = (resume if args.resume else begin)(args, display, held)
+    with ExitStack() as held:
+        console = None if comm.is_first else Console(file=held.enter_context(open(os.devnull, "w", encoding="utf-8")))
+        display = held.enter_context(Display(console))
+        run, dataset, trainer, lines = (resume if args.resume else begin)(args, display, held, comm)
         display.plan(trainer, run)
-        logs = [StepLines(run.folder, trainer)] if args.log_steps else []
-        log = StepLog(trainer, [*logs, *([TensorBoard(run.folder, trainer)] if args.tensorboard else [])])
+        if comm.size > 1:
+            comm.remedy = f"continue with: {continuation(run, comm)}"
+            if comm.is_first:
+                held.callback(LastWords(f"the run ended with one of its ranks; {comm.remedy}").dismiss)
+        logs: list[Log] = []
+        if comm.is_first:
+            logs += [StepLines(run.folder, trainer)] if args.log_steps else []
+            logs += [TensorBoard(run.folder, trainer)] if args.tensorboard else []
+        log = StepLog(trainer, logs)
         held.callback(log.close)
         return train(run, dataset, trainer, lines, display, log)
 
@@ -127,36 +157,54 @@ def complete(recipe: Recipe, dataset: Dataset) -> Recipe:
     return recipe.changed(**{leaf: cited(value, FOUND) for leaf, value in recipe.data.found(dataset).items()})
 
 
-def begin(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[Run, Dataset, Trainer, list[dict]]:
-    """Begin a new run; the lock of its folder goes to `held`."""
+def begin(
+    args: argparse.Namespace, display: Display, held: ExitStack, comm: Communicator = ALONE
+) -> tuple[Run, Dataset, Trainer, list[dict]]:
+    """Begin a new run; the lock of its folder goes to `held`. Rank 0 alone reads weights and writes the folder."""
     recipe = choose_recipe(args)
-    if args.run:
+    if args.run and comm.is_first:
         check_free(args.run)
-    if args.weights:
+    if args.weights and comm.is_first:
         check_file(args.weights)
-    full, preprocessing = load_data(recipe, cache=args.cache, data=args.data, say=display.say)
+    full, preprocessing = in_turns(comm, lambda: load_data(recipe, cache=args.cache, data=args.data, say=display.say))
     limits = {"limit_train": args.limit_train, "limit_test": args.limit_test, "held_out": args.held_out}
     recipe = complete(recipe, full)
     dataset = limited(full, limits)
+    check_same(comm, data_facts(comm, recipe, full, preprocessing), SAME_DATA)
     settings: dict[str, Any] = {
         "seed": args.seed or 0,
-        "threads": args.threads or available_threads(),
+        "threads": args.threads or fair_threads(comm),
         "device": choose(args.device),
         "precision": args.precision or PRECISIONS[0],
     }
-    trainer = Trainer.from_recipe(recipe, dataset, preprocessing, **settings)
-    origin: dict[str, Any] = {}
+    trainer = Trainer.from_recipe(recipe, dataset, preprocessing, **settings, comm=comm)
+
+    def create() -> Run:
+        origin: dict[str, Any] = {"ranks": comm.size} if comm.size > 1 else {}
+        if args.weights:
+            origin |= begin_with(args.weights, trainer, recipe, display.say, partly=args.weights_partly)
+        folder = make_folder(args.run) if args.run else make_new_folder(recipe.name)
+        held.enter_context(exclusive(folder))
+        return Run.create(folder, recipe, **settings, **limits, **identity(full, preprocessing), **origin)
+
+    run = on_first(comm, create)
     if args.weights:
-        origin = begin_with(args.weights, trainer, recipe, display.say, partly=args.weights_partly)
-    folder = make_folder(args.run) if args.run else make_new_folder(recipe.name)
-    held.enter_context(exclusive(folder))
-    run = Run.create(folder, recipe, **settings, **limits, **identity(full, preprocessing), **origin)
-    if origin:
+        trainer.take_over()
         run.save(*trainer.state())  # so that it goes on without the file
     return run, dataset, trainer, []
 
 
-def resume(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple[Run, Dataset, Trainer, list[dict]]:
+def data_facts(comm: Communicator, recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> dict[str, Any]:
+    """What must be the same on all ranks, where there are several, once the data are loaded."""
+    if comm.size == 1:
+        return {}
+    sha256 = {"training data": dataset.train.fingerprint, "test data": dataset.test.fingerprint}
+    return {"recipe": to_json(recipe), **sha256, "preprocessing": preprocessing.sha256}
+
+
+def resume(
+    args: argparse.Namespace, display: Display, held: ExitStack, comm: Communicator = ALONE
+) -> tuple[Run, Dataset, Trainer, list[dict]]:
     """Continue a run where it was stopped: after its checkpoint, or at its beginning where there is none.
 
     It continues on the device that it was on, unless --device names another; on as many threads, and to the epochs that it began
@@ -166,13 +214,18 @@ def resume(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple
         raise UserError(
             "neither a run nor a recipe was named: give --run DIR, or the recipe whose newest run is meant."
         )
-    run = Run.open(args.run or newest_folder(args.recipe))
-    held.enter_context(exclusive(run.folder))
-    remove_temporary(run.folder)
+
+    def open_run() -> Run:
+        run = Run.open(args.run or newest_folder(args.recipe))
+        held.enter_context(exclusive(run.folder))
+        remove_temporary(run.folder)
+        return run
+
+    run = on_first(comm, open_run)
     recipe, config = run.recipe, run.config
     if args.weights:
         raise UserError(f"{run.folder} has weights of its own: continue it without --weights.")
-    if "weights" in config and not run.has_checkpoint:
+    if "weights" in config and not comm.gather(run.has_checkpoint)[0]:
         raise UserError(f"{run.folder} was stopped before it had taken the weights of its file: start it anew.")
     if args.recipe not in (None, recipe.name):
         raise UserError(f"{run.folder} is a run of {recipe.name}, not of {args.recipe}: name the right one.")
@@ -190,9 +243,12 @@ def resume(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple
                 f"{run.folder} was started with --{name.replace('_', '-')} {own}, and cannot go on with {given}: leave the "
                 "option out, or start a new run."
             )
-    threads = args.threads or config["threads"]
-    dataset, preprocessing = load_data(recipe, config, cache=args.cache, data=args.data, say=display.say)
-    dataset = limited(dataset, config)
+    threads, ranks = args.threads or config["threads"], config.get("ranks", 1)
+    full, preprocessing = in_turns(
+        comm, lambda: load_data(recipe, config, cache=args.cache, data=args.data, say=display.say)
+    )
+    check_same(comm, data_facts(comm, recipe, full, preprocessing), SAME_DATA)
+    dataset = limited(full, config)
     trainer = Trainer.from_recipe(
         recipe,
         dataset,
@@ -201,15 +257,18 @@ def resume(args: argparse.Namespace, display: Display, held: ExitStack) -> tuple
         threads=threads,
         device=choose(config["device"] if args.device == "auto" else args.device),
         precision=config["precision"],
+        comm=comm,
     )
-    if run.has_checkpoint:
+    if comm.is_first and run.has_checkpoint:
         trainer.restore(*run.load())
+    trainer.take_over()
     of_threads = f"{config['threads']} threads (now {threads})" if threads != config["threads"] else ""
-    if changed := ", ".join(filter(None, (changes(config), of_threads))):
+    of_ranks = f"{ranks} rank{'s' * (ranks > 1)} (now {comm.size})" if ranks != comm.size else ""
+    if changed := ", ".join(filter(None, (changes(config), of_threads, of_ranks))):
         display.say(
             f"warning: the run began with {changed}: its last bits may differ from those of a run that was never stopped"
         )
-    lines = run.metrics(trainer.epoch)[: trainer.epoch]
+    lines = comm.gather(run.metrics(trainer.epoch)[: trainer.epoch] if comm.is_first else [])[0]
     if epochs != run.recipe.schedule.epochs:
         change_epochs(run, trainer, display)
     if trainer.epoch >= trainer.schedule.epochs:
@@ -235,34 +294,45 @@ def change_epochs(run: Run, trainer: Trainer, display: Display) -> None:
 
 
 def train(run: Run, dataset: Dataset, trainer: Trainer, lines: list[dict], display: Display, log: StepLog) -> int:
-    """Train to the end, or to Ctrl-C; a checkpoint an epoch, and then the result and the report."""
-    evaluation = None
-    with Interruption() as interruption, told_of_compilation(display.compiling):
+    """Train to the end, or to Ctrl-C; a checkpoint an epoch, and then the result and the report.
+
+    Several ranks go on after the same step. Where one could end all of them, there is a checkpoint every SAVE_EVERY seconds.
+    """
+    comm, evaluation, saved = trainer.comm, None, time.monotonic()
+    with Interruption(quiet=not comm.is_first) as interruption, told_of_compilation(display.compiling):
         while trainer.epoch < trainer.schedule.epochs:
             try:
                 for _ in trainer.steps():
                     interruption.defer()
                     log.step(trainer)
                     display.step(trainer)
-                    if interruption.asked:
+                    if comm.any(interruption.asked):
                         return stop(run, trainer, display)
+                    if comm.size > 1 and time.monotonic() - saved > SAVE_EVERY:
+                        run.save(*trainer.state())
+                        saved = time.monotonic()
             except DivergedError as error:
                 display.statistics(trainer.statistics())
                 kept = run.folder / "checkpoint.h5"
                 good = f"{kept} is from before" if run.has_checkpoint else "there is no checkpoint yet"
                 raise DivergedError(f"{error} The last good checkpoint: {good}.") from None
             line, evaluation = trainer.end_epoch()
+            check_same(comm, {"set of weights": trainer.checksum()}, "one of the machines computes wrongly")
             lines.append(line)
             run.record(lines)  # before the checkpoint: a kill between the two repeats the epoch and its line
             run.save(*trainer.state())
             log.epoch(trainer, line)
             display.epoch(line)
-            if interruption.asked:
+            saved = time.monotonic()
+            if comm.any(interruption.asked):
                 return stop(run, trainer, display)
+    evaluation = evaluation or trainer.evaluate()
+    if not comm.is_first:
+        return 0
     from cldl.reporting.run_report import write_report  # here, as matplotlib makes folders when it is imported
     from cldl.reporting.story import told
 
-    theirs, evaluation = poster.errors(dataset.name, run.recipe.data.augment), evaluation or trainer.evaluate()
+    theirs = poster.errors(dataset.name, run.recipe.data.augment)
     display.result(lines[-1], theirs, trainer.objective.is_ensemble, poster.top5_errors(dataset.name))
     display.story(*told(run, lines, evaluation))
     page = write_report(run, lines, evaluation, dataset)
@@ -275,10 +345,16 @@ def stop(run: Run, trainer: Trainer, display: Display) -> int:
     run.save(*trainer.state())
     display.say(
         f"stopped in epoch {trainer.epoch + 1} after {trainer.step} of {trainer.steps_per_epoch} steps; "
-        f"continue with: {again('cldl.train', '--resume', '--run', run.folder)}"
+        f"continue with: {continuation(run, trainer.comm)}"
     )
     display.say(f"its report so far: {again('cldl.evaluate', run.folder)}")
     return STATUS
+
+
+def continuation(run: Run, comm: Communicator) -> str:
+    """The command line that continues a run on as many ranks."""
+    command = again("cldl.train", "--resume", "--run", run.folder)
+    return command if comm.size == 1 else f"mpiexec -n {comm.size} {command}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ times without drift.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, Future
 
 import numpy as np
@@ -74,6 +74,7 @@ class Context:
                       backward pass
     products       -- where products for gradients of large weights are left (see `defer_product`), if anywhere
     parallel_for   -- runs a list of independent jobs: one after another, or with the help of idle threads
+    on_finished    -- if set, told by a network's backward of parameters to whose gradients the pass adds nothing more
 
     `engine.runtime.cuda_context.CudaContext` is the same on a GPU.
     """
@@ -96,6 +97,7 @@ class Context:
         self.first_sample = first_sample
         self.needs_backward = True
         self.parallel_for = parallel_for
+        self.on_finished: Callable[[Iterable[Parameter]], None] | None = None
         self._key = key or Key(0)
         self._draws = 0
         self._memory = memory or Memory()
@@ -169,8 +171,12 @@ class Context:
 
     def gradients(self) -> dict[Parameter, np.ndarray]:
         """All accumulated gradients, with those of transformed weights carried back to their parameters."""
-        for transform, gradient in self._transformed_gradients.items():
-            if transform in self._accumulated:
-                transform.adjoint(gradient, self.gradient(transform.parameter))
-        self._accumulated.clear()
+        self.apply_adjoints()
         return self._gradients
+
+    def apply_adjoints(self, parameters: Collection[Parameter] | None = None) -> None:
+        """Carry the gradients of transformed weights back to their parameters: of these, or of all."""
+        for transform, gradient in self._transformed_gradients.items():
+            if transform in self._accumulated and (parameters is None or transform.parameter in parameters):
+                transform.adjoint(gradient, self.gradient(transform.parameter))
+                self._accumulated.remove(transform)

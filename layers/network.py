@@ -26,7 +26,7 @@ from engine.parameters import Parameter, initialise
 from engine.random import Key
 from engine.typing import Array, Shape
 from layers.border import Like, check_array, check_gradient, like
-from layers.fuse import fuse
+from layers.fuse import Step, fuse
 from layers.node import INPUT, Node, check_nodes, gather
 
 
@@ -65,6 +65,7 @@ class Network:
         self.steps = fuse(self.nodes, self.exits)
         self._reads = Counter([*self.exits, *(name for node in self.nodes for name in node.inputs)])
         self._learning = _learning(self.nodes)
+        self._finished = _finished(self.steps)
         _name_parameters(self.nodes)
 
     def forward(self, x: Array, ctx: Context) -> tuple[list[Array], list]:
@@ -94,6 +95,8 @@ class Network:
                 if any(needed):
                     _accumulate(dx if isinstance(dx, tuple) else (dx,), step.inputs, needed, dh, ctx)
                 del dx
+            if ctx.on_finished:
+                ctx.on_finished(self._finished[step.name])
             del dy, own
         return dh.get(INPUT)
 
@@ -220,6 +223,15 @@ def _learning(nodes: Sequence[Node]) -> set[str]:
         if node.layer.parameters() or not names.isdisjoint(node.inputs):
             names.add(node.name)
     return names
+
+
+def _finished(steps: Sequence[Step]) -> dict[str, list[Parameter]]:
+    """The parameters to whose gradients nothing is added after the backward of a step: those that no step below it has."""
+    found, seen = dict[str, list[Parameter]](), set[Parameter]()
+    for step in steps:
+        found[step.name] = [p for p in step.layer.parameters() if p not in seen]
+        seen.update(found[step.name])
+    return found
 
 
 def _name_parameters(nodes: Sequence[Node]) -> None:

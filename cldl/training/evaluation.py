@@ -133,18 +133,21 @@ def _ranks(scores: Array, labels: Array) -> Array:
 
 
 def compute_logits(network: Network, split: Split, preprocessing: Preprocessing, backend: Backend) -> list[Array]:
-    """The logits of the M classifiers on all images of a split: M arrays (N, K) float32."""
+    """The logits of the M classifiers on all images of a split, of which each rank computes a slice: M arrays (N, K) float32."""
     logits = [np.empty((len(split), network.classes), np.float32) for _ in network.exits]
     on_gpu = not isinstance(backend, CpuBackend)  # where one thread takes the chunks
     source = ReadAhead(split, available_threads()) if is_varied(split) and on_gpu else split
+    own = backend.comm.share(len(split))
 
     def work(ctx: Context, start: int, stop: int) -> None:
         ctx.needs_backward = False
+        start, stop = start + own.start, stop + own.start
         z, _ = network.forward(preprocessing(_read(source, start, stop, ctx), ctx), ctx)
         for whole, part in zip(logits, z, strict=True):
             whole[start:stop] = ctx.to_host(part)
 
-    backend.run(len(split), work)
+    backend.run(own.stop - own.start, work)
+    backend.comm.gather_rows(*logits)
     return logits
 
 

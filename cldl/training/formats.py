@@ -36,6 +36,7 @@ CONFIG = fields(
         "preprocessing_sha256": optional(text),
         "classes": list_of(text),
         "weights": fields({"file": text, "sha256": text, "drawn_anew": list_of(text)}),
+        "ranks": whole(1, MAX_COUNT),  # the processes that it began with, where there were several
         "changed_epochs": list_of(fields({"epochs": whole(1, MAX_EPOCHS), "after": whole(0, MAX_EPOCHS)})),
     },
 )

@@ -68,7 +68,7 @@ def loss_and_gradients(
 
 
 class CpuStep:
-    """A step on the CPU: threads read chunks of the batch and take them through the network."""
+    """A step on the CPU: threads read chunks of this rank's slice of the batch and take them through the network."""
 
     def __init__(
         self, network: Network, pipeline: InputPipeline, split: Split, backend: CpuBackend, optimiser: Optimiser
@@ -87,7 +87,7 @@ class CpuStep:
     ) -> StepResult:
         labels = self._split.labels[batch]
         N, M, K = len(batch), len(self._network.exits), self._network.classes
-        losses, companions = np.empty((N, M)), np.empty((N, M))
+        losses, companions, predictions = np.empty((N, M)), np.empty((N, M)), np.empty((N, M + 1), np.int64)
         logits = [np.empty((N, K), np.float32) for _ in range(M)]
 
         def work(ctx: Context, start: int, stop: int) -> None:
@@ -99,11 +99,14 @@ class CpuStep:
                 whole[part] = z
 
         self._backend.run(N, work, training=True, key=key)
+        own = self._backend.comm.share(N)
+        with np.errstate(invalid="ignore"):  # it shows in the loss
+            joint = objective.predictions([z[own] for z in logits])
+        predictions[own] = np.stack([*(z[own].argmax(axis=1) for z in logits), joint], axis=1)
+        self._backend.comm.gather_rows(losses, companions, predictions)
         if np.isfinite((losses @ np.asarray(objective.weights)).sum()):
             self._optimiser.step(self._backend.gradients, learning_rate)
-        with np.errstate(invalid="ignore"):  # it shows in the loss
-            joint = objective.predictions(logits)
-        return StepResult(losses, companions, np.stack([*(z.argmax(axis=1) for z in logits), joint], axis=1))
+        return StepResult(losses, companions, predictions)
 
 
 class FeatureStep(CpuStep):

@@ -102,7 +102,7 @@ class TrainedModel:
     def _in_pieces(self, split: Split, logits: Callable[[Any], list[Array]]) -> Evaluation:
         """The evaluation of a split, a piece of its images at a time."""
         N, each = len(split), len(self.network.exits) * self.network.classes
-        chunks = CHUNK * self.backend.threads  # images that are computed at the same time
+        chunks = CHUNK * self.backend.threads * self.backend.comm.size  # images that are computed at the same time
         size, pieces = max(1, PIECE // each // chunks) * chunks, list[Evaluation]()
         for start in range(0, N, size):
             part = split if size >= N else part_of(split, start, start + size)

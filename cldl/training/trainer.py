@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import time
+import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -34,6 +35,7 @@ from engine.errors import UserError
 from engine.optim.optimisers import Optimiser
 from engine.random import Key
 from engine.runtime.backend import Backend, make_backend
+from engine.runtime.communicator import ALONE, Communicator
 from engine.runtime.cpu import CpuBackend, available_threads
 from engine.typing import Array
 from layers.network import Network
@@ -86,6 +88,7 @@ class Trainer:
     threads       -- of the CPU; None: one a processor
     device        -- "cpu" or "cuda" (see engine.device.choose)
     precision     -- of the matrix products on a GPU (see engine.kernels.cuda.gemm)
+    comm          -- the processes that train together; each has such a trainer, and they call its methods in the same order
 
     Raises:    UserError where network, objective, optimiser and data set do not fit together.
     """
@@ -104,6 +107,7 @@ class Trainer:
         threads: int | None = None,
         device: str = "cpu",
         precision: str = "float32",
+        comm: Communicator = ALONE,
     ) -> None:
         _check_fit(network, objective, dataset)
         part = learning_part(network, dataset, augmentation, device)
@@ -113,7 +117,7 @@ class Trainer:
                 "the optimiser is of other parameters than the network's: build it of network.parameters(), in that order."
             )
         self.network, self.objective, self.optimiser = network, objective, optimiser
-        self.dataset, self.schedule, self.key = dataset, schedule, Key(seed)
+        self.dataset, self.schedule, self.key, self.comm = dataset, schedule, Key(seed), comm
         self.preprocessing = preprocessing or Scale()
         self.backend = make_backend(
             device,
@@ -121,6 +125,7 @@ class Trainer:
             threads=threads,
             precision=precision,
             sample_bytes=network.sample_bytes(),
+            comm=comm,
         )
         optimiser.bind()  # to the parameters where they are now
         self.reader = _read_ahead(dataset.train, self.backend)
@@ -141,6 +146,7 @@ class Trainer:
         threads: int | None = None,
         device: str = "cpu",
         precision: str = "float32",
+        comm: Communicator = ALONE,
     ) -> Trainer:
         """The trainer of a recipe's parts, its weights drawn from the seed; a preprocessing that is fitted may be given."""
         network, objective = recipe.build_network(), recipe.build_objective()
@@ -159,6 +165,7 @@ class Trainer:
             threads=threads,
             device=device,
             precision=precision,
+            comm=comm,
         )
 
     @property
@@ -250,6 +257,22 @@ class Trainer:
         self.metrics.samples, self.metrics.loss = int(numbers["samples"]), float(numbers["loss"])
         self.metrics.seconds = float(numbers["seconds"])
 
+    def take_over(self) -> None:
+        """Give all ranks the state of rank 0."""
+        if self.comm.size == 1:
+            return
+        arrays, numbers = self.state()
+        for array in arrays.values():
+            self.comm.broadcast(array)
+        self.restore(arrays, self.comm.gather(numbers)[0])
+
+    def checksum(self) -> int:
+        """A number that differs where weights differ between ranks."""
+        crc = 0
+        for p in self.network.parameters() if self.comm.size > 1 else ():
+            crc = zlib.crc32(to_host(p.value).data, crc)
+        return crc
+
     def _arrays(self) -> dict[str, Array]:
         """The arrays of `state`, where they are."""
         arrays = {f"weights/{p.name}": p.value for p in self.network.parameters()}
@@ -263,11 +286,15 @@ class Trainer:
 
     def _prepare(self, reader: ReadAhead, batch: Array, next_batch: Array) -> None:
         """Have a batch read, and begin to read the next one: behind the last of an epoch, the first of the next epoch."""
-        if len(next_batch) or self.epoch + 1 >= self.schedule.epochs:
-            reader.prepare(batch, next_batch)
-        else:
-            key, first = self.key.fold(VIEWS).fold(self.epoch + 1), self._order(self.epoch + 1)
-            reader.prepare(batch, first[: self.schedule.batch_size], key)
+        key = None
+        if not len(next_batch) and self.epoch + 1 < self.schedule.epochs:
+            key = self.key.fold(VIEWS).fold(self.epoch + 1)
+            next_batch = self._order(self.epoch + 1)[: self.schedule.batch_size]
+        reader.prepare(self._own(batch), self._own(next_batch), key)
+
+    def _own(self, batch: Array) -> Array:
+        """This rank's slice of a batch."""
+        return batch[self.comm.share(len(batch))]
 
     def _train(self, batch: Array, next_batch: Array) -> None:
         """One step on the samples `batch` (indices into the training split), before the one on `next_batch`."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from engine.errors import UserError
 from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
+from engine.runtime.communicator import ALONE, Communicator
 from engine.runtime.cpu import CpuBackend, chunk_of
 
 
@@ -14,6 +16,7 @@ class Backend(Protocol):
     """Takes a batch through a network's layers: `CpuBackend`, or `engine.runtime.cuda.CudaBackend`."""
 
     threads: int
+    comm: Communicator
 
     def run(
         self, samples: int, work: Callable[[Any, int, int], None], *, training: bool = False, key: Key | None = None
@@ -43,13 +46,19 @@ def make_backend(
     threads: int | None = None,
     precision: str = "float32",
     sample_bytes: int = 0,
+    comm: Communicator = ALONE,
 ) -> Backend:
     """The backend for "cpu" or "cuda"; on a GPU the parameters are moved there.
 
     sample_bytes -- what an image's outputs of all layers take: of large ones a thread takes fewer at once
+    comm         -- the processes that take their slices of each batch
+
+    Raises:    UserError for several processes on GPUs.
     """
     if device == "cpu":
-        return CpuBackend(parameters, threads=threads, chunk=chunk_of(sample_bytes))
+        return CpuBackend(parameters, threads=threads, chunk=chunk_of(sample_bytes), comm=comm)
+    if comm.size > 1:
+        raise UserError(f"{comm.size} ranks train on CPUs only: give --device cpu.")
     from engine.runtime.cuda import CudaBackend
 
     return CudaBackend(parameters, precision=precision)

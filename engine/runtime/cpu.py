@@ -28,6 +28,8 @@ from engine.memory import Memory
 from engine.ops import large_linear
 from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
+from engine.runtime.communicator import ALONE, Communicator
+from engine.runtime.overlap import Overlap
 
 MAX_THREADS = 1024
 CHUNK = 64  # images; of 16, 32 and 64 the fastest for networks on small images
@@ -36,10 +38,14 @@ Work = Callable[[Context, int, int], None]
 T = TypeVar("T")
 
 
+def available_processors() -> list[int]:
+    """The numbers of the processors that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
 def available_threads() -> int:
-    """The processors that this process may use, MAX_THREADS at most."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(count, MAX_THREADS)
+    """How many processors this process may use, MAX_THREADS at most."""
+    return min(len(available_processors()), MAX_THREADS)
 
 
 def chunk_of(sample_bytes: int) -> int:
@@ -52,10 +58,17 @@ def chunk_of(sample_bytes: int) -> int:
 
 
 class CpuBackend:
-    """A pool of threads for one network's parameters."""
+    """A pool of threads for one network's parameters; in training each rank takes its slice of the batch."""
 
-    def __init__(self, parameters: Sequence[Parameter], *, threads: int | None = None, chunk: int = CHUNK) -> None:
-        self.threads, self.chunk = threads or available_threads(), chunk
+    def __init__(
+        self,
+        parameters: Sequence[Parameter],
+        *,
+        threads: int | None = None,
+        chunk: int = CHUNK,
+        comm: Communicator = ALONE,
+    ) -> None:
+        self.threads, self.chunk, self.comm = threads or available_threads(), chunk, comm
         threadpool_limits(1, user_api="blas")
         self._pool: Executor = ThreadPoolExecutor(self.threads) if self.threads > 1 else _InThisThread()
         self._weight_cache = WeightTransformCache()
@@ -72,33 +85,45 @@ class CpuBackend:
             )
             for views, products in zip(self._views, self._products, strict=True)
         ]
+        total = comm.gradient_sum(self._gradients)
+        self._overlap = total and Overlap(total, self._gradients, self.threads, self._reduce)
 
     def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None:
-        """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`; the first exception is raised again."""
+        """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`; the first exception is raised again.
+
+        In training the chunks are those of this rank's slice, and the gradients are summed over the ranks.
+        """
         refreshes = self._weight_cache.refresh(self._pool)
-        chunk = min(self.chunk, max(1, -(-samples // self.threads)))  # a small batch is work for all threads too
-        chunks = [(start, min(start + chunk, samples)) for start in range(0, samples, chunk)]
+        own = self.comm.share(samples) if training else slice(0, samples)
+        chunk = min(
+            self.chunk, max(1, -(-(own.stop - own.start) // self.threads))
+        )  # a small batch is work for all, too
+        chunks = [(start, min(start + chunk, own.stop)) for start in range(own.start, own.stop, chunk)]
         shared, key = deque(chunks), key or Key(0)
         queues = [deque(chunks[thread :: self.threads]) if training else shared for thread in range(self.threads)]
         futures = [self._pool.submit(self._run_chunks, i, queue, work, training, key) for i, queue in enumerate(queues)]
+        if training and self._overlap:
+            self._overlap.wait([*refreshes, *futures])
+            return
         wait([*refreshes, *futures])
         for future in futures:
             future.result()
         if training:
-            self._reduce()
+            for parameter in self._gradients.views:
+                self._reduce(parameter)
 
-    def _reduce(self) -> None:
+    def _reduce(self, parameter: Parameter) -> None:
         """Compute the products that the threads have left, sample by sample, and add their gradients, thread by thread."""
-        for parameter, total in self._gradients.views.items():
-            parts = [part for products in self._products for part in products.pop(parameter, ())]
-            if parts:
-                _, xs, dys = zip(*sorted(parts, key=itemgetter(0)), strict=True)
-                self._parallel_for(large_linear.weight_gradient(xs, dys, total, self._memory.empty))
-            elif parameter in self._shared:
-                total.fill(0)
-            for views in self._views:
-                if parameter in views and views[parameter] is not total:
-                    total += views[parameter]
+        total = self._gradients.views[parameter]
+        parts = [part for products in self._products for part in products.pop(parameter, ())]
+        if parts:
+            _, xs, dys = zip(*sorted(parts, key=itemgetter(0)), strict=True)
+            self._parallel_for(large_linear.weight_gradient(xs, dys, total, self._memory.empty))
+        elif parameter in self._shared:
+            total.fill(0)
+        for views in self._views:
+            if parameter in views and views[parameter] is not total:
+                total += views[parameter]
 
     def _run_chunks(self, thread: int, chunks: deque[tuple[int, int]], work: Work, training: bool, key: Key) -> None:
         """One thread's part of `run`."""
@@ -106,12 +131,18 @@ class CpuBackend:
         self._products[thread].clear()
         for gradient in self._views[thread].values():
             gradient.fill(0)
+        overlap = self._overlap if training and self.comm.overlap else None
+        if overlap and not chunks:
+            overlap.finished(thread, ctx, self._gradients.views)
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the loss
             try:
                 for start, stop in _pop_all(chunks):
                     ctx.restart(training=training, key=key, first_sample=start)
+                    if overlap and not chunks:  # the thread's last one
+                        ctx.on_finished = partial(overlap.finished, thread, ctx)
                     work(ctx, start, stop)
             finally:
+                ctx.on_finished = None
                 ctx.gradients()
 
     def _parallel_for(self, jobs: Jobs) -> None:
@@ -132,7 +163,8 @@ class CpuBackend:
     @property
     def device_name(self) -> str:
         """The device in words."""
-        return f"CPU, {self.threads:,} thread{'' if self.threads == 1 else 's'}"
+        threads = f"CPU, {self.threads:,} thread{'' if self.threads == 1 else 's'}"
+        return threads if self.comm.size == 1 else f"{threads} on each of {self.comm.size:,} ranks"
 
     @property
     def gradients(self) -> FlatBuffer:

@@ -14,6 +14,7 @@ from engine.device import on_gpu
 from engine.kernels.cuda.gemm import choose_products, use_products
 from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
+from engine.runtime.communicator import ALONE
 from engine.runtime.cuda_context import CudaContext
 
 CHUNK = 1024  # images of an evaluation
@@ -23,7 +24,7 @@ Work = Callable[[CudaContext, int, int], None]
 class CudaBackend:
     """A stream, a context and the gradients of one network's parameters, which are moved to the GPU."""
 
-    threads = 1
+    threads, comm = 1, ALONE
 
     def __init__(self, parameters: Sequence[Parameter], *, precision: str = "float32", chunk: int = CHUNK) -> None:
         for parameter in parameters:

@@ -16,6 +16,7 @@ from data.disk.split import DiskSplit
 from engine.context import Context
 from engine.errors import UserError
 from engine.optim import AdamW, Constant
+from engine.runtime.communicator import ALONE
 from tests.cldl.training.conftest import VIEW
 from tests.cldl.training.test_own_training import small_network
 from tests.cldl.training.test_trainer import run, timeless, weights
@@ -103,6 +104,8 @@ def test_a_test_sees_the_crops_in_the_middle_whatever_the_number_of_threads(phot
 
 class OneThread:
     """A backend that takes the chunks one after another, as a GPU's does."""
+
+    comm = ALONE
 
     def __init__(self, backend):
         self.backend = backend

@@ -1,0 +1,190 @@
+"""The ranks of an MPI job, by mpi4py: sums of gradients in a fixed order, and waiting that leaves the processor to others.
+
+Sum. Rank r owns the r-th part of a piece. It receives this part of all others, adds them in the order of the ranks, and sends the
+sum to all: a reduce-scatter and an all-gather by direct messages, in which each rank sends 2 (n - 1) / n of the piece's bytes,
+which is the least there is. The order is the code's own, so the bits depend on neither the MPI library, nor its choice among
+algorithms, nor which ranks share a machine.
+
+Waiting. An MPI library waits in a loop without a rest. Here every message is sent and received without waiting, and asked about
+between short rests, so that the threads that compute, and other ranks on the same machine, have the processor meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import mpi4py
+import numpy as np
+
+from engine.memory import Memory
+from engine.parameters import FlatBuffer
+from engine.runtime.communicator import Communicator, GradientSum, share
+from engine.runtime.pulse import SILENCE, Pulse
+from engine.typing import Array
+
+mpi4py.rc.finalize = False  # see `MpiCommunicator.leave`
+os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # MPICH's, which repeats what was said
+from mpi4py import MPI  # noqa: E402 -- it begins with these settings
+
+PIECE = 1 << 20  # bytes of the gradients that are summed at a time, at least
+LARGEST = 1 << 24  # and at most, of a weight that is larger: as much is needed as scratch memory
+AT_ONCE = 4  # pieces under way
+TRIES, REST = 20, 1e-3  # of a wait: how often it only lets others run, and how long it rests at most, in seconds
+
+
+class MpiCommunicator(Communicator):
+    """All processes that mpiexec, or srun, has started together."""
+
+    def __init__(self) -> None:
+        self._comm = MPI.COMM_WORLD.Dup()
+        self.rank, self.size = self._comm.rank, self._comm.size
+        self._nodes = self.gather(platform.node())
+        self._pulse = Pulse(MPI.COMM_WORLD.Dup(), self._lost)
+        self._pulse.start()
+
+    def gradient_sum(self, gradients: FlatBuffer) -> GradientSum | None:
+        return MpiGradientSum(self._comm.Dup(), gradients) if self.size > 1 else None
+
+    def gather_rows(self, *arrays: Array) -> None:
+        N = len(arrays[0])
+        rows = [array.reshape(-1).view(np.uint8).reshape(N, -1) for array in arrays]
+        packed = np.concatenate(rows, axis=1)
+        self._gather(packed, [share(N, rank, self.size) for rank in range(self.size)])
+        for row, columns in zip(
+            rows, np.split(packed, np.cumsum([r.shape[1] for r in rows])[:-1], axis=1), strict=True
+        ):
+            row[...] = columns
+
+    def gather(self, value: Any) -> list[Any]:
+        own = np.frombuffer(json.dumps(value).encode(), np.uint8)
+        lengths = np.full(self.size, len(own))
+        self._gather(lengths, [slice(rank, rank + 1) for rank in range(self.size)])
+        ends = np.cumsum([0, *lengths]).tolist()
+        texts = np.empty(ends[-1], np.uint8)
+        slices = [slice(start, stop) for start, stop in pairwise(ends)]
+        texts[slices[self.rank]] = own
+        self._gather(texts, slices)
+        return [json.loads(texts[part].tobytes()) for part in slices]
+
+    def broadcast(self, array: Array) -> None:
+        wait(self._comm.Ibcast([array, MPI.BYTE], 0))
+
+    def any(self, flag: bool) -> bool:
+        flags = np.full(1, flag)
+        wait(self._comm.Iallreduce(MPI.IN_PLACE, flags, MPI.LOR))
+        return bool(flags[0])
+
+    def wait_for_all(self) -> None:
+        wait(self._comm.Ibarrier())
+
+    def leave(self) -> None:
+        """End MPI, once all ranks are here."""
+        self.wait_for_all()
+        self._pulse.stop()
+        MPI.Finalize()
+
+    def abort(self, status: int) -> None:
+        """End all ranks at once; what is to be said has been said."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the library would say that it was called
+        MPI.COMM_WORLD.Abort(status)
+
+    def _lost(self, rank: int) -> None:
+        """End all ranks, because one is silent."""
+        line = f"error: rank {rank} on {self._nodes[rank]} has been silent for {SILENCE:.0f} seconds: see what it does, and "
+        os.write(2, f"{line}{self.remedy}\n".encode())
+        self.abort(1)
+
+    def _gather(self, array: Array, parts: Sequence[slice]) -> None:
+        """Fill in the parts (slices of the first axis) of the other ranks."""
+        width = array.nbytes // max(len(array), 1)
+        counts, starts = [(p.stop - p.start) * width for p in parts], [p.start * width for p in parts]
+        wait(self._comm.Iallgatherv(MPI.IN_PLACE, [array, (counts, starts), MPI.BYTE]))
+
+
+class MpiGradientSum(GradientSum):
+    """See the module; the pieces are cut between parameters, from the last ones on, which the backward pass reaches first."""
+
+    def __init__(self, comm: Any, gradients: FlatBuffer) -> None:
+        self._comm, self._buffer, self._memory = comm, gradients.buffer, Memory()
+        self.pieces = tuple(cut(gradients.starts.tolist(), gradients.buffer.itemsize))
+        self._given: set[int] = set()
+        self._next, self._under_way = 0, list[Iterator[None]]()
+
+    def give(self, piece: int) -> None:
+        self._given.add(piece)
+
+    def advance(self) -> bool:
+        self._under_way = [one for one in self._under_way if next(one, self) is None]
+        while self._next in self._given and len(self._under_way) < AT_ONCE:  # in the same order on all ranks
+            self._under_way.append(self._sum(self._next))
+            next(self._under_way[-1])
+            self._next += 1
+        return bool(self._under_way)
+
+    def finish(self) -> None:
+        tries = 0
+        while self.advance() or self._next < len(self.pieces):
+            tries += 1
+            rest(tries)
+        self._given, self._next = set(), 0
+
+    def _sum(self, piece: int) -> Iterator[None]:
+        """Sum a piece; yields while messages are under way."""
+        whole = self._buffer[self.pieces[piece]]
+        step = LARGEST // whole.itemsize
+        for start in range(0, len(whole), step):
+            yield from self._sum_part(whole[start : start + step], piece)
+
+    def _sum_part(self, array: Array, tag: int) -> Iterator[None]:
+        """Sum an array, in the order of the ranks."""
+        own, n = self._comm.rank, self._comm.size
+        parts = [array[share(len(array), rank, n)] for rank in range(n)]
+        others = [rank for rank in range(n) if rank != own]
+        mine = {rank: self._memory.empty(parts[own].shape, array.dtype) for rank in others} | {own: parts[own]}
+        yield from self._exchange(parts, mine, others, tag)
+        total = mine[0]
+        for rank in range(1, n):
+            total += mine[rank]
+        if total is not parts[own]:
+            parts[own][...] = total
+        yield from self._exchange(dict.fromkeys(others, parts[own]), parts, others, tag)
+
+    def _exchange(self, sent: Any, received: Any, others: Sequence[int], tag: int) -> Iterator[None]:
+        """Send sent[rank] to each other rank, and receive received[rank] of it."""
+        requests = [self._comm.Irecv(received[rank], rank, tag) for rank in others]
+        requests += [self._comm.Isend(sent[rank], rank, tag) for rank in others]
+        yield  # what was given meanwhile begins, too
+        while not MPI.Request.Testall(requests):
+            yield
+
+
+def cut(starts: Sequence[int], itemsize: int) -> Iterator[slice]:
+    """Slices of PIECE bytes or more, from the end of a buffer whose parameters begin at `starts`; the last may be smaller.
+
+    >>> list(cut([0, 200_000, 200_016, 700_000], 4))
+    [slice(200016, 700000, None), slice(0, 200016, None)]
+    """
+    stop = starts[-1]
+    for start in reversed(starts[:-1]):
+        if (stop - start) * itemsize >= PIECE or start == 0:
+            yield slice(start, stop)
+            stop = start
+
+
+def wait(request: Any) -> None:
+    """Wait for a message, or for what all ranks do together."""
+    tries = 0
+    while not request.Test():
+        tries += 1
+        rest(tries)
+
+
+def rest(tries: int) -> None:
+    """Let others run: only that at first, later for ever longer times."""
+    time.sleep(0 if tries < TRIES else min(REST, 1e-5 * (tries - TRIES)))

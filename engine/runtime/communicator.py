@@ -10,10 +10,13 @@ for which nothing is done; `engine.runtime.mpi` is that of several.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engine.parameters import FlatBuffer
 from engine.typing import Array
+
+PIECE = 1 << 20  # bytes of gradients that are summed at a time, at least
 
 
 def share(samples: int, rank: int, size: int) -> slice:
@@ -23,6 +26,19 @@ def share(samples: int, rank: int, size: int) -> slice:
     [slice(0, 2, None), slice(2, 5, None), slice(5, 7, None), slice(7, 10, None)]
     """
     return slice(samples * rank // size, samples * (rank + 1) // size)
+
+
+def cut(starts: Sequence[int], itemsize: int) -> Iterator[slice]:
+    """Slices of PIECE bytes or more, from the end of a buffer whose parameters begin at `starts`; the last may be smaller.
+
+    >>> list(cut([0, 200_000, 200_016, 700_000], 4))
+    [slice(200016, 700000, None), slice(0, 200016, None)]
+    """
+    stop = starts[-1]
+    for start in reversed(starts[:-1]):
+        if (stop - start) * itemsize >= PIECE or start == 0:
+            yield slice(start, stop)
+            stop = start
 
 
 class GradientSum:

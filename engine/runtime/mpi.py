@@ -24,16 +24,14 @@ import numpy as np
 
 from engine.memory import Memory
 from engine.parameters import FlatBuffer
-from engine.runtime.communicator import Communicator, GradientSum, share
+from engine.runtime.communicator import Communicator, GradientSum, cut, share
 from engine.runtime.pulse import SILENCE, Pulse
 from engine.typing import Array
 
-mpi4py.rc.finalize = False  # see `MpiCommunicator.leave`
-os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # MPICH's, which repeats what was said
-from mpi4py import MPI  # noqa: E402 -- it begins with these settings
+mpi4py.rc.initialize = mpi4py.rc.finalize = False  # see `MpiCommunicator`
+from mpi4py import MPI  # noqa: E402 -- which reads these settings
 
-PIECE = 1 << 20  # bytes of the gradients that are summed at a time, at least
-LARGEST = 1 << 24  # and at most, of a weight that is larger: as much is needed as scratch memory
+LARGEST = 1 << 24  # bytes of a piece that are summed at a time: as much is needed as scratch memory
 AT_ONCE = 4  # pieces under way
 TRIES, REST = 20, 1e-3  # of a wait: how often it only lets others run, and how long it rests at most, in seconds
 
@@ -42,6 +40,8 @@ class MpiCommunicator(Communicator):
     """All processes that mpiexec, or srun, has started together."""
 
     def __init__(self) -> None:
+        os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # MPICH's, which repeats what was said
+        MPI.Init_thread(MPI.THREAD_MULTIPLE)
         self._comm = MPI.COMM_WORLD.Dup()
         self.rank, self.size = self._comm.rank, self._comm.size
         self._nodes = self.gather(platform.node())
@@ -162,19 +162,6 @@ class MpiGradientSum(GradientSum):
         yield  # what was given meanwhile begins, too
         while not MPI.Request.Testall(requests):
             yield
-
-
-def cut(starts: Sequence[int], itemsize: int) -> Iterator[slice]:
-    """Slices of PIECE bytes or more, from the end of a buffer whose parameters begin at `starts`; the last may be smaller.
-
-    >>> list(cut([0, 200_000, 200_016, 700_000], 4))
-    [slice(200016, 700000, None), slice(0, 200016, None)]
-    """
-    stop = starts[-1]
-    for start in reversed(starts[:-1]):
-        if (stop - start) * itemsize >= PIECE or start == 0:
-            yield slice(start, stop)
-            stop = start
 
 
 def wait(request: Any) -> None:

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from engine.parameters import FlatBuffer, Parameter
-from engine.runtime import mpi
+from engine.runtime import communicator, mpi
 from engine.runtime.communicator import share
 from engine.runtime.cpu import CpuBackend
 from tests.engine.runtime.test_cpu import N, X, gradients, network
@@ -54,7 +54,7 @@ def gradient_bits(comm, threads, overlap, samples):
 
 
 def main():
-    mpi.PIECE, mpi.LARGEST = 256, 1024  # bytes: many pieces of little
+    communicator.PIECE, mpi.LARGEST = 256, 1024  # bytes: many pieces of little
     comm = mpi.MpiCommunicator()
     array = np.full(3, comm.rank)
     comm.broadcast(array)

@@ -188,7 +188,7 @@ def division(f: Facts) -> str | None:
 
 
 def fitting(f: Facts) -> str | None:
-    """Whether it over-fits, still improved when it ended, or had stopped improving."""
+    """Whether it over-fits, still improved when it ended, or no longer clearly."""
     if len(f.tests) < 2:
         return None
     now, best = f.tests[-1], f.best_epoch
@@ -200,7 +200,7 @@ def fitting(f: Facts) -> str | None:
     before, earlier = f.before, f"{f.tests[f.before - 1]:.2f} %"
     if f.improves:
         return f"It still improved at the end: {earlier} wrong after epoch {before}, {now:.2f} % now."
-    return f"It had settled: {earlier} wrong after epoch {before} and {now:.2f} % now do not differ clearly."
+    return f"It no longer improved clearly: {earlier} wrong after epoch {before}, {now:.2f} % now."
 
 
 CLAIMS: tuple[Callable[[Facts], str | None], ...] = (stopped, together, answering, starving, division, fitting)

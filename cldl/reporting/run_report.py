@@ -20,6 +20,7 @@ from cldl.reporting.summary import number
 from cldl.training.evaluation import Evaluation
 from cldl.training.run import Run
 from data.dataset import Dataset
+from engine.io.files import explained
 from engine.typing import Array
 
 FIGURES = {
@@ -54,9 +55,11 @@ def write_report(run: Run, metrics: list[dict], evaluation: Evaluation, dataset:
             "Settings", folded("The recipe's values with their sources, the run and its machine", settings(run.config))
         ),
     ]
+    path = write_page(folder / "index.html", run.recipe.name, sections)
     for name in FIGURES - {section.name for section in sections}:  # of an earlier report
-        (folder / f"{name}.png").unlink(missing_ok=True)
-    return write_page(folder / "index.html", run.recipe.name, sections)
+        with explained(folder / f"{name}.png"):
+            (folder / f"{name}.png").unlink(missing_ok=True)
+    return path
 
 
 def _result(

@@ -114,10 +114,10 @@ def test_an_error_that_fell_clearly_in_the_last_quarter_still_improved():
     assert fitting(f) == "It still improved at the end: 15.00 % wrong after epoch 6, 9.00 % now."
 
 
-def test_an_error_that_moves_by_chance_has_settled():
+def test_an_error_that_moves_by_chance_no_longer_improves_clearly():
     f = facts(tests=[5, 2, 0.52, 0.45], trainings=[5.0, 2.0, 1.0, 0.5])
     assert (f.improves, f.overfits) == (False, False)
-    assert fitting(f) == "It had settled: 0.52 % wrong after epoch 3 and 0.45 % now do not differ clearly."
+    assert fitting(f) == "It no longer improved clearly: 0.52 % wrong after epoch 3, 0.45 % now."
 
 
 def test_an_error_that_rose_while_that_in_training_fell_is_over_fitting():

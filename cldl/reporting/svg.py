@@ -42,8 +42,8 @@ def svg(figure: Figure, name: str, alt: str) -> str:
         figure.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None})
     root = ElementTree.fromstring(buffer.getvalue())
     for part in list(root):
-        if part.tag.endswith(("metadata", "defs")) and not part.attrib:
-            root.remove(part)  # who wrote it, and a style for the whole page
+        if part.tag.endswith("metadata") or any(child.tag.endswith("style") for child in part):
+            root.remove(part)  # who wrote it, and a style that would be the whole page's
     for element in root.iter():
         element.tag = _local(element.tag)
         element.attrib = {_local(key): _in_page_colours(value) for key, value in element.attrib.items()}

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #222; --paper: #fff; --line: #ddd; --soft: #666; --shade: #f4f4f4; --link: #0060a8 }
+:root { color-scheme: light dark; --ink: #222; --paper: #fff; --line: #ddd; --soft: #666; --shade: #f4f4f4; --link: #0060a8;
+  --blue: #0072b2 }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #ddd; --paper: #181818; --line: #3c3c3c; --soft: #999; --shade: #242424; --link: #6cb6ff }
+  :root { --ink: #ddd; --paper: #181818; --line: #3c3c3c; --soft: #999; --shade: #242424; --link: #6cb6ff;
+    --blue: #2b8ccc }
 }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 46rem; margin: 2rem auto;
   padding: 0 1rem; overflow-wrap: break-word }

@@ -1,7 +1,7 @@
 """A figure as SVG inside a page: in the page's colours, light or dark, with values that show where the pointer rests.
 
 Texts stay texts, so they can be found and read aloud. What is black, white or grey becomes the page's ink, paper and lines (CSS
-variables of `cldl.reporting.html`); the colours of the classifiers stay as they are. Needs no script.
+variables of `cldl.reporting.html`); colours that can be seen on both stay as they are. Needs no script.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ PAGE_COLOURS = {  # of a figure, and of the page
     "#e0e0e0": "var(--line)",
     "#595959": "var(--soft)",
     "#808080": "var(--soft)",
+    "#0072b2": "var(--blue)",  # the bottom classifier's, which is too dark in the dark
 }
 FIXED_BLACK, FIXED_WHITE = "#010101", "#fefefe"  # on a colour that is the same in the dark
 

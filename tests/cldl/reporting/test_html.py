@@ -25,7 +25,7 @@ def test_what_is_folded_is_shown_on_request():
 
 
 def test_a_page_has_colours_for_the_light_and_for_the_dark():
-    light, dark = re.findall(r":root \{(.*?)\}", STYLE)
+    light, dark = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
     names = [re.findall(r"(--\w+):", colours) for colours in (light, dark)]
     assert names[0] == names[1]
     assert set(re.findall(r"var\((--\w+)\)", STYLE)) | {value for value in PAGE_COLOURS.values() if "--" in value} <= {

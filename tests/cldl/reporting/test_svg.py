@@ -14,7 +14,7 @@ def figure():
     """A line of two points, a bar, and a text in a fixed colour."""
     made = Figure(figsize=(3, 2))
     axes = made.subplots()
-    (line,) = axes.plot([1, 2], [1, 2], marker="o", color="#0072B2")
+    (line,) = axes.plot([1, 2], [1, 2], marker="o", color="#E69F00")
     hover(line, ["first: 1", "second: 2 & <3>"])
     (bar,) = axes.bar([3], [1], color="black")
     hover(bar, ["bar: 1 %"])
@@ -38,7 +38,7 @@ def test_ink_and_paper_are_the_pages_and_colours_with_a_meaning_stay(figure):
     assert "currentColor" in text
     assert "var(--paper)" in text
     assert not re.search("#(000000|ffffff)", text)
-    assert {FIXED_BLACK, "#0072b2"} <= set(re.findall(r"#[\da-f]{6}\b", text))
+    assert {FIXED_BLACK, "#e69f00"} <= set(re.findall(r"#[\da-f]{6}\b", text))
 
 
 def test_texts_are_texts(figure):

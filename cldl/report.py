@@ -24,6 +24,7 @@ from engine.errors import UserError
 from engine.io.files import atomic_write
 
 WIDTH = 100  # of lines of text
+WIDE = 72  # letters of a page: the tables have many columns
 REMARK = (
     "Errors are those of the last epoch on the test images, never of the best; of several seeds the mean and the standard "
     "deviation. The time is that of the training steps of one run. The poster: Jin et al., ECCV 2016."
@@ -86,7 +87,7 @@ def html(sections: Sequence[Section], drawing: str = "") -> str:
         cells = table(s.head, _grouped(s), s.numbers) if s.head else ""
         parts.append(f"<h1>{escape(s.title)}</h1>\n{cells}{remarks}")
     parts.insert(1, drawing)
-    return document(sections[0].title, "\n".join(parts))
+    return document(sections[0].title, "\n".join(parts), WIDE)
 
 
 def _grouped(section: Section) -> list[tuple[str, ...]]:

@@ -12,8 +12,9 @@ STYLE = """
   :root { --ink: #ddd; --paper: #181818; --line: #3c3c3c; --soft: #999; --shade: #242424; --link: #6cb6ff;
     --blue: #2b8ccc }
 }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 46rem; margin: 2rem auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
   padding: 0 1rem; overflow-wrap: break-word }
+p, ul { max-width: 46rem }
 h1, h2, h3 { line-height: 1.2 } h2 { margin-top: 2.5rem } h3 { font-size: 1rem } a { color: var(--link) }
 figure { margin: 1rem 0 } figure > svg { display: block; width: 100%; max-width: 40rem; margin: 0 auto; fill: currentColor;
   stroke-linejoin: round } svg use { pointer-events: all }
@@ -30,12 +31,12 @@ math { font-size: 1.1em } math[display=block] { overflow-x: auto; overflow-y: hi
 """
 
 
-def document(title: str, content: str) -> str:
-    """A whole page."""
+def document(title: str, content: str, width: int = 46) -> str:
+    """A whole page, of this width in letters where there is room; lines of text are never wider than 46."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title><style>{STYLE}</style></head>
-<body>
+<body style="max-width: {width}rem">
 {content}
 </body></html>
 """

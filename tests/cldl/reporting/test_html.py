@@ -38,4 +38,5 @@ def test_a_page_has_its_title_and_its_content():
     page = document("a < b", "<p>text</p>")
     assert page.startswith("<!doctype html>\n")
     assert "<title>a &lt; b</title>" in page
-    assert "<body>\n<p>text</p>\n</body></html>\n" in page
+    assert '<body style="max-width: 46rem">\n<p>text</p>\n</body></html>\n' in page
+    assert "max-width: 72rem" in document("a", "b", 72)

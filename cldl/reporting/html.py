@@ -32,7 +32,7 @@ math { font-size: 1.1em } math[display=block] { overflow-x: auto; overflow-y: hi
 
 
 def document(title: str, content: str, width: int = 46) -> str:
-    """A whole page, of this width in letters where there is room; lines of text are never wider than 46."""
+    """A whole page, of at most this width in letters; lines of text are never wider than 46."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title><style>{STYLE}</style></head>

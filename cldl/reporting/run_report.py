@@ -23,14 +23,8 @@ from data.dataset import Dataset
 from engine.io.files import explained
 from engine.typing import Array
 
-FIGURES = {
-    "learning_curves",
-    "companions",
-    "shares",
-    "shares_by_class",
-    "confusion",
-    "easy_and_hard",
-}  # that a report may leave out
+# figures that a report may be without
+FIGURES = {"learning_curves", "companions", "shares", "shares_by_class", "confusion", "easy_and_hard"}
 
 
 def write_report(run: Run, metrics: list[dict], evaluation: Evaluation, dataset: Dataset) -> Path:

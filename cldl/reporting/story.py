@@ -62,9 +62,9 @@ def next_step(run: Run, f: Facts) -> Step | None:
         time = f" (about {estimate.about(seconds)} on two cores)" if seconds else ""
         return Step(f"This was a trial of {trial}. The whole recipe{time}:", repeat.arguments(run, **WHOLE))
     if f.overfits:
-        return Step(
-            "End it where it was best, or hold it back by --dropout:", repeat.arguments(run, epochs=f.best_epoch)
-        )
+        reason = "Hold it back, by fewer epochs or more --dropout, and choose between them on training images held out:"
+        held_out = run.config.get("held_out") or f.images
+        return Step(reason, repeat.arguments(run, epochs=f.best_epoch, held_out=held_out))
     if f.improves:
         reason = "Give it more epochs, in a run of its own, as its learning rate has come to its schedule's end:"
         return Step(reason, repeat.arguments(run, epochs=2 * epochs))

@@ -51,11 +51,11 @@ def test_after_a_trial_comes_the_whole_recipe_with_its_time(values, config, part
     assert command == "mnist_nin --dropout 0.2 --seed 3 --threads 1"
 
 
-def test_a_run_that_over_fits_is_ended_where_it_was_best():
+def test_a_run_that_over_fits_is_held_back_and_how_far_is_not_chosen_on_test_images():
     tests, trainings = [30.0] + [20.0] * 5 + [25.0] * 6, np.linspace(30, 1, 12).tolist()
     reason, command = step(run(), tests=tests, trainings=trainings)
-    assert reason.startswith("End it where it was best")
-    assert command == "mnist_nin --seed 3 --threads 1 --epochs 6"
+    assert reason.startswith("Hold it back, by fewer epochs or more --dropout")
+    assert command == "mnist_nin --seed 3 --threads 1 --epochs 6 --held-out 10000"
 
 
 def test_a_run_that_still_improved_gets_more_epochs():

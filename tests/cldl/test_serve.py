@@ -46,12 +46,15 @@ def test_it_prints_its_address_answers_there_and_ends_by_a_signal(run, kind):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     arguments = [sys.executable, "-c", PROGRAM, str(run.folder), "--port", "0"]
     with subprocess.Popen(arguments, cwd=ROOT, env=os.environ, start_new_session=True, **pipes) as process:
-        first = process.stdout.readline()
-        address = re.fullmatch(rf"{run.folder} is at (http://127\.0\.0\.1:\d+) until Ctrl-C\n", first)[1]
-        with urllib.request.urlopen(f"{address}/api/predict", picture.getvalue(), timeout=30) as response:
-            assert json.load(response)["label"] == "4"
-        process.send_signal(kind)
-        out, err = process.communicate(timeout=20)
+        try:
+            first = process.stdout.readline()
+            address = re.fullmatch(rf"{run.folder} is at (http://127\.0\.0\.1:\d+) until Ctrl-C\n", first)[1]
+            with urllib.request.urlopen(f"{address}/api/predict", picture.getvalue(), timeout=30) as response:
+                assert json.load(response)["label"] == "4"
+            process.send_signal(kind)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()  # where it did not end
     assert (process.returncode, out, err) == (130, "", "stopped.\n")
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -318,3 +319,44 @@ def test_a_run_of_photographs_takes_images_and_no_drawings(browser):
         assert "T" not in page.browser.find_element(By.CSS_SELECTOR, ".classifier").text.splitlines()
         resize(browser, PHONE)
         assert page.run("return document.documentElement.scrollWidth") == 375
+
+
+WATCH = """
+    window.seen = [];
+    const told = document.getElementById("told");
+    new MutationObserver(() => window.seen.push(told.textContent)).observe(told, { childList: true });
+    document.addEventListener("pointerup", () => window.seen.push("up"), true);
+"""
+
+
+def test_half_a_digit_is_not_refused_while_it_is_drawn(page):
+    page.run(WATCH)
+    mouse = ActionChains(page.browser).move_to_element(page.find("paper"))
+    mouse.click_and_hold().perform()
+    page.expect(lambda: any("predict" in url for url in requested(page.browser)))
+    assert page.told == BLANK
+    ActionChains(page.browser).release().perform()
+    page.expect(lambda: page.told.startswith("the image shows no digit"))
+    assert page.run("return window.seen[0]") == "up"
+
+
+def test_what_was_cleared_meanwhile_is_not_answered(browser):
+    is_asked, is_free = threading.Event(), threading.Event()
+
+    def slow(data):
+        is_asked.set()
+        is_free.wait(SECONDS)
+        return of_photos(data) | {"label": str(len(data))}
+
+    resize(browser, WIDE)
+    with served(slow, COLOUR | {"input": {"height": 28, "width": 28, "channels": 1}}) as port:
+        page = Page(browser, f"http://127.0.0.1:{port}/")
+        page.run(WATCH)
+        page.draw(BAR)
+        assert is_asked.wait(SECONDS)
+        page.find("clear").click()
+        page.give("drop", FOUR)  # which is asked after the drawing
+        is_free.set()
+        page.expect(lambda: "decided by" in page.told)
+        answered = [text.split(",")[0] for text in page.run("return window.seen") if "decided by" in text]
+        assert answered == [str(len(FOUR))]

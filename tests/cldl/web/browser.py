@@ -5,6 +5,8 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 
 SECONDS = 60  # to wait at most for what is to happen
 WIDE = {"width": 1200, "height": 1400, "deviceScaleFactor": 1, "mobile": False}
@@ -13,8 +15,7 @@ PHONE = {"width": 375, "height": 812, "deviceScaleFactor": 1, "mobile": True}
 
 @contextmanager
 def chromium():
-    """A browser that logs its requests; the test is skipped where there is none."""
-    webdriver = pytest.importorskip("selenium.webdriver", exc_type=ImportError)
+    """A browser that logs its requests; the test is skipped where there is none, or it does not start."""
     binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     driver = shutil.which("chromedriver")
     if not (binary and driver):
@@ -24,7 +25,10 @@ def chromium():
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    except WebDriverException as error:
+        pytest.skip(f"Chromium does not start here: {error.msg}")
     try:
         yield started
     finally:

@@ -35,10 +35,15 @@ def chromium():
         started.quit()
 
 
+def logged(browser, method):
+    """The events of this kind since the last call, of the browser's protocol."""
+    events = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
+    return [event["params"] for event in events if event["method"] == method]
+
+
 def requested(browser):
     """The addresses that were asked for since the last call."""
-    events = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
-    return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    return [event["request"]["url"] for event in logged(browser, "Network.requestWillBeSent")]
 
 
 def prefer(browser, scheme):

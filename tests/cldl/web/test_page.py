@@ -16,6 +16,7 @@ pytest.importorskip("selenium")
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions import interaction
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_actions import PointerActions
 from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -23,7 +24,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from cldl.web.answer import Answerer
 from tests.cldl import tiny
-from tests.cldl.web.browser import PHONE, SECONDS, WIDE, chromium, prefer, requested, resize
+from tests.cldl.web.browser import PHONE, SECONDS, WIDE, chromium, logged, prefer, requested, resize
 from tests.cldl.web.serving import served
 
 BLANK = "Nothing has been drawn yet."
@@ -136,6 +137,20 @@ def test_what_is_drawn_with_a_mouse_a_finger_or_a_pen_is_answered(page, kind):
 @pytest.mark.parametrize("x", [-135, 135])
 def test_a_digit_may_touch_the_edge_of_the_paper(page, x):
     page.draw([(x, -135), (x, 135)])
+    page.expect_bar()
+
+
+def test_of_two_fingers_the_first_draws(page):
+    one, two = (PointerInput(interaction.POINTER_TOUCH, name) for name in ("one", "two"))
+    both = ActionBuilder(page.browser, mouse=one, duration=20)
+    both.devices.append(two)
+    second = PointerActions(two, duration=20).pause(0.1).pause(0.1)  # once the first one is down
+    for actions, points in ((both.pointer_action, BAR), (second, [(-100, 0), (0, 0), (100, 0)])):
+        actions.move_to(page.find("paper"), *points[0]).pointer_down()
+        for point in points[1:]:
+            actions.move_to(page.find("paper"), *point)
+        actions.pointer_up()
+    both.perform()
     page.expect_bar()
 
 
@@ -328,6 +343,7 @@ def test_a_run_of_photographs_takes_images_and_no_drawings(browser):
         assert page.run("return document.documentElement.scrollWidth") == 375
 
 
+RECEIVED = "Network.responseReceived"
 WATCH = """
     window.seen = [];
     const told = document.getElementById("told");
@@ -340,7 +356,8 @@ def test_half_a_digit_is_not_refused_while_it_is_drawn(page):
     page.run(WATCH)
     mouse = ActionChains(page.browser).move_to_element(page.find("paper"))
     mouse.click_and_hold().perform()
-    page.expect(lambda: any("predict" in url for url in requested(page.browser)))
+    page.expect(lambda: any("predict" in event["response"]["url"] for event in logged(page.browser, RECEIVED)))
+    page.run("return new Promise((resolve) => setTimeout(resolve, 200))")  # so that it would be shown
     assert page.told == BLANK
     ActionChains(page.browser).release().perform()
     page.expect(lambda: page.told.startswith("the image shows no digit"))

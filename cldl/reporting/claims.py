@@ -1,7 +1,9 @@
 """What the numbers of a run carry, in sentences: who answers, who starves, whether it still improved, whether it over-fits.
 
-An error rate p over N images is uncertain by its binomial standard error, sqrt(p (1 - p) / N). A difference of less than CLEAR
-of them is not called one. Each claim is a function of `Facts`, and a sentence or nothing; the thresholds are stated once, here.
+An error rate p over N images is uncertain by its binomial standard error, sqrt(p (1 - p) / N). Two answers to the same images
+differ in those that only one of them gets right: with n such images, the difference of the two error rates has the standard
+error sqrt(n) / N where neither is better (McNemar, Psychometrika 12, 1947). A difference of less than CLEAR standard errors is
+not called one. Each claim is a function of `Facts`, and a sentence or nothing; the thresholds are stated once, here.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ class Facts:
 
     images            -- N, those that were tested
     errors            -- of each classifier by itself, and of the prediction
+    apart             -- of each classifier: the images that either it or the prediction gets right, and not both
     left              -- the mean share of each one's loss that the others leave, in 0..1; empty where there is none
     shares            -- the share of the images that each classifier decides; empty where they do not predict jointly
     easiest, hardest  -- the same, of the tenth of the images that is easiest and hardest
@@ -35,6 +38,7 @@ class Facts:
 
     images: int
     errors: Mapping[str, float]
+    apart: Mapping[str, int] = field(default_factory=dict)
     left: Mapping[str, float] = field(default_factory=dict)
     shares: Mapping[str, float] = field(default_factory=dict)
     easiest: Mapping[str, float] = field(default_factory=dict)
@@ -128,11 +132,14 @@ def together(f: Facts) -> str | None:
     """Whether all classifiers together are better than the best of them."""
     if not f.shares:
         return None
-    joint, single = f.errors["fused"], f.alone[f.best]
-    sizes = abs(joint - single) / f.uncertainty
+    joint, single, apart = f.errors["fused"], f.alone[f.best], f.apart[f.best]
     pair = f"all classifiers together get {joint:.2f} % wrong, the best by itself, {f.names[f.best]}, {single:.2f} %"
+    if apart == 0:
+        return f"Neither is ahead: {pair}, and on the same images."
+    error = 100 * sqrt(apart) / f.images
+    sizes = abs(joint - single) / error
     if sizes < 1:
-        return f"Neither is ahead: {pair}. That is less than a standard error of {f.uncertainty:.2f}."
+        return f"Neither is ahead: {pair}. That is less than {error:.2f}, the standard error of the difference."
     sure, better = sizes >= CLEAR, joint < single
     verb, doubt = ("are", "") if sure else ("seem", ", which may be chance")
     return (

@@ -33,6 +33,7 @@ def facts(run: Run, metrics: Sequence[dict], evaluation: Evaluation) -> Facts:
     return Facts(
         images=len(evaluation.labels),
         errors=evaluation.errors,
+        apart=evaluation.apart if joint else {},
         left={name: share + (1 - share) * T for name, T in evaluation.companions.items()} if joint else {},
         shares=evaluation.shares if joint else {},
         easiest=easiest,

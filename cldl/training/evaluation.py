@@ -100,6 +100,12 @@ class Evaluation:
         """The error in % of each classifier by itself, "1" to "M" from bottom to top, and of the joint prediction, "fused"."""
         return self._by_name([*(self.answers != self.labels), self.predictions != self.labels])
 
+    @property
+    def apart(self) -> dict[str, int]:
+        """By classifier, the samples that either it or the joint prediction gets right, and not both."""
+        is_apart = (self.answers == self.labels) != (self.predictions == self.labels)
+        return {str(m): int(row.sum()) for m, row in enumerate(is_apart, 1)}
+
     def top_errors(self, k: int = 5) -> dict[str, float]:
         """The error in %, by the names of `errors`, where a sample is right if its class is among the k best."""
         return self._by_name(list(self.ranks > k))

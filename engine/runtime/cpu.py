@@ -70,7 +70,8 @@ class CpuBackend:
     ) -> None:
         self.threads, self.chunk, self.comm = threads or available_threads(), chunk, comm
         threadpool_limits(1, user_api="blas")
-        self._pool: Executor = ThreadPoolExecutor(self.threads) if self.threads > 1 else _InThisThread()
+        is_alone = self.threads == 1 and comm.size == 1  # otherwise this thread sends and receives while others compute
+        self._pool: Executor = _InThisThread() if is_alone else ThreadPoolExecutor(self.threads)
         self._weight_cache = WeightTransformCache()
         self._memory, self._products = Memory(), [Products() for _ in range(self.threads)]
         self._gradients = FlatBuffer(parameters)

@@ -33,23 +33,28 @@ def test_no_error_at_all_is_not_certain(error):
     assert standard_error(1, 100) > 0.9
 
 
-@pytest.mark.parametrize(  # the standard error of 10 % of 900 images is 1 point
+@pytest.mark.parametrize(  # 81 images are 9 points of 900, and the standard error of the difference is 1
     ("fused", "best", "sentence"),
     [
         (10.0, 10.9, "Neither is ahead:"),
         (10.0, 9.1, "Neither is ahead:"),
-        (10.0, 11.5, "Together they seem better:"),
-        (10.0, 8.5, "Together they seem worse:"),
-        (10.0, 12.5, "Together they are better:"),
-        (10.0, 7.5, "Together they are worse:"),
+        (10.0, 11.1, "Together they seem better:"),
+        (10.0, 8.1, "Together they seem worse:"),
+        (10.0, 12.1, "Together they are better:"),
+        (10.0, 7.9, "Together they are worse:"),
     ],
 )
-def test_all_together_against_the_best_single_one_by_standard_errors(fused, best, sentence):
-    said = together(facts(fused, (best + 5, best), 900, shares={"1": 50.0, "2": 50.0}))
+def test_all_together_against_the_best_single_one_by_standard_errors_of_the_difference(fused, best, sentence):
+    said = together(facts(fused, (best + 5, best), 900, shares={"1": 50.0, "2": 50.0}, apart={"1": 7, "2": 81}))
     assert said.startswith(sentence)
     assert f"{fused:.2f} % wrong" in said
     assert f"classifier 2 (top), {best:.2f} %" in said
     assert ("may be chance" in said) == ("seem" in said)
+
+
+def test_of_one_mind_neither_is_ahead():
+    said = together(facts(2.0, (5.0, 2.0), 900, shares={"1": 50.0, "2": 50.0}, apart={"1": 27, "2": 0}))
+    assert said.endswith("classifier 2 (top), 2.00 %, and on the same images.")
 
 
 def test_one_that_decides_nearly_all_answers_nearly_alone():

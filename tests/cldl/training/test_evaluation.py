@@ -31,6 +31,7 @@ def test_errors_are_the_share_of_wrong_answers_in_percent():
     right, wrong = np.array([[2.0, 0.0]] * 4), np.array([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
     evaluation = Evaluation.of([wrong, right], np.zeros(4, np.int64), Objective((1.0, 1.0), loss="softmax"))
     assert evaluation.errors == {"1": 25.0, "2": 0.0, "fused": 0.0}
+    assert evaluation.apart == {"1": 1, "2": 0}
 
 
 def pieces(evaluation_of, N, size):
@@ -60,7 +61,7 @@ def test_it_does_not_matter_how_many_images_are_looked_at_at_a_time(loss):
         "ranks",
     ):
         np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
-    for figures in ("errors", "shares", "right_shares", "companions"):
+    for figures in ("errors", "apart", "shares", "right_shares", "companions"):
         assert getattr(joined, figures) == getattr(whole, figures)
     assert joined.top_errors(2) == whole.top_errors(2)
 

@@ -76,6 +76,13 @@ class Page:
         data = self.find("given").get_dom_attribute("src").partition(",")[2]
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
+    @property
+    def drawn(self):
+        """Where there is ink on the paper, (280, 280)."""
+        context = "document.getElementById('paper').getContext('2d')"
+        script = f"return [...{context}.getImageData(0, 0, 280, 280).data].filter((_, i) => i % 4 === 3)"
+        return np.array(self.run(script)).reshape(280, 280) > 0
+
     def run(self, script, *arguments):
         return self.browser.execute_script(script, *arguments)
 
@@ -151,7 +158,9 @@ def test_of_two_fingers_the_first_draws(page):
             actions.move_to(page.find("paper"), *point)
         actions.pointer_up()
     both.perform()
-    page.expect_bar()
+    drawn = page.drawn
+    assert drawn[140, 140]
+    assert not drawn[140, :100].any()
 
 
 def test_a_finger_draws_and_does_not_scroll(page):
@@ -174,10 +183,7 @@ def test_two_arrow_keys_at_once_draw_diagonally_and_shift_makes_small_steps(page
     page.find("paper").send_keys(" ")
     actions = ActionChains(page.browser).key_down(Keys.DOWN).key_down(Keys.RIGHT).key_up(Keys.DOWN).key_up(Keys.RIGHT)
     actions.key_down(Keys.SHIFT).send_keys(Keys.RIGHT).key_up(Keys.SHIFT).perform()
-    context = "document.getElementById('paper').getContext('2d')"
-    inked = f"return [...{context}.getImageData(0, 0, 280, 280).data].filter((_, i) => i % 4 === 3)"
-    drawn = np.array(page.run(inked)).reshape(280, 280) > 0
-    rows, columns = np.nonzero(drawn)
+    rows, columns = np.nonzero(page.drawn)
     # a stroke 20 wide, from (140, 140) down by 10, down and right by 10, and right by 2
     assert (rows.min(), rows.max()) == pytest.approx((130, 170), abs=1)
     assert (columns.min(), columns.max()) == pytest.approx((130, 162), abs=1)
@@ -205,11 +211,13 @@ def test_a_file_is_dropped_or_pasted(page, event):
 
 
 def test_a_file_is_chosen_again_and_again(page, tmp_path):
-    for k in (4, 7, 4):
+    for k in (4, 7, 7):
         path = tmp_path / f"{k}.png"
         path.write_bytes(png(tiny.bright(k)))
         page.find("file").send_keys(str(path))
         page.expect(lambda k=k: page.told.startswith(f"{k}, with"))
+        page.find("clear").click()
+        page.expect(lambda: page.told == BLANK)
 
 
 def test_a_kind_of_file_that_the_browser_cannot_show_is_answered_all_the_same(page):
@@ -343,12 +351,37 @@ def test_a_run_of_photographs_takes_images_and_no_drawings(browser):
         assert page.run("return document.documentElement.scrollWidth") == 375
 
 
+def test_where_early_exit_stops_and_who_decides_may_be_two(browser):
+    names = ["classifier 1 (bottom)", "classifier 2 (top)"]
+    rule = {"measure": "confidence", "threshold": 0.9, "temperatures": [1, 1], "measured": True}
+    about = COLOUR | {"classifiers": names, "exit": rule, "loss": "cldl"}
+
+    def early(data):
+        found = of_photos(data)
+        own = [
+            found["classifiers"][0] | {"name": name, "cost": cost} for name, cost in zip(names, (0.4, 1), strict=True)
+        ]
+        exit = {"stops_at": names[0], "label": "cat", "cost": 0.4, "sureness": [0.95, 0.99]}
+        return found | {"classifiers": own, "decided_by": names[1], "exit": exit}
+
+    resize(browser, WIDE)
+    with served(early, about) as port:
+        page = Page(browser, f"http://127.0.0.1:{port}/", "No image has been chosen yet.")
+        page.give("drop", FOUR)
+        page.expect(lambda: "decided by classifier 2 (top)" in page.told)
+        badges = [badge.text for badge in browser.find_elements(By.CSS_SELECTOR, ".badges")]
+        assert badges == ["early exit stops here", "decides"]
+        stopping = "Early exit would stop at classifier 1 (bottom), with 40 % of the multiply-adds. Its answer: cat."
+        assert page.find("exit").text == stopping
+        assert "a confidence of 0.9 or more, as cldl.evaluate --exit chose it for this run" in page.find("rule").text
+
+
 RECEIVED = "Network.responseReceived"
 WATCH = """
     window.seen = [];
     const told = document.getElementById("told");
-    new MutationObserver(() => window.seen.push(told.textContent)).observe(told, { childList: true });
-    document.addEventListener("pointerup", () => window.seen.push("up"), true);
+    new MutationObserver(() => (window.seen = [...window.seen, told.textContent])).observe(told, { childList: true });
+    document.addEventListener("pointerup", () => (window.seen = [...window.seen, "up"]), true);
 """
 
 
@@ -357,7 +390,7 @@ def test_half_a_digit_is_not_refused_while_it_is_drawn(page):
     mouse = ActionChains(page.browser).move_to_element(page.find("paper"))
     mouse.click_and_hold().perform()
     page.expect(lambda: any("predict" in event["response"]["url"] for event in logged(page.browser, RECEIVED)))
-    page.run("return new Promise((resolve) => setTimeout(resolve, 200))")  # so that it would be shown
+    page.browser.execute_async_script("setTimeout(arguments[0], 200)")  # in which it would be shown
     assert page.told == BLANK
     ActionChains(page.browser).release().perform()
     page.expect(lambda: page.told.startswith("the image shows no digit"))

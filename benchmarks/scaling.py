@@ -35,7 +35,7 @@ from engine.parameters import FlatBuffer, Parameter
 from engine.runtime.communicator import PIECE, Communicator
 
 IMAGES = {"mnist_nin": 64, "googlenet": 4, "vgg16": 4}  # of one thread
-MESSAGES, LARGE = 200, 4 << 20  # of the measurement, and elements of its large sum
+ROUNDS, MESSAGES, LARGE = 3, 200, 4 << 20  # of the measurement: in turn, at once, and elements of the large sum
 RANKS, GIGABITS = (8, 64, 512), (10, 100)
 MB = 1e6
 
@@ -172,7 +172,7 @@ def rank(name: str, batch: int) -> None:
         stream = endless_steps(trainer)
         next(stream)
         found: dict[str, list[float]] = {"overlapped": [], "in turn": []}
-        for _ in range(5):
+        for _ in range(ROUNDS):
             for kind, overlap in (("overlapped", True), ("in turn", False)):
                 comm.overlap = overlap
                 found[kind] += timed(lambda: next(stream), 2)

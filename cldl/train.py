@@ -17,9 +17,9 @@ from rich.console import Console
 
 from cldl.commands import add_data_arguments, add_device_arguments, again, guarded, leave, parser, whole
 from cldl.recipes import RECIPES, find, options
-from cldl.recipes.recipe import Recipe
+from cldl.recipes.large_batches import RULES, scale_linearly, scaling_line
+from cldl.recipes.recipe import Recipe, find_leaf
 from cldl.recipes.spec import cited
-from cldl.recipes.stored import to_json
 from cldl.reporting import poster
 from cldl.reporting.display import Display
 from cldl.reporting.explain import explain, limit, seconds_to_read
@@ -31,10 +31,9 @@ from cldl.training.ranks import LastWords, joined
 from cldl.training.run import Run, check_free, make_new_folder, newest_folder
 from cldl.training.run_data import identity, limited, load_data
 from cldl.training.step_log import Log, StepLines, StepLog, TensorBoard, expect_tensorboard
-from cldl.training.together import check_same, fair_threads, in_turns, on_first
+from cldl.training.together import check_same, data_facts, fair_threads, in_turns, on_first
 from cldl.training.trainer import DivergedError, Trainer
 from data.dataset import Dataset, is_varied
-from data.transforms.preprocessing import Preprocessing
 from engine.codegen.jit import told_of_compilation
 from engine.device import PRECISIONS, choose
 from engine.errors import UserError
@@ -66,6 +65,11 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument("--limit-test", type=whole(1), metavar="N", help="test on the first N images only")
     p.add_argument(
         "--held-out", type=whole(1), metavar="N", help="test on the last N training images, which are not trained on"
+    )
+    p.add_argument(
+        "--batch-scaling",
+        choices=RULES,
+        help="set the learning rate in proportion to --batch-size, after a warm-up; otherwise it stays as it is",
     )
     p.add_argument("--log-steps", action="store_true", help="write a line a step to steps.jsonl in the run's folder")
     p.add_argument("--tensorboard", action="store_true", help="write TensorBoard's curves into the run's folder")
@@ -136,7 +140,12 @@ def choose_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe that was named, with the values that were given."""
     if args.recipe is None:
         raise UserError(f"no recipe was named; choose one of {', '.join(RECIPES)}.")
-    return find(args.recipe).changed(**args.changes)
+    published = find(args.recipe)
+    recipe = published.changed(**args.changes)
+    if not args.batch_scaling:
+        return recipe
+    given = {find_leaf(name, {s: type(spec) for s, spec in recipe.specs.items()}) for name in args.changes}
+    return scale_linearly(recipe, published, given)
 
 
 def explain_step(recipe: Recipe, args: argparse.Namespace, display: Display) -> None:
@@ -167,6 +176,8 @@ def begin(
     if args.weights and comm.is_first:
         check_file(args.weights)
     full, preprocessing = in_turns(comm, lambda: load_data(recipe, cache=args.cache, data=args.data, say=display.say))
+    if args.batch_scaling:
+        display.say(scaling_line(recipe, find(recipe.name)))
     limits = {"limit_train": args.limit_train, "limit_test": args.limit_test, "held_out": args.held_out}
     recipe = complete(recipe, full)
     dataset = limited(full, limits)
@@ -194,14 +205,6 @@ def begin(
     return run, dataset, trainer, []
 
 
-def data_facts(comm: Communicator, recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> dict[str, Any]:
-    """What must be the same on all ranks, where there are several, once the data are loaded."""
-    if comm.size == 1:
-        return {}
-    sha256 = {"training data": dataset.train.fingerprint, "test data": dataset.test.fingerprint}
-    return {"recipe": to_json(recipe), **sha256, "preprocessing": preprocessing.sha256}
-
-
 def resume(
     args: argparse.Namespace, display: Display, held: ExitStack, comm: Communicator = ALONE
 ) -> tuple[Run, Dataset, Trainer, list[dict]]:
@@ -221,6 +224,8 @@ def resume(
         remove_temporary(run.folder)
         return run
 
+    if args.batch_scaling:
+        raise UserError("--batch-scaling belongs to the start of a run: a resumed one keeps its learning rate.")
     run = on_first(comm, open_run)
     recipe, config = run.recipe, run.config
     if args.weights:

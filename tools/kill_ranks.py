@@ -55,7 +55,9 @@ def digest(folder: Path) -> str:
 def kill_one(folder: Path, ranks: int, after: float, rng: random.Random) -> str:
     """Begin, kill a rank, and see that all end; what happened, in words, or nothing where the run had ended before."""
     process = start(ranks, *TRAINING, "--run", folder)
-    time.sleep(after)
+    began = time.monotonic()
+    while process.poll() is None and time.monotonic() - began < after:
+        time.sleep(0.01)
     found = ranks_of(folder)
     if not found or process.poll() is not None:
         process.wait()
@@ -87,8 +89,10 @@ def main() -> int:
         while killed < options.times:
             tried += 1
             folder, after = Path(root, f"run{tried}"), rng.uniform(0.5, seconds)
+            began = time.monotonic()
             happened = kill_one(folder, options.ranks, after, rng)
             if not happened:
+                seconds = min(seconds, time.monotonic() - began)
                 continue
             killed += 1
             kept = (folder / "checkpoint.h5").exists()

@@ -11,7 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cldl.recipes.recipe import Recipe
+from cldl.recipes.stored import to_json
 from cldl.training.run import Run
+from data.dataset import Dataset
+from data.transforms.preprocessing import Preprocessing
 from engine.errors import UserError
 from engine.runtime.communicator import Communicator
 from engine.runtime.cpu import available_processors
@@ -45,6 +49,14 @@ def check_same(comm: Communicator, facts: dict[str, Any], remedy: str) -> None:
             if value != own[name]:
                 told = f" ({_short(value)}, not {_short(own[name])})"
                 raise UserError(f"rank {rank} on {node} has another {name} than rank 0{told}: {remedy}.")
+
+
+def data_facts(comm: Communicator, recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> dict[str, Any]:
+    """What must be the same on all ranks, where there are several, once the data are loaded."""
+    if comm.size == 1:
+        return {}
+    sha256 = {"training data": dataset.train.fingerprint, "test data": dataset.test.fingerprint}
+    return {"recipe": to_json(recipe), **sha256, "preprocessing": preprocessing.sha256}
 
 
 def _short(value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-BEAT, SILENCE = 1.0, 10.0  # seconds
+BEAT, SILENCE = 1.0, 15.0  # seconds
 
 
 class Pulse(threading.Thread):

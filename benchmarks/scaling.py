@@ -2,11 +2,13 @@
 
 python -m benchmarks.scaling [NETWORK ...] [--threads T]
 
-Measured: the seconds of each layer's forward and backward on one thread; a step of one rank, and of two ranks with as many images
-each (a thread a rank); how long the smallest sum takes, what one more message costs, and how many bytes a second two ranks sum.
+Measured: the seconds of each layer's forward and backward on one thread; a step of one rank, of two ranks with as many images
+each (a thread a rank), and of one with two threads; how long the smallest sum takes, what one more message costs, and how many
+bytes a second two ranks sum. Of steps and sums the fastest counts, as other programs only slow them down.
 
-Simulated: n ranks of T threads, each of which takes as many images as the one thread did, in the same time. A piece of the
-gradients is ready when the backward pass has left its layers; pieces go over the network one after another, one of S bytes in
+Simulated: n ranks of T threads, each of which takes as many images as the one thread did, in the time of the step of one rank, of
+which the layers have their shares. A piece of the gradients is ready when the backward pass has left its layers; pieces go over
+the network one after another, one of S bytes in
 
     2 (n - 1) / n S / bandwidth  +  latency  +  2 (n - 2) message
 
@@ -23,7 +25,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
 import numpy as np
 
@@ -35,7 +36,7 @@ from engine.parameters import FlatBuffer, Parameter
 from engine.runtime.communicator import PIECE, Communicator
 
 IMAGES = {"mnist_nin": 64, "googlenet": 4, "vgg16": 4}  # of one thread
-ROUNDS, MESSAGES, LARGE = 3, 200, 4 << 20  # of the measurement: in turn, at once, and elements of the large sum
+ROUNDS, MESSAGES, LARGE = 2, 200, 4 << 20  # of the measurement: in turn, at once, and elements of the large sum
 RANKS, GIGABITS = (8, 64, 512), (10, 100)
 MB = 1e6
 
@@ -60,6 +61,11 @@ class Timeline:
     def nbytes(self) -> int:
         """Of all gradients."""
         return sum(nbytes for _, nbytes in self.layers)
+
+    def taking(self, seconds: float) -> Timeline:
+        """The same shares of another time."""
+        factor = seconds / self.seconds
+        return Timeline(factor * self.before, tuple((factor * own, nbytes) for own, nbytes in self.layers))
 
     def pieces(self) -> list[tuple[float, int]]:
         """When each piece is ready, in seconds from the step's beginning, and its bytes."""
@@ -114,20 +120,11 @@ def measure_layers(chosen: Recipe) -> Timeline:
     return Timeline(rest.seconds + sum(cost.forward for cost in costs), tuple(reversed(layers)))
 
 
-def measure_ranks(name: str, images: int, ranks: int) -> dict[str, float]:
-    """What `rank` finds, on so many ranks."""
-    words = [
-        "mpiexec",
-        "-n",
-        str(ranks),
-        sys.executable,
-        "-m",
-        "benchmarks.scaling",
-        "--rank",
-        name,
-        str(images * ranks),
-    ]
-    return json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout)
+def measure_ranks(name: str, batch: int, ranks: int, threads: int = 1) -> dict[str, float]:
+    """What `rank` finds, on so many ranks of so many threads."""
+    words = [sys.executable, "-m", "benchmarks.scaling", "--rank", name, str(batch), str(threads)]
+    run = subprocess.run(["mpiexec", "-n", str(ranks), *words], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(run.stdout)
 
 
 def summing(comm: Communicator, size: int) -> Callable[[], None]:
@@ -142,19 +139,20 @@ def summing(comm: Communicator, size: int) -> Callable[[], None]:
     return work
 
 
-def rank(name: str, batch: int) -> None:
-    """One of the ranks that measure: rank 0 prints medians of steps with and without overlap, and what messages cost."""
+def rank(name: str, batch: int, threads: int) -> None:
+    """One of the ranks that measure: rank 0 prints the fastest steps with and without overlap, and what messages cost."""
     from cldl.training.ranks import joined
 
-    def exchange() -> None:
-        """Send and receive many messages at once."""
+    def message() -> float:
+        """Seconds of this thread's processor for one message of many, there and back."""
         from mpi4py import MPI
 
-        other, bytes_ = 1 - comm.rank, np.zeros((2, MESSAGES), np.uint8)
+        other, bytes_, began = 1 - comm.rank, np.zeros((2, MESSAGES), np.uint8), time.thread_time()
         requests = [MPI.COMM_WORLD.Irecv(bytes_[0, i : i + 1], other, i) for i in range(MESSAGES)]
         requests += [MPI.COMM_WORLD.Isend(bytes_[1, i : i + 1], other, i) for i in range(MESSAGES)]
         while not MPI.Request.Testall(requests):
-            pass
+            time.sleep(1e-3)
+        return (time.thread_time() - began) / MESSAGES
 
     def timed(work: Callable[[], object], times: int) -> list[float]:
         seconds = []
@@ -168,7 +166,7 @@ def rank(name: str, batch: int) -> None:
     with joined() as comm:
         chosen = recipe(name, batch)
         data = synthetic_dataset(chosen.build_network(), batch)
-        trainer = Trainer.from_recipe(chosen, data, threads=1, comm=comm)
+        trainer = Trainer.from_recipe(chosen, data, threads=threads, comm=comm)
         stream = endless_steps(trainer)
         next(stream)
         found: dict[str, list[float]] = {"overlapped": [], "in turn": []}
@@ -176,10 +174,10 @@ def rank(name: str, batch: int) -> None:
             for kind, overlap in (("overlapped", True), ("in turn", False)):
                 comm.overlap = overlap
                 found[kind] += timed(lambda: next(stream), 2)
-        result = {kind: median(seconds) for kind, seconds in found.items()}
-        if comm.size > 1:
-            result |= {"latency": median(timed(summing(comm, 4), 50)), "message": min(timed(exchange, 50)) / MESSAGES}
-            result["bandwidth"] = 4 * LARGE / median(timed(summing(comm, LARGE), 20))
+        result = {kind: min(seconds) for kind, seconds in found.items()}
+        if comm.size == 2:
+            result |= {"latency": min(timed(summing(comm, 4), 50)), "message": min(message() for _ in range(20))}
+            result["bandwidth"] = 4 * LARGE / min(timed(summing(comm, LARGE), 20))
         if comm.is_first:
             print(json.dumps(result), flush=True)
 
@@ -204,30 +202,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("networks", nargs="*", default=["mnist_nin", "googlenet", "vgg16"], metavar="NETWORK")
     parser.add_argument("--threads", type=int, default=16, metavar="T", help="of a simulated rank")
-    parser.add_argument("--rank", nargs=2, metavar=("NETWORK", "BATCH"), help=argparse.SUPPRESS)
+    parser.add_argument("--rank", nargs=3, metavar=("NETWORK", "BATCH", "THREADS"), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.rank:
-        rank(options.rank[0], int(options.rank[1]))
+        rank(options.rank[0], *map(int, options.rank[1:]))
         return 0
     for name in options.networks:
         images = IMAGES[name]
-        line = measure_layers(recipe(name, images))
-        one, two = (measure_ranks(name, images, ranks) for ranks in (1, 2))
+        layers = measure_layers(recipe(name, images))
+        one, two, threads = (measure_ranks(name, n * images, *how) for n, *how in ((1, 1), (2, 2), (2, 1, 2)))
+        line = layers.taking(one["overlapped"])
         link = Link(two["bandwidth"], two["latency"], two["message"])
         guess = [step_seconds(line, 2, link, overlap) for overlap in (True, False)]
-        print(
-            f"{name}: {images} images a thread, {line.nbytes / MB:.1f} MB of gradients in {len(line.pieces())} pieces"
-        )
-        print(
-            f"  measured: layers {line.seconds:.3f} s; 1 rank {one['overlapped']:.3f} s; 2 ranks {two['overlapped']:.3f} s,"
-        )
-        print(f"  in turn {two['in turn']:.3f} s; simulated: {guess[0]:.3f} s, in turn {guess[1]:.3f} s")
-        print(f"  the smallest sum {1e6 * link.latency:.0f} us, one more message {1e6 * link.message:.1f} us, ", end="")
-        print(f"sums of 2 ranks {link.bandwidth / MB:,.0f} MB/s")
-        print(
-            f"  simulated: ranks of {options.threads} threads, {images * options.threads} images each; % of one rank's speed"
-        )
-        print("\n".join(table(line, images * options.threads, link)), flush=True)
+        one_step, of_threads = one["overlapped"], threads["overlapped"]
+        over, turn = two["overlapped"], two["in turn"]
+        rows = [
+            f"{name}: {images} images a thread, {line.nbytes / MB:.1f} MB of gradients in {len(line.pieces())} pieces",
+            f"  measured: layers {layers.seconds:.3f} s; 1 rank {one_step:.3f} s, of 2 threads {of_threads:.3f} s",
+            f"  2 ranks {over:.3f} s, in turn {turn:.3f} s; simulated {guess[0]:.3f} s, in turn {guess[1]:.3f} s",
+            f"  the smallest sum {1e6 * link.latency:.0f} us, one more message {1e6 * link.message:.1f} us, "
+            f"sums of 2 ranks {link.bandwidth / MB:,.0f} MB/s",
+            f"  simulated: ranks of {options.threads} threads, {images * options.threads} images each; % of one rank's speed",
+            *table(line, images * options.threads, link),
+        ]
+        print("\n".join(rows), flush=True)
     return 0
 
 

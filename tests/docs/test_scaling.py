@@ -23,12 +23,18 @@ def test_each_training_has_options_that_there_are(words):
     parse(arguments(words))
 
 
-def test_those_of_mpiexec_run_one_after_another(tmp_path):
-    started = [words for words in TRAININGS if words[0] == "mpiexec"]
-    assert len(started) == 2
-    for words in started:
-        given = [str(tmp_path / "run") if word == "runs/two" else word for word in arguments(words)]
-        small = [] if "--resume" in given else ["--classifiers", "2", "--loss.weights", "1,1", "--epochs", "1"]
-        out, error, status = mpiexec(words[2], "tests.of_ranks", "none", 0, *given, *small)
-        assert (error, status) == ("", 0)
-    assert "the run is one of 20 epochs now" in out
+def test_the_programs_that_it_names_are_there():
+    root = Path(__file__).parents[2]
+    names = re.findall(r"`(?:python |sudo )?(?:-m )?((?:tools/|benchmarks\.)\w+)", PAGE)
+    assert {"tools/kill_runs", "tools/namespaces", "benchmarks.scaling"} <= set(names)
+    for name in names:
+        assert list(root.glob(f"{name.replace('.', '/')}.*")), name
+
+
+def test_the_one_of_mpiexec_runs(tmp_path):
+    (words,) = [words for words in TRAININGS if words[0] == "mpiexec"]
+    given = [str(tmp_path / "run") if word == "runs/two" else word for word in arguments(words)]
+    small = ["--classifiers", "2", "--loss.weights", "1,1", "--epochs", "1"]
+    out, error, status = mpiexec(words[2], "tests.of_ranks", "none", 0, *given, *small)
+    assert (error, status) == ("", 0)
+    assert "epoch 1/1" in out

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from cldl import train
-from cldl.recipes import options
+from cldl.recipes import RECIPES, find, options
 from cldl.recipes.families.nin import NinSpec
 from cldl.recipes.leaves import show
 from cldl.recipes.spec import cited
@@ -103,7 +103,7 @@ def test_a_name_that_two_leaves_share_is_no_option(monkeypatch):
     class WarmNin(NinSpec):
         warmup: float
 
-    recipe = train.find("mnist_nin")
+    recipe = find("mnist_nin")
     warm = recipe.changed(model=WarmNin(**recipe.model.values, warmup=1.0))
     monkeypatch.setitem(options.KINDS["model"], "nin", WarmNin)
     monkeypatch.setattr(options, "find", lambda name: warm)
@@ -117,7 +117,7 @@ def test_the_help_lists_the_values_of_a_recipe_and_their_sources(capsys):
         command("mnist_dsn", "--help")
     assert stop.value.code == 0
     page = "".join(capsys.readouterr().out.split())
-    recipe = train.find("mnist_dsn")
+    recipe = find("mnist_dsn")
     for name, source in recipe.sources.items():
         assert f"--{name.replace('_', '-')}" in page
         assert "".join(source.split()) in page
@@ -139,7 +139,7 @@ def test_the_help_without_a_recipe_lists_what_all_have_and_says_how_to_see_the_r
 def test_the_list_shows_every_recipe(capsys):
     assert command("--list") == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in train.RECIPES)
+    assert all(name in printed for name in RECIPES)
 
 
 def test_without_a_recipe_a_value_is_read_as_what_it_is():
@@ -182,13 +182,13 @@ def test_the_help_of_another_kind_tells_its_defaults_and_what_must_be_given(caps
 
 
 def test_a_source_with_a_per_cent_sign_is_shown_as_it_is(monkeypatch, capsys):
-    recipe = train.find("mnist_nin").changed(dropout=cited(0.25, "half of the paper's 50 %"))
+    recipe = find("mnist_nin").changed(dropout=cited(0.25, "half of the paper's 50 %"))
     monkeypatch.setattr(options, "find", lambda name: recipe)
     assert "is dropped (0.25; half of the paper's 50 %) --" in page(capsys, "mnist_nin")
 
 
 def test_every_leaf_of_every_kind_of_recipe_can_be_set_by_both_names_but_the_losses_weights_as_weights_are_a_file():
-    kinds = {tuple(spec.kind for spec in recipe.specs.values()): recipe for recipe in train.RECIPES.values()}
+    kinds = {tuple(spec.kind for spec in recipe.specs.values()): recipe for recipe in RECIPES.values()}
     for recipe in kinds.values():
         for name, value in recipe.leaves.items():
             for option in {name, "loss.weights" if name == "loss.weights" else name.partition(".")[2]}:

@@ -1,4 +1,4 @@
-"""docs/results.md: the numbers of the study with three seeds are those of the results in the lab notes."""
+"""docs/results.md: the numbers of studies are those of the results in the lab notes."""
 
 from pathlib import Path
 
@@ -8,12 +8,19 @@ import pytest
 from cldl.study.training import mean_and_error, read
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE = (DOCS / "results.md").read_text(encoding="utf-8").partition("### Half the width, in the poster's regime")[2]
-PAGE = " ".join(PAGE.partition("\n### ")[0].split())
-RUNS = {
-    (line["variant"], line["seed"]): line for line in read(DOCS / "lab-notes" / "training" / "cifar100_dropout.jsonl")
-}
+NOTES = DOCS / "lab-notes" / "training"
+WHOLE = (DOCS / "results.md").read_text(encoding="utf-8")
+RUNS = {(line["variant"], line["seed"]): line for line in read(NOTES / "cifar100_dropout.jsonl")}
 SEEDS = range(3)
+
+
+def section(title):
+    """The text below a heading, up to the next one, in one line."""
+    level = title.partition(" ")[0]
+    return " ".join(WHOLE.partition(f"\n{title}\n")[2].partition(f"\n{level} ")[0].split())
+
+
+PAGE = section("### Half the width, in the poster's regime")
 
 
 def of(variant, rule="poster"):
@@ -48,6 +55,14 @@ def test_cldls_leads_are_those_of_runs_with_one_seed():
         assert "(by {:.2f}, {:.2f} and {:.2f})".format(*found) in PAGE
     by_mean = mean_and_error(of("deep supervision", "mean") - of("CLDL", "mean"))
     assert "CLDL leads by {:.2f} ± {:.2f}".format(*by_mean) in PAGE
-    whole = (DOCS / "results.md").read_text(encoding="utf-8")
-    assert "better by {:.2f} ± {:.2f} points".format(*mean_and_error(over_softmax)) in whole
-    assert "by {:.2f} ± {:.2f} points; by {:.2f} ± {:.2f}".format(*mean_and_error(over_dsn), *by_mean) in whole
+    assert "better by {:.2f} ± {:.2f} points".format(*mean_and_error(over_softmax)) in WHOLE
+    assert "by {:.2f} ± {:.2f} points; by {:.2f} ± {:.2f}".format(*mean_and_error(over_dsn), *by_mean) in WHOLE
+
+
+@pytest.mark.parametrize("line", read(NOTES / "scenes.jsonl"), ids=lambda line: f"{line['variant']}-{line['seed']}")
+def test_the_errors_on_scenes_are_those_of_each_run(line):
+    *alone, fused = line["errors"].values()
+    rules = [f"{line['rules'][rule]:.1f}" if len(alone) > 1 else "" for rule in ("mean", "surest")]
+    cells = [str(line["seed"]), f"{fused:.1f}", *rules, ", ".join(f"{error:.1f}" for error in alone)]
+    row = " | ".join(cells).replace("  ", " ")
+    assert f"| {row} | {line['train_errors']['fused']:.1f} |" in section("## Scenes")

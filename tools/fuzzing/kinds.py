@@ -96,8 +96,9 @@ def read_config(folder: Path) -> None:
 
 def read_metrics(folder: Path) -> None:
     """The report of runs."""
-    sections = report.compare(report.rows([report.finished(folder)]))
-    report.markdown(sections[0]), report.html(sections), report.comma_separated(sections)
+    rows = report.rows([report.finished(folder)])
+    sections = report.compare(rows)
+    report.markdown(sections[0]), report.html(sections), report.comma_separated(report.numbers(rows))
 
 
 def read_evaluations(folder: Path) -> None:

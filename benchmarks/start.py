@@ -24,10 +24,11 @@ from engine.errors import UserError
 PROGRAM = """
 import os, sys
 from cldl import train
+from cldl.recipes import find
 from data import registry
 if sys.argv.pop(1) == "synthetic":
     from cldl.reporting.explain import synthetic_dataset
-    registry.LOADERS["mnist"] = lambda *_, **__: synthetic_dataset(train.find("mnist_nin").build_network(), 64, 100)
+    registry.LOADERS["mnist"] = lambda *_, **__: synthetic_dataset(find("mnist_nin").build_network(), 64, 100)
 train.Display.step = lambda *_: os._exit(0)
 sys.exit(train.main(sys.argv[1:]))
 """

@@ -20,6 +20,7 @@ from matplotlib.patches import FancyBboxPatch
 from cldl.reporting.poster import classifier_names
 from cldl.reporting.style import WIDTH, colour
 from engine.typing import Shape
+from layers.conv2d import Conv2d
 from layers.network import Network
 from layers.node import INPUT, Node
 
@@ -55,10 +56,10 @@ class Part:
         """The layers that compute, in words."""
         kinds = [type(node.layer).__name__ for node, _, _ in self.rows]
         counts = Counter(WORDS[kind] for kind in kinds if kind in WORDS)  # in the order of their first layers
-        convolutions = [node.layer for node, _, _ in self.rows if type(node.layer).__name__ == "Conv2d"]
+        convolutions = [node.layer for node, _, _ in self.rows if isinstance(node.layer, Conv2d)]
         words = []
         if 0 < len(convolutions) <= MOST:
-            sizes = (f"{c.window.kernel}x{c.window.kernel}" for c in convolutions)  # type: ignore[attr-defined]
+            sizes = (f"{c.window.kernel}x{c.window.kernel}" for c in convolutions)
             words.append(f"convolution{'s' if len(convolutions) > 1 else ''} {', '.join(sizes)}")
             del counts[WORDS["Conv2d"]]
         words += [one if n == 1 else f"{n} {several}" for (one, several), n in counts.items()]

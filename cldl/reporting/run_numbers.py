@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from cldl.reporting import poster
 from cldl.reporting.rows import Row
+from cldl.reporting.summary import time_and_speed
 
 Numbers = dict[str, str | int | float | None]
 
@@ -22,7 +23,7 @@ def of_run(row: Row, i: int) -> Numbers:
     run = row.runs[i]
     lines, config = run.metrics(), run.config
     last = lines[-1]
-    seconds = sum(line["seconds"] for line in lines)
+    seconds, images_per_second = time_and_speed(lines)
     return {
         "run": str(run.folder),
         "data_set": poster.dataset(row.recipe),
@@ -37,7 +38,7 @@ def of_run(row: Row, i: int) -> Numbers:
         **{f"error_{name}": error for name, error in last["test_error"].items()},
         **{f"training_error_{name}": error for name, error in last["train_error"].items()},
         "seconds": seconds,
-        "images_per_second": sum(line["images_per_second"] * line["seconds"] for line in lines) / max(seconds, 1e-9),
+        "images_per_second": images_per_second,
         "machine": config["machine"],
         "threads": config["threads"],
         **{limit: config.get(limit) for limit in ("limit_train", "limit_test", "held_out")},

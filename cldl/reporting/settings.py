@@ -7,7 +7,7 @@ from html import escape
 
 from cldl.reporting import repeat
 from cldl.reporting.html import table
-from cldl.reporting.summary import number
+from cldl.reporting.summary import number, time_and_speed
 from cldl.training.run import Run
 from cldl.training.seen import Seen
 from cldl.training.throughput import duration
@@ -24,8 +24,7 @@ def how_it_ran(run: Run, metrics: Sequence[dict]) -> str:
         ("machine", f"{config.get('machine', '-')}, {config['device']}, {number(config['threads'], 'thread')}"),
     ]
     if metrics:
-        seconds = sum(line["seconds"] for line in metrics)
-        images = sum(line["images_per_second"] * line["seconds"] for line in metrics) / max(seconds, 1e-9)
+        seconds, images = time_and_speed(metrics)
         rows = [
             ("epochs", f"{len(metrics)} of {run.recipe.schedule.epochs}"),
             ("training", f"{duration(seconds)}, {duration(seconds / len(metrics))} an epoch, without the tests"),

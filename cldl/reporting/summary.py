@@ -92,6 +92,12 @@ def _optimiser(recipe: Recipe) -> str:
     return ", ".join(parts)
 
 
+def time_and_speed(metrics: Sequence[dict]) -> tuple[float, float]:
+    """The seconds of a run's training, without its tests, and its images a second: from the lines of metrics.jsonl."""
+    seconds = sum(line["seconds"] for line in metrics)
+    return seconds, sum(line["images_per_second"] * line["seconds"] for line in metrics) / max(seconds, 1e-9)
+
+
 def number(count: float, what: str) -> str:
     """The count with the word, which is plural unless the count is 1."""
     return f"{count:,g} {what}{'' if count == 1 else 's'}"

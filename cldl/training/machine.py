@@ -22,7 +22,7 @@ def versions() -> dict[str, str]:
 def blas() -> str:
     """The BLAS in use with the kernels that it chose for this processor, as in "openblas 0.3.31 SkylakeX".
 
-    Fits of a preprocessing call it, and convolutions in groups that go by patches.
+    A whitening calls it, where it is fitted and applied, and convolutions by FFT for the gradient of their weights.
     """
     parts = ("internal_api", "version", "architecture")
     found = {

@@ -11,7 +11,7 @@ for which nothing is done; `engine.runtime.mpi` is that of several.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from engine.parameters import FlatBuffer
 from engine.typing import Array
@@ -41,7 +41,7 @@ def cut(starts: Sequence[int], itemsize: int) -> Iterator[slice]:
             stop = start
 
 
-class GradientSum:
+class GradientSum(Protocol):
     """The sum of one flat buffer over the ranks, in pieces: a piece is given when it is final here, and comes to hold the sum.
 
     pieces -- of the buffer, in the order in which they are given
@@ -51,15 +51,15 @@ class GradientSum:
 
     def give(self, piece: int) -> None:
         """This rank's part of piece number `piece` is final: it is neither read nor written until `finish` has returned."""
-        raise NotImplementedError
+        ...
 
     def advance(self) -> bool:
         """Move what can be moved without waiting; whether anything is under way."""
-        raise NotImplementedError
+        ...
 
     def finish(self) -> None:
         """Wait until all pieces hold the sum; the next step begins."""
-        raise NotImplementedError
+        ...
 
 
 class Communicator:

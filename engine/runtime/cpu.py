@@ -96,9 +96,8 @@ class CpuBackend:
         """
         refreshes = self._weight_cache.refresh(self._pool)
         own = self.comm.share(samples) if training else slice(0, samples)
-        chunk = min(
-            self.chunk, max(1, -(-(own.stop - own.start) // self.threads))
-        )  # a small batch is work for all, too
+        each = -(-(own.stop - own.start) // self.threads)
+        chunk = min(self.chunk, max(1, each))  # a small batch is work for all threads, too
         chunks = [(start, min(start + chunk, own.stop)) for start in range(own.start, own.stop, chunk)]
         shared, key = deque(chunks), key or Key(0)
         queues = [deque(chunks[thread :: self.threads]) if training else shared for thread in range(self.threads)]

@@ -107,8 +107,8 @@ class MpiCommunicator(Communicator):
         wait(self._comm.Iallgatherv(MPI.IN_PLACE, [array, (counts, starts), MPI.BYTE]))
 
 
-class MpiGradientSum(GradientSum):
-    """See the module; the pieces are cut between parameters, from the last ones on, which the backward pass reaches first."""
+class MpiGradientSum:
+    """A `GradientSum`; its pieces are cut between parameters, from the last ones on, which the backward pass reaches first."""
 
     def __init__(self, comm: Any, gradients: FlatBuffer) -> None:
         self._comm, self._buffer, self._memory = comm, gradients.buffer, Memory()

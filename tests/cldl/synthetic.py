@@ -8,6 +8,8 @@ from cldl.commands import leave
 from data import registry
 from data.dataset import Dataset
 
+TWO = ["mnist_nin", "--classifiers", "2", "--loss.weights", "1,1", "--threads", "1"]  # classifiers, one thread
+
 
 def digits(train: int = 48, test: int = 20) -> Dataset:
     """Ten kinds of bright squares on a dark ground, in noise: easy to tell apart, the same every time."""

@@ -8,21 +8,9 @@ from cldl.training import run as runs
 from cldl.training.run import Run
 from engine.io.lock import exclusive
 from tests.cldl import tiny
-from tests.cldl.synthetic import command
+from tests.cldl.synthetic import TWO, command
 
-TWO = [
-    "mnist_nin",
-    "--classifiers",
-    "2",
-    "--loss.weights",
-    "1,1",
-    "--batch-size",
-    "8",
-    "--warmup",
-    "0",
-    "--threads",
-    "1",
-]
+RUN = [*TWO, "--batch-size", "8", "--warmup", "0"]
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +22,7 @@ def small(tmp_path, monkeypatch):
 
 
 def train(*arguments, epochs=1):
-    assert command(*TWO, "--epochs", epochs, *arguments) == 0
+    assert command(*RUN, "--epochs", epochs, *arguments) == 0
 
 
 def epochs_of(folder):
@@ -48,15 +36,15 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, 
 
 
 def test_a_run_that_fails_before_it_begins_leaves_no_folder(tmp_path, capsys):
-    assert command(*TWO, "--loss.weights", "1") == 2
-    assert command(*TWO, "--device", "cuda") == 2
+    assert command(*RUN, "--loss.weights", "1") == 2
+    assert command(*RUN, "--device", "cuda") == 2
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_in_training_is_neither_begun_nor_resumed_by_another_process(tmp_path, capsys):
     train("--run", "run")
     (tmp_path / "new").mkdir()
-    for folder, arguments in (("run", ["--resume"]), ("new", TWO)):
+    for folder, arguments in (("run", ["--resume"]), ("new", RUN)):
         with exclusive(tmp_path / folder):
             assert command(*arguments, "--run", folder) == 2
         error = capsys.readouterr().err

@@ -14,21 +14,10 @@ from engine.errors import UserError
 from engine.io.storage import read_arrays
 from engine.runtime.communicator import ALONE, Communicator
 from tests.cldl import synthetic
+from tests.cldl.synthetic import TWO
 from tests.of_ranks import mpiexec, network
 
-RUN = [
-    "mnist_nin",
-    "--classifiers",
-    "2",
-    "--loss.weights",
-    "1,1",
-    "--batch-size",
-    "7",
-    "--epochs",
-    "2",
-    "--threads",
-    "1",
-]
+RUN = [*TWO, "--batch-size", "7", "--epochs", "2"]
 
 
 class Some(Communicator):

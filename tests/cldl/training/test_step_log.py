@@ -8,21 +8,9 @@ import pytest
 
 from cldl.training.run import Run
 from tests.cldl import tiny
-from tests.cldl.synthetic import command
+from tests.cldl.synthetic import TWO, command
 
-ARGUMENTS = [
-    "mnist_nin",
-    "--classifiers",
-    "2",
-    "--loss.weights",
-    "1,1",
-    "--batch-size",
-    "16",
-    "--threads",
-    "1",
-    "--warmup",
-    "0",
-]
+ARGUMENTS = [*TWO, "--batch-size", "16", "--warmup", "0"]
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from cldl.recipes import RECIPES, find
-from cldl.recipes.large_batches import scale_linearly, scaling_line
+from cldl.recipes.large_batches import follow_batch, scaling_line
 from cldl.recipes.recipe import Recipe, find_leaf
 from cldl.recipes.spec import cited
 from cldl.reporting.display import Display
@@ -38,7 +38,7 @@ def choose_recipe(args: argparse.Namespace) -> Recipe:
     if not args.batch_scaling:
         return recipe
     given = {find_leaf(name, {s: type(spec) for s, spec in recipe.specs.items()}) for name in args.changes}
-    return scale_linearly(recipe, published, given)
+    return follow_batch(args.batch_scaling, recipe, published, given)
 
 
 def complete(recipe: Recipe, dataset: Dataset) -> Recipe:
@@ -57,7 +57,7 @@ def begin(
         check_file(args.weights)
     full, preprocessing = in_turns(comm, lambda: load_data(recipe, cache=args.cache, data=args.data, say=display.say))
     if args.batch_scaling:
-        display.say(scaling_line(recipe, find(recipe.name)))
+        display.say(scaling_line(args.batch_scaling, recipe, find(recipe.name)))
     limits = {"limit_train": args.limit_train, "limit_test": args.limit_test, "held_out": args.held_out}
     recipe = complete(recipe, full)
     dataset = limited(full, limits)

@@ -53,7 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--batch-scaling",
         choices=RULES,
-        help="set the learning rate in proportion to --batch-size, after a warm-up; otherwise it stays as it is",
+        help="have the learning rate follow --batch-size: in proportion, after a warm-up, or by LARS; otherwise it stays",
     )
     p.add_argument("--log-steps", action="store_true", help="write a line a step to steps.jsonl in the run's folder")
     p.add_argument("--tensorboard", action="store_true", help="write TensorBoard's curves into the run's folder")

@@ -1,4 +1,4 @@
-"""How the weights follow the gradients: SGD or AdamW, and the penalty on the weights."""
+"""How the weights follow the gradients: SGD, LARS or AdamW, and the penalty on the weights."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cldl.recipes.spec import Spec
+from engine.optim.lars import LARS
 from engine.optim.optimisers import PENALTIES, SGD, AdamW, Optimiser
 from engine.parameters import Parameter
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserSpec(Spec):
-    """What both optimisers share.
+    """What all optimisers share.
 
     weight_decay -- alpha, the factor of the penalty on the weights
     penalty      -- "l2", half the square of their norm, or "norm", as the poster prints it
@@ -53,6 +54,33 @@ class SGDSpec(OptimiserSpec):
             parameters,
             momentum=self.momentum,
             nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+            penalty=self.penalty,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LARSSpec(OptimiserSpec):
+    """SGD whose rate follows the length of each weight (see `engine.optim.lars.LARS`).
+
+    momentum -- the part of the last step that is taken again
+    trust    -- the length of a step at a learning rate of 1, as a part of the weight's
+    """
+
+    kind: ClassVar[str] = "lars"
+    momentum: float
+    trust: float = 0.001
+
+    def check(self) -> None:
+        super().check()
+        self.check_range(0, 0.9999, "momentum")
+        self.check_range(1e-9, 1, "trust")
+
+    def build(self, parameters: Sequence[Parameter]) -> Optimiser:
+        return LARS(
+            parameters,
+            momentum=self.momentum,
+            trust=self.trust,
             weight_decay=self.weight_decay,
             penalty=self.penalty,
         )

@@ -114,8 +114,10 @@ def of_updates(real: type) -> Iterator[Case]:
             yield Case(f"sgd {nesterov}{name}", updates.sgd, arguments, ulps=64)
         arguments = (w, g, v, abs(v), *layout, hyperparameters, *map(real, (0.95, 1e-6)))
         yield Case(f"adamw{name}", updates.adamw, arguments, ulps=64)
+        yield Case(f"lars{name}", updates.lars, (w, g, v, *layout, hyperparameters), ulps=64)
         columns = reals(rng, 6, 3, dtype=real), 1.5, hyperparameters
         yield Case(f"limit_columns{name}", updates.limit_columns, columns, ulps=2)
+    yield Case("adapt_rates", updates.adapt_rates, (w, g, *layout, usual, 0.01), ulps=2**30)
     yield Case("divide_by_norm", updates.divide_by_norm, (w, starts, decay_mults, usual), ulps=2**30)
 
 

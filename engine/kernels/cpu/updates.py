@@ -31,6 +31,13 @@ def adamw_element(w, g, m, s, lr, beta1, beta2, correction1, correction2, epsilo
 
 
 @jit
+def lars_element(w, g, v, lr, momentum, decay):
+    """v = momentum v + lr (g + decay w);  w -= v."""
+    v = momentum * v + lr * (g + decay * w)
+    return w - v, v
+
+
+@jit
 def sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov):
     """`sgd_element` for every element."""
     lr, decay, momentum = hyperparameters[0], hyperparameters[1], w.dtype.type(hyperparameters[2])
@@ -59,6 +66,39 @@ def adamw(w, g, m, s, starts, lr_mults, decay_mults, hyperparameters, beta2, eps
             wp[i], mp[i], sp[i] = adamw_element(
                 wp[i], gp[i], mp[i], sp[i], lr_p, beta1, beta2, correction1, correction2, epsilon, decay_p
             )
+
+
+@jit
+def lars(w, g, v, starts, lr_mults, decay_mults, hyperparameters):
+    """`lars_element` for every element, with the learning rates of `adapt_rates`."""
+    lr, decay, momentum = hyperparameters[0], hyperparameters[1], w.dtype.type(hyperparameters[2])
+    if math.isnan(lr):
+        return
+    for p in range(len(lr_mults)):
+        lr_p, decay_p = w.dtype.type(lr * lr_mults[p]), w.dtype.type(decay * decay_mults[p])
+        own = slice(starts[p], starts[p + 1])
+        wp, gp, vp = w[own], g[own], v[own]
+        for i in range(wp.size):
+            wp[i], vp[i] = lars_element(wp[i], gp[i], vp[i], lr_p, momentum, decay_p)
+
+
+@jit
+def trust_ratio(w_squares, g_squares, decay, trust):
+    """trust |w| / (|g| + decay |w|), from the sums of squares; trust itself where w or the denominator is 0."""
+    norm = math.sqrt(w_squares)
+    slope = math.sqrt(g_squares) + decay * norm
+    return trust if norm == 0 or slope == 0 else trust * norm / slope
+
+
+def adapt_rates(w, g, starts, lr_mults, decay_mults, hyperparameters, trust):
+    """lr_mults[p] *= `trust_ratio` of the parameter, or `trust` where it is not decayed."""
+    for p in range(len(lr_mults)):
+        own = slice(starts[p], starts[p + 1])
+        if decay_mults[p] > 0:
+            squares = (float(np.vdot(part[own], part[own])) for part in (w, g))
+            lr_mults[p] *= trust_ratio(*squares, hyperparameters[1] * decay_mults[p], trust)
+        else:
+            lr_mults[p] *= trust
 
 
 def divide_by_norm(w, starts, decay_mults, hyperparameters):

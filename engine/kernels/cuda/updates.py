@@ -6,7 +6,7 @@ from numba import cuda, float64
 
 from engine.device import cuda_version_of
 from engine.kernels.cpu import updates as cpu
-from engine.kernels.cpu.updates import adamw_element, column_scale, sgd_element
+from engine.kernels.cpu.updates import adamw_element, column_scale, lars_element, sgd_element, trust_ratio
 from engine.kernels.cuda.launch import THREADS, launch_1d, launch_blocks, reduce_sum
 
 
@@ -18,6 +18,16 @@ def sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov):
 @cuda_version_of(cpu.adamw)
 def adamw(w, g, m, s, starts, lr_mults, decay_mults, hyperparameters, beta2, epsilon):
     launch_1d(_adamw, w.size, w, g, m, s, starts, lr_mults, decay_mults, hyperparameters, beta2, epsilon)
+
+
+@cuda_version_of(cpu.lars)
+def lars(w, g, v, starts, lr_mults, decay_mults, hyperparameters):
+    launch_1d(_lars, w.size, w, g, v, starts, lr_mults, decay_mults, hyperparameters)
+
+
+@cuda_version_of(cpu.adapt_rates)
+def adapt_rates(w, g, starts, lr_mults, decay_mults, hyperparameters, trust):
+    launch_blocks(_adapt_rates, len(lr_mults), w, g, starts, lr_mults, decay_mults, hyperparameters, trust)
 
 
 @cuda_version_of(cpu.divide_by_norm)
@@ -68,6 +78,36 @@ def _adamw(w, g, m, s, starts, lr_mults, decay_mults, hyperparameters, beta2, ep
         w[i], m[i], s[i] = adamw_element(
             w[i], g[i], m[i], s[i], lr_p, beta1, beta2, correction1, correction2, epsilon, decay_p
         )
+
+
+@cuda.jit
+def _lars(w, g, v, starts, lr_mults, decay_mults, hyperparameters):
+    real = w.dtype.type
+    lr, decay, momentum = hyperparameters[0], hyperparameters[1], real(hyperparameters[2])
+    if math.isnan(lr):
+        return
+    for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
+        p = _parameter_of(starts, i)
+        lr_p, decay_p = real(lr * lr_mults[p]), real(decay * decay_mults[p])
+        w[i], v[i] = lars_element(w[i], g[i], v[i], lr_p, momentum, decay_p)
+
+
+@cuda.jit
+def _adapt_rates(w, g, starts, lr_mults, decay_mults, hyperparameters, trust):
+    """A block per parameter."""
+    w_sums = cuda.shared.array(THREADS, float64)
+    g_sums = cuda.shared.array(THREADS, float64)
+    t, p = cuda.threadIdx.x, cuda.blockIdx.x
+    w_total = g_total = 0.0
+    for i in range(starts[p] + t, starts[p + 1], THREADS):
+        w_total += float(w[i]) * float(w[i])
+        g_total += float(g[i]) * float(g[i])
+    w_sums[t], g_sums[t] = w_total, g_total
+    reduce_sum(w_sums, t)
+    reduce_sum(g_sums, t)
+    if t == 0:
+        decay = hyperparameters[1] * decay_mults[p]
+        lr_mults[p] *= trust_ratio(w_sums[0], g_sums[0], decay, trust) if decay_mults[p] > 0 else trust
 
 
 @cuda.jit

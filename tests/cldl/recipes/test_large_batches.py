@@ -3,11 +3,11 @@
 import pytest
 
 from cldl.recipes import find
-from cldl.recipes.large_batches import scale_linearly, scaling_line
+from cldl.recipes.large_batches import follow_batch, scaling_line
 from cldl.train import choose_recipe, parse
 from engine.errors import UserError
 
-VGG = "places205_vgg11"
+VGG, ALEXNET = "places205_vgg11", "places205_alexnet"
 
 
 def chosen(*arguments):
@@ -21,7 +21,7 @@ def test_the_rate_is_in_proportion_to_the_batch_after_a_warm_up_and_both_are_cit
     assert recipe.schedule.warmup == 5
     assert "Goyal" in recipe.sources["schedule.learning_rate"]
     assert "Goyal" in recipe.sources["schedule.warmup"]
-    assert scaling_line(recipe, published).startswith("linear scaling: the batch is 8 times the published ")
+    assert scaling_line("linear", recipe, published).startswith("linear scaling: the batch is 8 times the published ")
 
 
 def test_a_smaller_batch_has_a_smaller_rate_and_no_warm_up():
@@ -55,8 +55,34 @@ def test_where_the_rule_does_not_hold_it_is_refused(arguments, message):
         chosen(*arguments, "--batch-scaling", "linear")
 
 
+@pytest.mark.parametrize(("batch", "rate"), [(1024, 2), (8192, 10), (16384, 16)])
+def test_lars_takes_the_published_rate_of_the_batch_and_cites_its_solver(batch, rate):
+    recipe = chosen(ALEXNET, "--batch-size", batch, "--batch-scaling", "lars")
+    assert (recipe.optimiser.kind, recipe.optimiser.trust, recipe.optimiser.momentum) == ("lars", 0.001, 0.9)
+    assert (recipe.schedule.kind, recipe.schedule.power, recipe.schedule.learning_rate) == ("polynomial", 2, rate)
+    assert "nvcaffe" in recipe.sources["schedule.learning_rate"]
+    assert "nvcaffe" in recipe.sources["optimiser"]
+    line = scaling_line("lars", recipe, find(ALEXNET))
+    assert line.startswith(
+        f"LARS: the batch is {batch / 256:g} times the published 256 images, so the learning rate is {rate} "
+    )
+
+
+def test_lars_leaves_what_was_given_as_it_was_given():
+    recipe = chosen(ALEXNET, "--batch-size", 8192, "--batch-scaling", "lars", "--momentum", 0.8, "--warmup", 2)
+    assert (recipe.optimiser.kind, recipe.optimiser.momentum, recipe.schedule.warmup) == ("lars", 0.8, 2)
+
+
+@pytest.mark.parametrize(("recipe", "batch"), [(ALEXNET, 4096), (VGG, 8192)])
+def test_lars_is_refused_where_it_was_not_published(recipe, batch):
+    with pytest.raises(
+        UserError, match=r"LARS is published for AlexNet with batches of 1,024, 8,192, 16,384 images, not"
+    ):
+        chosen(recipe, "--batch-size", batch, "--batch-scaling", "lars")
+
+
 def test_the_rule_changes_nothing_else():
     published = find(VGG)
-    recipe = scale_linearly(published.changed(batch_size=4096), published, {"schedule.warmup"})
+    recipe = follow_batch("linear", published.changed(batch_size=4096), published, {"schedule.warmup"})
     rate = recipe.schedule.learning_rate
     assert recipe == published.changed(batch_size=4096, learning_rate=rate)

@@ -3,6 +3,7 @@ import pytest
 
 from engine.errors import UserError
 from engine.initialisers import constant, normal
+from engine.optim.lars import LARS
 from engine.optim.optimisers import SGD, AdamW, adamw_reference, bound_reference, sgd_reference
 from engine.optim.schedules import power_inv
 from engine.parameters import FlatBuffer, Parameter, cast
@@ -16,7 +17,9 @@ def problem(lr_mults=(1.0, 0.5), decay_mults=(1.0, 0.0)):
     ]
     cast(parameters, np.float64)
     gradients = FlatBuffer(parameters)
-    gradients.buffer[:] = np.random.default_rng(0).normal(size=gradients.buffer.size)
+    rng = np.random.default_rng(0)
+    for view in gradients.views.values():
+        view[...] = rng.normal(size=view.shape)
     return parameters, gradients
 
 
@@ -81,7 +84,7 @@ def test_the_references_first_steps_are_those_known_in_closed_form():
     assert np.allclose(decayed[0], w - 0.1 * np.sign(g) - 0.05 * w)
 
 
-@pytest.mark.parametrize("make", [SGD, AdamW])
+@pytest.mark.parametrize("make", [SGD, LARS, AdamW])
 def test_buffers_are_laid_out_by_bind_or_the_first_step_and_follow_the_parameters_dtype(make):
     parameters, _ = problem()
     optimiser = make(parameters, weight_decay=0.1)
@@ -99,7 +102,7 @@ def test_buffers_are_laid_out_by_bind_or_the_first_step_and_follow_the_parameter
     assert np.may_share_memory(parameters[0].value, bound.weights.buffer)
 
 
-@pytest.mark.parametrize("make", [SGD, AdamW])
+@pytest.mark.parametrize("make", [SGD, LARS, AdamW])
 def test_a_nan_learning_rate_makes_an_update_a_no_op(make):
     parameters, gradients = problem()
     parameters[0].max_norm = 0.1
@@ -131,14 +134,14 @@ def test_the_penalty_is_the_gradient_of_the_norm_or_of_half_its_square(make, pow
         assert moved[index] == pytest.approx((penalty(up) - penalty(down)) / 2e-5, abs=1e-9)
 
 
-@pytest.mark.parametrize("make", [SGD, AdamW])
+@pytest.mark.parametrize("make", [SGD, LARS, AdamW])
 def test_an_unknown_penalty_is_refused(make):
     with pytest.raises(UserError) as refusal:
         make(problem()[0], penalty="l1")
     assert str(refusal.value) == "the penalty 'l1' is unknown; choose one of l2, norm."
 
 
-@pytest.mark.parametrize("make", [SGD, AdamW])
+@pytest.mark.parametrize("make", [SGD, LARS, AdamW])
 def test_without_another_word_the_penalty_is_half_the_square(make):
     (default, gradients), (l2, _) = problem(), problem()
     make(default, weight_decay=0.3).step(gradients, 0.1)
@@ -164,7 +167,7 @@ def test_a_parameter_whose_lr_mult_is_0_does_not_change():
     assert not np.array_equal(parameters[1].value, constant(0)(None, (5,)))
 
 
-@pytest.mark.parametrize("optimiser", [SGD, AdamW])
+@pytest.mark.parametrize("optimiser", [SGD, LARS, AdamW])
 def test_no_column_is_longer_than_its_bound_after_a_step_and_shorter_ones_are_as_without_one(optimiser):
     bounded, gradients = problem(lr_mults=(1.0, 1.0))
     free, _ = problem(lr_mults=(1.0, 1.0))
@@ -206,7 +209,7 @@ def test_a_parameters_lr_policy_multiplies_its_learning_rate_by_a_function_of_th
     np.testing.assert_allclose(moved[1], 0.1 * 3)
 
 
-@pytest.mark.parametrize("make", [SGD, AdamW])
+@pytest.mark.parametrize("make", [SGD, LARS, AdamW])
 def test_a_value_assigned_between_steps_is_what_the_next_step_starts_from(make):
     (assigned, gradients), (written, same) = problem(), problem()
     for parameters, own in ((assigned, gradients), (written, same)):
@@ -221,7 +224,7 @@ def test_a_value_assigned_between_steps_is_what_the_next_step_starts_from(make):
     assert all(np.array_equal(a.value, b.value) for a, b in zip(assigned, written, strict=True))
 
 
-@pytest.mark.parametrize("make", [SGD, AdamW])
+@pytest.mark.parametrize("make", [SGD, LARS, AdamW])
 def test_a_step_tells_its_parameters_that_they_have_changed(make):
     parameters, gradients = problem()
     optimiser = make(parameters)
@@ -242,7 +245,7 @@ def test_the_momentum_can_be_set_between_steps():
     np.testing.assert_allclose(optimiser.state["velocity"].buffer, velocity * gradients.buffer)
 
 
-@pytest.mark.parametrize("make", [SGD, AdamW])
+@pytest.mark.parametrize("make", [SGD, LARS, AdamW])
 def test_the_gradients_of_other_parameters_are_refused_and_no_step_is_counted(make):
     parameters, gradients = problem()
     optimiser, before = make(parameters), [p.value.copy() for p in parameters]
@@ -266,7 +269,7 @@ def test_the_gradients_of_other_parameters_are_refused_and_no_step_is_counted(ma
     assert not any(np.array_equal(p.value, value) for p, value in zip(parameters, before, strict=True))
 
 
-@pytest.mark.parametrize("make", [SGD, AdamW])
+@pytest.mark.parametrize("make", [SGD, LARS, AdamW])
 def test_a_cast_after_the_first_step_is_refused_and_not_left_without_updates(make):
     parameters, gradients = problem()
     optimiser = make(parameters)
@@ -294,7 +297,7 @@ def test_a_cast_before_the_first_step_needs_gradients_of_that_precision():
     assert parameters[0].dtype == np.float32
 
 
-@pytest.mark.parametrize("make", [SGD, AdamW])
+@pytest.mark.parametrize("make", [SGD, LARS, AdamW])
 def test_gradients_on_another_device_are_refused(make):
     parameters, gradients = problem()
     optimiser = make(parameters)

@@ -17,7 +17,7 @@ from pathlib import Path
 from cldl.commands import guarded, leave, parser
 from cldl.reporting import poster_tables
 from cldl.reporting.html import document, table
-from cldl.reporting.rows import HEAD, NUMBERS, Row, finished, rows
+from cldl.reporting.rows import HEAD, NUMBERS, Row, common_changes, finished, rows
 from cldl.reporting.run_numbers import comma_separated, numbers
 from cldl.training.run import Run
 from engine.errors import UserError
@@ -48,7 +48,9 @@ class Section:
 
 def compare(found: Sequence[Row]) -> list[Section]:
     """Runs beside the poster."""
-    return [Section("Runs beside the poster", HEAD, NUMBERS, [row.cells() for row in found], [REMARK])]
+    common = common_changes(found)
+    changed = [f"{'Changed in all' if len(found) > 1 else 'Changed'}: {', '.join(common)}."] if common else []
+    return [Section("Runs beside the poster", HEAD, NUMBERS, [row.cells(common) for row in found], [*changed, REMARK])]
 
 
 def reach(found: Sequence[Row]) -> list[Section]:

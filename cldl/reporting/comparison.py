@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cldl.reporting import poster
-from cldl.reporting.rows import Row
+from cldl.reporting.rows import Row, common_changes
 from cldl.reporting.style import (
     FLOOR,
     GRID,
@@ -35,6 +35,7 @@ def curves(rows: Sequence[Row]) -> Figure:
     """The test error of each run's prediction after each epoch; runs that differ in their seeds alone have one colour."""
     figure = new_figure((WIDTH, HEIGHT + LINE * len(rows)))
     axes = figure.subplots()
+    common = common_changes(rows)
     most = max(len(run.metrics()) for row in rows for run in row.runs)
     style = MARKED if most <= MANY_EPOCHS else UNMARKED
     for n, row in enumerate(rows):
@@ -44,7 +45,7 @@ def curves(rows: Sequence[Row]) -> Figure:
             look = style | {
                 "color": colour(n),
                 "marker": MARKERS[n % len(MARKERS)],
-                "label": None if i else fill(title(row), LETTERS),
+                "label": None if i else fill(title(row, common), LETTERS),
             }
             (line,) = axes.plot(epochs, np.maximum(errors, FLOOR), **look)
             hover(line, [f"{run.folder}, epoch {e}: {error:.4g} %" for e, error in zip(epochs, errors, strict=True)])
@@ -56,8 +57,8 @@ def curves(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def title(row: Row) -> str:
-    """What a reader calls a row: its data set, method, recipe, and what was changed."""
+def title(row: Row, common: Sequence[str] = ()) -> str:
+    """What a reader calls a row: its data set, method, recipe, and what was changed, but for what is `common` to all."""
     seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else ""
-    recipe = ", ".join([row.recipe.name, *row.changes])
+    recipe = ", ".join([row.recipe.name, *row.own_changes(common)])
     return f"{poster.dataset(row.recipe)}{row.limits}: {poster.method(row.recipe)} ({recipe}{seeds})"

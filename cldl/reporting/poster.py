@@ -77,11 +77,12 @@ def dataset(recipe: Recipe) -> str:
 def method(recipe: Recipe) -> str:
     """What the poster calls the recipe's method, or a description where the poster does not have it."""
     published = recipe.model.method
-    if recipe.loss.kind != "cldl":
+    is_cldl = recipe.loss.kind == "cldl" and recipe.loss.values["exponent"] != 0  # with 0 every T is 1
+    if not is_cldl:
         published = published or recipe.model.supervised_method
     if published:
         return ON_PLACES.get(published, published) if recipe.data.dataset == "places205" else published
-    M, kind = recipe.model.n_classifiers, "CLDL" if recipe.loss.kind == "cldl" else "deep supervision"
+    M, kind = recipe.model.n_classifiers, "CLDL" if is_cldl else "deep supervision"
     return kind if kind == "CLDL" and M == CLASSIFIERS else f"{kind}, {M} classifiers"
 
 

@@ -45,14 +45,14 @@ class Row:
         lines = [run.metrics()[-1] for run in self.runs]
         return [line[name]["fused"] for line in lines] if all(name in line for line in lines) else []
 
-    def cells(self) -> tuple[str, ...]:
-        """The texts under HEAD."""
+    def cells(self, common: Sequence[str] = ()) -> tuple[str, ...]:
+        """The texts under HEAD, without the changes that are `common`."""
         config, recipe = self.runs[0].config, self.recipe
         error, theirs = statistics.mean(self.errors), self.poster
         seconds = statistics.mean(sum(line["seconds"] for line in run.metrics()) for run in self.runs)
         return (
             poster.dataset(recipe) + (", top-5" if self.is_top5 else "") + self.limits,
-            f"{poster.method(recipe)} ({', '.join([recipe.name, *self.changes])})",
+            f"{poster.method(recipe)} ({', '.join([recipe.name, *self.own_changes(common)])})",
             with_spread(self.errors),
             NONE if theirs is None else f"{theirs:.2f}",
             NONE if theirs is None else f"{error - theirs:+.2f}",
@@ -94,6 +94,10 @@ class Row:
         given = [n for n, source in self.recipe.sources.items() if source == COMMAND_LINE and n != "schedule.epochs"]
         return [f"{name.rpartition('.')[2]} {leaves.show(values[name])}" for name in given]
 
+    def own_changes(self, common: Sequence[str]) -> list[str]:
+        """The changes that are not among those of all rows."""
+        return [change for change in self.changes if change not in common]
+
 
 def finished(folder: Path) -> Run:
     """The run in a folder; raises UserError if there is none, or it is not finished."""
@@ -118,6 +122,11 @@ def rows(runs: Sequence[Run]) -> list[Row]:
         )
         found.setdefault(key, []).append(run)
     return [Row(tuple(group)) for group in found.values()]
+
+
+def common_changes(rows: Sequence[Row]) -> list[str]:
+    """The changes that all rows have made."""
+    return [change for change in rows[0].changes if all(change in row.changes for row in rows)] if rows else []
 
 
 def with_spread(values: Sequence[float]) -> str:

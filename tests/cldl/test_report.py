@@ -72,6 +72,28 @@ def test_runs_that_differ_in_their_seeds_alone_share_a_row(tmp_path, capsys):
     assert second[1] == "CLDL (mnist_nin, learning_rate 0.01)"
 
 
+def test_what_all_runs_have_changed_is_said_once_below_the_table(tmp_path, capsys):
+    one = finished(tmp_path / "one", learning_rate=0.01)
+    assert main([one]) == 0
+    assert "\n\nChanged: learning_rate 0.01.\n\n" in (out := capsys.readouterr().out)
+    assert "CLDL (mnist_nin) " in out
+    other = finished(tmp_path / "other", learning_rate=0.01, dropout=0.25)
+    assert main([one, other, "--html", str(tmp_path / "table.html")]) == 0
+    assert "\n\nChanged in all: learning_rate 0.01.\n\n" in (out := capsys.readouterr().out)
+    assert "CLDL (mnist_nin) " in out
+    assert "CLDL (mnist_nin, dropout 0.25) " in out
+    page = (tmp_path / "table.html").read_text()
+    assert page.count("learning_rate 0.01") == 1
+    assert "MNIST: CLDL (mnist_nin, dropout 0.25)" in page
+
+
+def test_cldl_whose_exponent_is_0_is_called_deep_supervision(tmp_path, capsys):
+    assert main([finished(tmp_path / "run", exponent=0)]) == 0
+    (row,) = table(capsys)
+    assert row[1] == "deep supervision, 3 classifiers (mnist_nin)"
+    assert row[3] == "-"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("limit_train", 100), ("limit_test", 100), ("held_out", 100), ("machine", "a slide rule"), ("threads", 1)],

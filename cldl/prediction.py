@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cldl.exits import ExitRule
+from cldl.exits import ExitRule, sureness
 from cldl.inference import softmax
 from cldl.objective import Objective
 from cldl.reporting.poster import classifier_names
@@ -49,12 +49,14 @@ class Prediction:
     decided_by  -- the classifier that finds the prediction the most probable
     classifiers -- what each one that was asked finds by itself
     cost        -- the share of the network's multiply-adds that were needed; 1 without early exit
+    unsure      -- why no classifier answered alone, where one could have; otherwise empty
     """
 
     likeliest: list[Answer]
     decided_by: str
     classifiers: list[Opinion]
     cost: float = 1.0
+    unsure: str = ""
 
 
 def predict_image(model: TrainedModel, image: Array, rule: ExitRule | None = None) -> Prediction:
@@ -69,12 +71,19 @@ def _predict_in_turn(model: TrainedModel, image: Array, rule: ExitRule) -> Predi
     logits, left_at = model.in_turn(ArraySplit(image[None], np.zeros(1, np.int64)), rule)
     last, costs = int(left_at[0]), multiply_adds(model.network)
     if last == len(logits) - 1:
-        return tell(model, logits)
+        return replace(tell(model, logits), unsure=_unsure(rule, logits))
     alone = replace(model, objective=Objective((1.0,)))  # of the one that answers
     told, names = tell(alone, logits[last : last + 1]), classifier_names(len(logits))
     label = model.class_names.index(told.likeliest[0].label)
     asked = [_opinion(name, z, label, model.class_names) for name, z in zip(names, logits[: last + 1], strict=False)]
     return Prediction(told.likeliest, names[last], asked, costs[last] / costs[-1])
+
+
+def _unsure(rule: ExitRule, logits: Sequence[Array]) -> str:
+    """How sure each of the lower classifiers is."""
+    lower = zip(logits[:-1], rule.temperatures, strict=False)
+    values = ", ".join(f"{sureness(rule.measure, z, tau)[0]:.2f}" for z, tau in lower)
+    return f"all were asked, as none below the top is sure with {rule.threshold:g} ({rule.measure} {values})"
 
 
 def tell(model: TrainedModel, logits: Sequence[Array]) -> Prediction:
@@ -105,6 +114,7 @@ def text(prediction: Prediction) -> str:
     label = prediction.likeliest[0].label
     answers = ", ".join(f"{answer.label} with {answer.probability:.2%}" for answer in prediction.likeliest)
     early = f", with {prediction.cost:.1%} of the multiply-adds" if prediction.cost < 1 else ""
+    early = f"; {prediction.unsure}" if prediction.unsure else early
     lines = [f"{label}, decided by {prediction.decided_by}{early}", f"  likeliest: {answers}"]
     for opinion in prediction.classifiers:
         own = opinion.likeliest[0]

@@ -59,6 +59,10 @@ def test_the_first_classifier_that_is_sure_enough_answers_and_the_rest_is_not_co
     assert answer["likeliest"][0]["probability"] == pytest.approx(
         0.9948, abs=1e-4
     )  # of both together, as without the option
+    assert main([str(run.folder), str(path), "--exit", "0.5"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"{path}: 4, decided by classifier 2 (top); all were asked, as none below the top is sure with 0.5 (confidence 0.45)"
+    )
     assert main([str(run.folder), str(path), "--exit", "2"]) == 2
     assert "give a number from 0 to 1" in capsys.readouterr().err
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -54,6 +55,8 @@ def break_down(fault):
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "stopped":
         os.kill(os.getpid(), signal.SIGSTOP)
+    if fault == "hung":
+        time.sleep(1000)
     if fault == "memory":
         raise MemoryError("1 TB")
 
@@ -77,6 +80,8 @@ def train(fault, rank, *arguments):
     Trainer._train = _train
     if fault == "stopped":
         pulse.SILENCE = mpi.SILENCE = 5.0
+    if fault == "hung":
+        mpi.PATIENCE = 2.0
     sys.modules["cldl.reporting.run_report"] = SimpleNamespace(write_report=lambda *_: "none")  # without figures
     Recipe.build_network = lambda recipe: network()
     number = 52 if fault == "data" and is_there else 48

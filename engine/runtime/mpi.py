@@ -12,10 +12,11 @@ between short rests, so that the threads that compute, and other ranks on the sa
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -34,6 +35,8 @@ from mpi4py import MPI  # noqa: E402 -- which reads these settings
 LARGEST = 1 << 24  # bytes of a piece that are summed at a time: as much is needed as scratch memory
 AT_ONCE = 4  # pieces under way
 TRIES, REST = 20, 1e-3  # of a wait: how often it only lets others run, and how long it rests at most, in seconds
+FORWARDED = 0.5  # seconds in which a launcher passes on what was said
+PATIENCE = 600.0  # seconds after which a rank that others wait for is taken to hang, though its process lives
 
 
 class MpiCommunicator(Communicator):
@@ -49,7 +52,7 @@ class MpiCommunicator(Communicator):
         self._pulse.start()
 
     def gradient_sum(self, gradients: FlatBuffer) -> GradientSum | None:
-        return MpiGradientSum(self._comm.Dup(), gradients) if self.size > 1 else None
+        return MpiGradientSum(self._comm.Dup(), gradients, self._hangs) if self.size > 1 else None
 
     def gather_rows(self, *arrays: Array) -> None:
         N = len(arrays[0])
@@ -73,15 +76,15 @@ class MpiCommunicator(Communicator):
         return [json.loads(texts[part].tobytes()) for part in slices]
 
     def broadcast(self, array: Array) -> None:
-        wait(self._comm.Ibcast([array, MPI.BYTE], 0))
+        self._wait(self._comm.Ibcast([array, MPI.BYTE], 0))
 
     def any(self, flag: bool) -> bool:
         flags = np.full(1, flag)
-        wait(self._comm.Iallreduce(MPI.IN_PLACE, flags, MPI.LOR))
+        self._wait(self._comm.Iallreduce(MPI.IN_PLACE, flags, MPI.LOR))
         return bool(flags[0])
 
     def wait_for_all(self) -> None:
-        wait(self._comm.Ibarrier())
+        self._wait(self._comm.Ibarrier(), patience=math.inf)  # one may fill a cache meanwhile
 
     def leave(self) -> None:
         """End MPI, once all ranks are here."""
@@ -96,25 +99,44 @@ class MpiCommunicator(Communicator):
 
     def _lost(self, rank: int) -> None:
         """End all ranks, because one is silent."""
-        line = f"error: rank {rank} on {self._nodes[rank]} has been silent for {SILENCE:.0f} seconds: see what it does, and "
-        os.write(2, f"{line}{self.remedy}\n".encode())
+        self._end(f"rank {rank} on {self._nodes[rank]} has been silent for {SILENCE:.0f} seconds")
+
+    def _hangs(self, rank: int | None) -> None:
+        """End all ranks, because this one, or None where it is not known which, has not done its part."""
+        who = "one of the other ranks" if rank is None else f"rank {rank} on {self._nodes[rank]}"
+        self._end(f"{who} lives, but has not answered for {PATIENCE:.0f} seconds")
+
+    def _end(self, reason: str) -> None:
+        os.write(2, f"error: {reason}: see what it does, and {self.remedy}\n".encode())
+        time.sleep(FORWARDED)
         self.abort(1)
 
     def _gather(self, array: Array, parts: Sequence[slice]) -> None:
         """Fill in the parts (slices of the first axis) of the other ranks."""
         width = array.nbytes // max(len(array), 1)
         counts, starts = [(p.stop - p.start) * width for p in parts], [p.start * width for p in parts]
-        wait(self._comm.Iallgatherv(MPI.IN_PLACE, [array, (counts, starts), MPI.BYTE]))
+        self._wait(self._comm.Iallgatherv(MPI.IN_PLACE, [array, (counts, starts), MPI.BYTE]))
+
+    def _wait(self, request: Any, patience: float | None = None) -> None:
+        """Wait for what all ranks do together."""
+        waiting = Waiting()
+        while not request.Test():
+            if waiting.rest() > (PATIENCE if patience is None else patience):
+                self._hangs(None)
 
 
 class MpiGradientSum:
-    """A `GradientSum`; its pieces are cut between parameters, from the last ones on, which the backward pass reaches first."""
+    """A `GradientSum`; its pieces are cut between parameters, from the last ones on, which the backward pass reaches first.
 
-    def __init__(self, comm: Any, gradients: FlatBuffer) -> None:
-        self._comm, self._buffer, self._memory = comm, gradients.buffer, Memory()
+    hangs -- is called with the number of a rank that does not answer
+    """
+
+    def __init__(self, comm: Any, gradients: FlatBuffer, hangs: Callable[[int], None]) -> None:
+        self._comm, self._buffer, self._memory, self._hangs = comm, gradients.buffer, Memory(), hangs
         self.pieces = tuple(cut(gradients.starts.tolist(), gradients.buffer.itemsize))
         self._given: set[int] = set()
         self._next, self._under_way = 0, list[Iterator[None]]()
+        self._awaited = dict[int, Any]()  # of the last exchange, by rank, what it has not sent yet
 
     def give(self, piece: int) -> None:
         self._given.add(piece)
@@ -128,10 +150,10 @@ class MpiGradientSum:
         return bool(self._under_way)
 
     def finish(self) -> None:
-        tries = 0
+        waiting = Waiting()
         while self.advance() or self._next < len(self.pieces):
-            tries += 1
-            rest(tries)
+            if waiting.rest() > PATIENCE:
+                self._hangs(next(rank for rank, request in self._awaited.items() if not request.Test()))
         self._given, self._next = set(), 0
 
     def _sum(self, piece: int) -> Iterator[None]:
@@ -157,21 +179,23 @@ class MpiGradientSum:
 
     def _exchange(self, sent: Any, received: Any, others: Sequence[int], tag: int) -> Iterator[None]:
         """Send sent[rank] to each other rank, and receive received[rank] of it."""
-        requests = [self._comm.Irecv(received[rank], rank, tag) for rank in others]
-        requests += [self._comm.Isend(sent[rank], rank, tag) for rank in others]
+        self._awaited = {rank: self._comm.Irecv(received[rank], rank, tag) for rank in others}
+        requests = [*self._awaited.values(), *(self._comm.Isend(sent[rank], rank, tag) for rank in others)]
         yield  # what was given meanwhile begins, too
         while not MPI.Request.Testall(requests):
             yield
 
 
-def wait(request: Any) -> None:
-    """Wait for a message, or for what all ranks do together."""
-    tries = 0
-    while not request.Test():
-        tries += 1
-        rest(tries)
+class Waiting:
+    """One wait: at first it only lets others run, later it rests for ever longer times."""
 
+    def __init__(self) -> None:
+        self._tries, self._seconds, self._looked = 0, 0.0, time.monotonic()
 
-def rest(tries: int) -> None:
-    """Let others run: only that at first, later for ever longer times."""
-    time.sleep(0 if tries < TRIES else min(REST, 1e-5 * (tries - TRIES)))
+    def rest(self) -> float:
+        """Rest; for how many seconds this wait has lasted, without those in which this process was stopped itself."""
+        self._tries += 1
+        time.sleep(0 if self._tries < TRIES else min(REST, 1e-5 * (self._tries - TRIES)))
+        now = time.monotonic()
+        self._seconds, self._looked = self._seconds + min(now - self._looked, 1.0), now
+        return self._seconds

@@ -107,6 +107,14 @@ def test_a_rank_that_stops_is_noticed_and_named(tmp_path):
     assert weights(tmp_path / "run")[1] == 1
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_hangs_while_its_process_lives_is_noticed_and_named(tmp_path, rank):
+    _, error, status = train(3, tmp_path / "run", "hung", rank)
+    assert f"error: rank {rank} on " in error
+    assert " lives, but has not answered for 2 seconds: see what it does, and continue with: mpiexec -n 3 " in error
+    assert status == 1
+
+
 def test_a_rank_without_memory_says_so_by_its_name(tmp_path):
     _, error, status = train(2, tmp_path / "run", "memory", 1)
     assert error.startswith("error: rank 1 on ")

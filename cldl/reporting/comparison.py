@@ -61,4 +61,4 @@ def title(row: Row, common: Sequence[str] = ()) -> str:
     """What a reader calls a row: its data set, method, recipe, and what was changed, but for what is `common` to all."""
     seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else ""
     recipe = ", ".join([row.recipe.name, *row.own_changes(common)])
-    return f"{poster.dataset(row.recipe)}{row.limits}: {poster.method(row.recipe)} ({recipe}{seeds})"
+    return f"{row.data}{row.limits}: {poster.method(row.recipe)} ({recipe}{seeds})"

@@ -31,6 +31,12 @@ class Row:
         return self.runs[0].recipe
 
     @property
+    def data(self) -> str:
+        """What a reader calls their data: a folder of one's own by its name."""
+        is_folder = self.recipe.data.dataset == "folder"
+        return (is_folder and self.runs[0].config.get("dataset_name")) or poster.dataset(self.recipe)
+
+    @property
     def is_top5(self) -> bool:
         """Whether the errors are of the five best classes, as the poster's of this data set are, and the runs tell them."""
         return poster.dataset(self.recipe) in poster.TOP5 and bool(self.last("test_top5_error"))
@@ -51,7 +57,7 @@ class Row:
         error, theirs = statistics.mean(self.errors), self.poster
         seconds = statistics.mean(sum(line["seconds"] for line in run.metrics()) for run in self.runs)
         return (
-            poster.dataset(recipe) + (", top-5" if self.is_top5 else "") + self.limits,
+            self.data + (", top-5" if self.is_top5 else "") + self.limits,
             f"{poster.method(recipe)} ({', '.join([recipe.name, *self.own_changes(common)])})",
             with_spread(self.errors),
             NONE if theirs is None else f"{theirs:.2f}",
@@ -114,7 +120,7 @@ def rows(runs: Sequence[Run]) -> list[Row]:
     """The runs, those that differ in their seeds alone in one row; in the order in which they were named."""
     found: dict[tuple, list[Run]] = {}
     for run in runs:
-        conditions = ("limit_train", "limit_test", "held_out", "machine", "threads")
+        conditions = ("training_sha256", "limit_train", "limit_test", "held_out", "machine", "threads")
         key = (
             replace(run.recipe, summary=""),
             repr(run.config.get("changed_epochs")),

@@ -26,7 +26,7 @@ def of_run(row: Row, i: int) -> Numbers:
     seconds, images_per_second = time_and_speed(lines)
     return {
         "run": str(run.folder),
-        "data_set": poster.dataset(row.recipe),
+        "data_set": row.data,
         "method": poster.method(row.recipe),
         "recipe": row.recipe.name,
         "changes": ", ".join(row.changes),

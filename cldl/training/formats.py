@@ -32,6 +32,7 @@ CONFIG = fields(
     },
     {
         "held_out": optional(whole(1, MAX_COUNT)),
+        "dataset_name": text,
         "training_sha256": text,
         "preprocessing_sha256": optional(text),
         "classes": list_of(text),

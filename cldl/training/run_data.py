@@ -53,6 +53,7 @@ def limited(dataset: Dataset, config: Mapping[str, Any]) -> Dataset:
 def identity(dataset: Dataset, preprocessing: Preprocessing) -> dict[str, Any]:
     """What a run's config.json says of what it is trained on."""
     return {
+        "dataset_name": dataset.name,
         "training_sha256": dataset.train.fingerprint,
         "preprocessing_sha256": preprocessing.sha256,
         "classes": list(dataset.class_names),

@@ -74,6 +74,7 @@ def test_the_configuration_names_what_the_run_was_fed_with(world):
     assert started("run", "--limit-train", 40) == 0
     config = json.loads((world / "run" / "config.json").read_text())
     data = photographs()
+    assert config["dataset_name"] == data.name
     assert config["training_sha256"] == data.train.fingerprint  # of all images, whatever the limit
     assert (
         config["preprocessing_sha256"]
@@ -157,7 +158,7 @@ def test_a_fit_that_was_deleted_is_made_again_to_the_same_bits(run, name):
 @pytest.mark.parametrize("name", AGAIN)
 def test_a_run_of_a_version_that_kept_no_sums_goes_on(run, name):
     config = json.loads((run / "config.json").read_text())
-    for key in ("training_sha256", "preprocessing_sha256", "classes"):
+    for key in ("dataset_name", "training_sha256", "preprocessing_sha256", "classes"):
         del config[key]
     (run / "config.json").write_text(json.dumps(config))
     assert again(name, run) == 0

@@ -87,6 +87,16 @@ def test_what_all_runs_have_changed_is_said_once_below_the_table(tmp_path, capsy
     assert "MNIST: CLDL (mnist_nin, dropout 0.25)" in page
 
 
+def test_a_folder_of_ones_own_is_called_by_its_name(tmp_path, capsys):
+    run = finished(tmp_path / "run", "folder")
+    assert main([run]) == 0
+    assert table(capsys)[0][0] == "a folder of your own"  # as a run of an older version has it
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset_name": "birds"}))
+    assert main([run]) == 0
+    assert table(capsys)[0][0] == "birds"
+
+
 def test_cldl_whose_exponent_is_0_is_called_deep_supervision(tmp_path, capsys):
     assert main([finished(tmp_path / "run", exponent=0)]) == 0
     (row,) = table(capsys)
@@ -96,7 +106,14 @@ def test_cldl_whose_exponent_is_0_is_called_deep_supervision(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("limit_train", 100), ("limit_test", 100), ("held_out", 100), ("machine", "a slide rule"), ("threads", 1)],
+    [
+        ("training_sha256", "0" * 64),
+        ("limit_train", 100),
+        ("limit_test", 100),
+        ("held_out", 100),
+        ("machine", "a slide rule"),
+        ("threads", 1),
+    ],
 )
 def test_runs_that_differ_in_more_than_their_seeds_do_not_share_a_row(tmp_path, capsys, name, value):
     runs = [finished(tmp_path / str(seed), seed=seed) for seed in (0, 1)]

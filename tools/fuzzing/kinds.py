@@ -44,6 +44,7 @@ SETTINGS = {
     "precision": "float32",
     "limit_train": None,
     "limit_test": 5,
+    "dataset_name": "digits",
     "training_sha256": "0" * 64,
     "preprocessing_sha256": None,
     "classes": list("0123456789"),

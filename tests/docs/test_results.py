@@ -59,7 +59,24 @@ def test_cldls_leads_are_those_of_runs_with_one_seed():
     assert "by {:.2f} ± {:.2f} points; by {:.2f} ± {:.2f}".format(*mean_and_error(over_dsn), *by_mean) in WHOLE
 
 
-@pytest.mark.parametrize("line", read(NOTES / "scenes.jsonl"), ids=lambda line: f"{line['variant']}-{line['seed']}")
+SCENES = {(line["variant"], line["seed"]): line for line in read(NOTES / "scenes.jsonl")}
+
+
+def test_the_means_on_scenes_and_cldls_distances_are_those_of_the_seeds():
+    errors = {v: np.array([SCENES[v, seed]["errors"]["fused"] for seed in SEEDS]) for v, _ in SCENES}
+    page = section("## Scenes")
+    means = {variant: f"{error.mean():.2f}" for variant, error in errors.items()}
+    assert f"softmax {means['softmax']}, deep supervision {means['deep supervision']}, CLDL {means['CLDL']}." in page
+    behind = {other: mean_and_error(errors["CLDL"] - errors[other]) for other in ("softmax", "deep supervision")}
+    assert "behind softmax by {:.2f} ± {:.2f} points".format(*behind["softmax"]) in page
+    assert "behind deep supervision by {:.2f} ± {:.2f}".format(*behind["deep supervision"]) in page
+    assert (
+        f"{means['CLDL']} to {means['softmax']}, worse by {{:.2f}} ± {{:.2f}} points".format(*behind["softmax"])
+        in WHOLE
+    )
+
+
+@pytest.mark.parametrize("line", SCENES.values(), ids=lambda line: f"{line['variant']}-{line['seed']}")
 def test_the_errors_on_scenes_are_those_of_each_run(line):
     *alone, fused = line["errors"].values()
     rules = [f"{line['rules'][rule]:.1f}" if len(alone) > 1 else "" for rule in ("mean", "surest")]

@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
+ON_ALL_CORES := --numprocesses auto --dist loadfile
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
@@ -16,7 +17,7 @@ mnist: $(VENV)/installed  ## install, get MNIST, train CLDL on it, write a repor
 	$(BIN)/python -m cldl.train mnist_nin $(ARGS)
 
 test: $(VENV)/installed-for-tests lint  ## install, then check style and types and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 test-seeds: $(VENV)/installed-for-tests  ## the property tests under 20 other seeds, half an hour or more (SEEDS='21 22 ...')
 	@failed=0; for seed in $(SEEDS); do \
@@ -32,7 +33,7 @@ test-gpu: $(VENV)/installed-for-tests  ## the tests that need an NVIDIA GPU, in 
 	$(BIN)/python -m pytest -q -m gpu tests/cuda
 
 test-oldest: $(VENV)-oldest/installed  ## all tests with the oldest packages that pyproject.toml allows, on Python 3.11
-	$(VENV)-oldest/bin/python -m pytest
+	$(VENV)-oldest/bin/python -m pytest $(ON_ALL_CORES)
 
 lint: $(VENV)/installed-for-tests  ## style, vocabulary and types
 	$(BIN)/ruff check .

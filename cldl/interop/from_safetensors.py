@@ -24,6 +24,7 @@ from engine.typing import Array
 
 OWN_FORMAT = "cldl"  # in the metadata of what `save_weights` writes
 TYPES = ("F16", "F32", "F64")
+OTHER_FLOATS = ("BF16", "F8_")  # what their names begin with
 NORM = ("weight", "bias", "running_mean", "running_var")  # of PyTorch's batch normalisation
 TIMM_HIDDEN = ("pre_logits.fc1", "pre_logits.fc2", "head.fc")
 INCEPTION = {  # torchvision's branches
@@ -72,6 +73,8 @@ def _open(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
         with library.safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118 -- not iterable
                 part = file.get_slice(name)
+                if part.get_dtype().startswith(OTHER_FLOATS):
+                    raise RefusedError(f"has {shown(name)} in {part.get_dtype()}", "convert it to F32, F16 or F64")
                 if part.get_dtype() in TYPES and part.get_shape():
                     tensors[name] = _tensor(path, name, tuple(part.get_shape()))
             return file.metadata() or {}, tensors

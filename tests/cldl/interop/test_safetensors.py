@@ -1,5 +1,6 @@
 """safetensors files: the names of torchvision and timm, and cldl's own in two layouts."""
 
+import json
 import math
 
 import numpy as np
@@ -276,6 +277,15 @@ def test_a_file_without_weights_is_refused(tmp_path):
     save_file({"steps": np.ones(3, np.int64)}, tmp_path / "none.safetensors")
     with pytest.raises(UserError, match=r"none.safetensors holds no array of floats: choose the network that it is of"):
         load_weights(vgg(), tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(("kind", "size"), [("BF16", 2), ("F8_E4M3", 1)])
+def test_floats_of_a_kind_that_is_not_read_are_refused_by_its_name(kind, size, tmp_path):
+    header = json.dumps({"features.0.weight": {"dtype": kind, "shape": [3], "data_offsets": [0, 3 * size]}}).encode()
+    path = tmp_path / "short.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(3 * size))
+    with pytest.raises(UserError, match=rf"has 'features.0.weight' in {kind}: convert it to F32, F16 or F64\."):
+        load_weights(vgg(), path)
 
 
 def test_normalisation_before_the_first_convolution_is_refused_and_not_left_out(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import cldl
 from cldl import CldlClassifier, load
 from cldl.estimator.fitting import held_out
+from cldl.models import build
 from cldl.training.run import Run
 from engine.errors import UserError
 from engine.random import Key
@@ -187,6 +188,9 @@ def test_a_score_against_labels_that_are_no_classes_is_refused():
 
 def test_it_is_shown_with_the_parameters_that_differ():
     assert repr(CldlClassifier("nin", epochs=3)) == "CldlClassifier(model='nin', epochs=3)"
+    deep = repr(CldlClassifier(build("vgg11", (64, 64, 3), 5, 1, width=1 / 32)))
+    assert deep.startswith("CldlClassifier(model=Network(")
+    assert len(deep) < 100
 
 
 def test_a_run_is_loaded_as_a_classifier(tmp_path, monkeypatch):

@@ -40,7 +40,8 @@ def read_bytes(path: Path, most: int) -> bytes:
         raise FileNotFoundError(path)
     try:
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, most) + 1)  # as much memory is taken as may be read
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})") from None
     if len(data) > most:

@@ -6,16 +6,22 @@ import gzip
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from cldl import report
+from cldl.exits import exits_of
 from cldl.interop import load_weights
 from cldl.recipes import find
 from cldl.recipes.recipe import Recipe
 from cldl.study import training
 from cldl.study.variants import TABLES
+from cldl.training.early_exit import ABOVE, ExitStudy, Kept, usual_rule
 from cldl.training.run import Run
 from cldl.training.seen import Seen
+from cldl.training.step_log import StepLines, StepLog
 from cldl.training.trainer import Trainer
 from data.dataset import read_images
 from data.disk.index import load_index
@@ -118,6 +124,36 @@ def read_checkpoint(folder: Path) -> None:
     trainer.model().predict(DIGITS.test.images[:1])
 
 
+def make_exits(folder: Path) -> list[bytes]:
+    """What early exit of two classifiers has kept."""
+    points = [Kept(above, 0.9, 0.5, 0.6, 0.7, (60.0, 40.0)) for above in ABOVE]
+    found = ExitStudy("these", "those", DIGITS.test, [], DIGITS.test.labels, 0.5, (1.2, 0.8), {}, "margin", points)
+    found.save(folder)
+    return [(folder / "exits.json").read_bytes()]
+
+
+def read_exits(folder: Path) -> None:
+    """The rule, and by it where samples leave."""
+    rule, _ = usual_rule(folder, 2)
+    exits_of(rule, [np.eye(10), np.eye(10)])
+
+
+def make_steps(folder: Path) -> list[bytes]:
+    """The steps of an epoch."""
+    trainer = make_trainer()
+    log = StepLog(trainer, [StepLines(folder, trainer)])
+    for _ in trainer.steps():
+        log.step(trainer)
+    log.close()
+    return [(folder / "steps.jsonl").read_bytes()]
+
+
+def read_steps(folder: Path) -> None:
+    """What is kept of the steps when the run goes on."""
+    at_its_end: Any = SimpleNamespace(epoch=0, step=2)
+    StepLines(folder, at_its_end).close()
+
+
 def read_results(folder: Path) -> None:
     """The comparison of the training study."""
     training.lines(TABLES["mnist"], training.read(folder / "results.jsonl"))
@@ -181,6 +217,8 @@ KINDS = {
     "metrics": Kind("metrics.jsonl", RUN["metrics.jsonl"], read_metrics, json_lines),
     "evaluations": Kind("evaluations.jsonl", RUN["evaluations.jsonl"], read_evaluations, json_lines),
     "checkpoint": Kind("checkpoint.h5", RUN["checkpoint.h5"], read_checkpoint, arrays),
+    "exits": Kind("exits.json", make_exits, read_exits, json_tree),
+    "steps": Kind("steps.jsonl", make_steps, read_steps, json_lines),
     "results": Kind("results.jsonl", intact.results, read_results, json_lines),
     "mnist-cache": Kind("mnist.h5", intact.mnist_cache, mnist.load, arrays),
     "cifar-cache": Kind("cifar100.h5", intact.cifar_cache, cifar100.load, arrays),

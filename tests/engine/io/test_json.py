@@ -95,6 +95,15 @@ def test_a_file_is_read_up_to_its_limit(tmp_path):
         read_bytes(path, 4)
 
 
+def test_a_small_file_takes_little_memory_however_large_it_may_be(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"12345")
+    tracemalloc.start()
+    assert read_bytes(path, 1 << 32) == b"12345"
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
 def test_of_a_file_that_is_too_long_no_more_is_read_than_the_limit(tmp_path):
     path = tmp_path / "long.json"
     with path.open("wb") as file:

@@ -26,6 +26,7 @@ from engine.runtime.communicator import ALONE, Communicator
 
 FOUND = "found in the data"
 SAME_DATA = "give all nodes the same copy of the data and this version of the recipe"
+SAME_DEVICE = "give --device cpu, or start ranks only where there are GPUs"
 FIXED = ("seed", "precision", "limit_train", "limit_test", "held_out")  # of a run, to its end
 
 
@@ -68,6 +69,7 @@ def begin(
         "device": choose(args.device),
         "precision": args.precision or PRECISIONS[0],
     }
+    check_same(comm, {"device": settings["device"]}, SAME_DEVICE)
     trainer = Trainer.from_recipe(recipe, dataset, preprocessing, **settings, comm=comm)
 
     def create() -> Run:
@@ -134,13 +136,15 @@ def resume(
     )
     check_same(comm, data_facts(comm, recipe, full, preprocessing), SAME_DATA)
     dataset = limited(full, config)
+    device = choose(config["device"] if args.device == "auto" else args.device)
+    check_same(comm, {"device": device}, SAME_DEVICE)
     trainer = Trainer.from_recipe(
         recipe,
         dataset,
         preprocessing,
         seed=config["seed"],
         threads=threads,
-        device=choose(config["device"] if args.device == "auto" else args.device),
+        device=device,
         precision=config["precision"],
         comm=comm,
     )

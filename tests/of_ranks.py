@@ -21,13 +21,13 @@ MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathse
 AT_STEP = 4  # of the second epoch
 
 
-def mpiexec(ranks, *words, wait=True):
-    """`python -m ...` on so many ranks: what it printed and its status, or the process."""
+def mpiexec(ranks, *words, wait=True, **variables):
+    """`python -m ...` on so many ranks, with variables of the environment: what it printed and its status, or the process."""
     pytest.importorskip("mpi4py")
     if MPIEXEC is None:
         pytest.skip("there is no mpiexec (pip install mpich)")
     command = [MPIEXEC, "-n", str(ranks), sys.executable, "-m", *map(str, words)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", **variables}
     process = subprocess.Popen(
         command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -64,6 +64,7 @@ def break_down(fault):
 def train(fault, rank, *arguments):
     """The command, with a fault on a rank."""
     from cldl.recipes.recipe import Recipe
+    from cldl.train import main
     from cldl.training.ranks import launched
     from cldl.training.trainer import Trainer
     from data import registry
@@ -84,10 +85,10 @@ def train(fault, rank, *arguments):
         mpi.PATIENCE = 2.0
     sys.modules["cldl.reporting.run_report"] = SimpleNamespace(write_report=lambda *_: "none")  # without figures
     Recipe.build_network = lambda recipe: network()
+    if fault == "device" and is_there:
+        sys.modules["cldl.start"].choose = lambda device: "cuda"
     number = 52 if fault == "data" and is_there else 48
     registry.LOADERS["mnist"] = lambda cache, data, say: synthetic.digits(number)
-    from cldl.train import main
-
     return main(list(arguments))
 
 

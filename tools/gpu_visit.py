@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +35,7 @@ def parts(folder: Path, data: list[str]) -> list[tuple[str, float, list[str]]]:
     bench = [PYTHON, "-m", "benchmarks.gpu", "--rounds", "6"]
     small = ["--json", str(folder / "rows.json"), "--batch", "128", "--precision", "float32", "tf32"]
     large = ["--json", str(folder / "large.json"), "--batch", "1024", "--precision", "tf32"]
+    ranks = [("two GPUs", 40.0, ["mpiexec", "-n", "2", PYTHON, "-m", "tests.cuda.two_gpus"])]
     return [
         ("gpu", 10, ["nvidia-smi"]),
         ("versions", 20, [PYTHON, "-c", versions]),
@@ -42,11 +44,20 @@ def parts(folder: Path, data: list[str]) -> list[tuple[str, float, list[str]]]:
             150,
             [PYTHON, "-m", "pytest", "-q", "-m", "gpu", "tests/cuda", "-p", "no:cacheprovider", "--tb=short"],
         ),
+        *(ranks if gpus() > 1 else []),
         ("train", 40, [*train, "--epochs", "1", "--run", str(folder / "one")]),
         ("bench", 100, [*bench, *small]),
         ("bench large", 60, [*bench, *large]),
         *runs,
     ]
+
+
+def gpus() -> int:
+    """How many GPUs nvidia-smi lists."""
+    with suppress(OSError):
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+        return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+    return 0
 
 
 def visit(folder: Path, minutes: float, data: list[str]) -> str:

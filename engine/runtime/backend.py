@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from engine.errors import UserError
 from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
 from engine.runtime.communicator import ALONE, Communicator
@@ -51,14 +50,12 @@ def make_backend(
     """The backend for "cpu" or "cuda"; on a GPU the parameters are moved there.
 
     sample_bytes -- what an image's outputs of all layers take: of large ones a thread takes fewer at once
-    comm         -- the processes that take their slices of each batch
+    comm         -- the processes that take their slices of each batch; on GPUs each has its own
 
-    Raises:    UserError for several processes on GPUs.
+    Raises:    UserError, on all of several ranks, where a node has fewer GPUs than ranks.
     """
     if device == "cpu":
         return CpuBackend(parameters, threads=threads, chunk=chunk_of(sample_bytes), comm=comm)
-    if comm.size > 1:
-        raise UserError(f"{comm.size} ranks train on CPUs only: give --device cpu.")
     from engine.runtime.cuda import CudaBackend
 
-    return CudaBackend(parameters, precision=precision)
+    return CudaBackend(parameters, precision=precision, comm=comm)

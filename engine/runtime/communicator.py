@@ -44,7 +44,7 @@ def cut(starts: Sequence[int], itemsize: int) -> Iterator[slice]:
 class GradientSum(Protocol):
     """The sum of one flat buffer over the ranks, in pieces: a piece is given when it is final here, and comes to hold the sum.
 
-    pieces -- of the buffer, in the order in which they are given
+    pieces -- of the buffer, in the order in which all ranks give them
     """
 
     pieces: tuple[slice, ...]

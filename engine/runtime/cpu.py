@@ -95,6 +95,8 @@ class CpuBackend:
         In training the chunks are those of this rank's slice, and the gradients are summed over the ranks.
         """
         refreshes = self._weight_cache.refresh(self._pool)
+        if training and self._overlap:
+            self._overlap.begin()
         own = self.comm.share(samples) if training else slice(0, samples)
         each = -(-(own.stop - own.start) // self.threads)
         chunk = min(self.chunk, max(1, each))  # a small batch is work for all threads, too

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from engine.runtime.communicator import ALONE, Communicator
 from engine.runtime.cuda_context import CudaContext
 
 
@@ -17,10 +18,14 @@ class CapturedGraph:
 
     The kernels of a graph read and write addresses in the pool of `ctx`. So the context belongs to the graph alone: memory that
     is free when the capture ends is written again by every replay, and must not be handed out to anyone else meanwhile.
+
+    All ranks replay a graph, or none does: NCCL takes a captured sum for another operation than one that is launched.
     """
 
-    def __init__(self, work: Callable[[CudaContext], None], ctx: CudaContext, stream: Any) -> None:
-        self._work, self.ctx, self._stream = work, ctx, stream
+    def __init__(
+        self, work: Callable[[CudaContext], None], ctx: CudaContext, stream: Any, comm: Communicator = ALONE
+    ) -> None:
+        self._work, self.ctx, self._stream, self._comm = work, ctx, stream, comm
         self._calls = 0
         self.graph: Any = None
         self.reason = ""
@@ -42,5 +47,10 @@ class CapturedGraph:
             finally:
                 self.graph = self._stream.end_capture()
         except Exception as error:  # CUDA, CuPy and Numba do not document which ones a capture may raise
-            self.graph, self.reason = None, str(error) or type(error).__name__
-            warnings.warn(f"the step is launched kernel by kernel, not as a CUDA graph: {self.reason}", stacklevel=3)
+            self.reason = str(error) or type(error).__name__
+        if self._comm.any(bool(self.reason)):
+            self.graph, self.reason = None, self.reason or "another rank cannot capture it"
+            if self._comm.is_first:
+                warnings.warn(
+                    f"the step is launched kernel by kernel, not as a CUDA graph: {self.reason}", stacklevel=3
+                )

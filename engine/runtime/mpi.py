@@ -16,6 +16,7 @@ import math
 import os
 import platform
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -134,27 +135,24 @@ class MpiGradientSum:
     def __init__(self, comm: Any, gradients: FlatBuffer, hangs: Callable[[int], None]) -> None:
         self._comm, self._buffer, self._memory, self._hangs = comm, gradients.buffer, Memory(), hangs
         self.pieces = tuple(cut(gradients.starts.tolist(), gradients.buffer.itemsize))
-        self._given: set[int] = set()
-        self._next, self._under_way = 0, list[Iterator[None]]()
+        self._given, self._under_way = deque[int](), list[Iterator[None]]()
         self._awaited = dict[int, Any]()  # of the last exchange, by rank, what it has not sent yet
 
     def give(self, piece: int) -> None:
-        self._given.add(piece)
+        self._given.append(piece)
 
     def advance(self) -> bool:
         self._under_way = [one for one in self._under_way if next(one, self) is None]
-        while self._next in self._given and len(self._under_way) < AT_ONCE:  # in the same order on all ranks
-            self._under_way.append(self._sum(self._next))
+        while self._given and len(self._under_way) < AT_ONCE:
+            self._under_way.append(self._sum(self._given.popleft()))
             next(self._under_way[-1])
-            self._next += 1
         return bool(self._under_way)
 
     def finish(self) -> None:
         waiting = Waiting()
-        while self.advance() or self._next < len(self.pieces):
+        while self.advance():
             if waiting.rest() > PATIENCE:
                 self._hangs(next(rank for rank, request in self._awaited.items() if not request.Test()))
-        self._given, self._next = set(), 0
 
     def _sum(self, piece: int) -> Iterator[None]:
         """Sum a piece; yields while messages are under way."""

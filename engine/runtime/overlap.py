@@ -2,7 +2,7 @@
 
 A backward pass goes from the last layer to the first, and so do the pieces of the gradients' buffer. When all threads have taken
 their last chunk past the layers of a piece, its gradients are final: they are added up, thread by thread, and the sum over the
-ranks begins. Messages are moved by the thread that waits for the pass, which has nothing else to do.
+ranks begins. Messages are moved by the thread that waits for the pass, which has nothing else to do. A GPU counts as one thread.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ class Overlap:
         self._parameters = [[p for p, s in starts.items() if part.start <= s < part.stop] for part in total.pieces]
         self._piece = {p: i for i, parameters in enumerate(self._parameters) for p in parameters}
         self._lock, self._event = threading.Lock(), threading.Event()
-        self._begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Begin a pass."""
         self._left = [[len(parameters)] * self._threads for parameters in self._parameters]  # by piece and thread
         self._at_work = [self._threads] * len(self._parameters)  # threads, by piece
+        self._final, self._next = set[int](), 0
 
     def finished(self, thread: int, ctx: Context, parameters: Iterable[Parameter]) -> None:
         """A thread adds nothing more to the gradients of these parameters in this pass."""
@@ -65,10 +66,13 @@ class Overlap:
             if threads:  # they said nothing of it
                 self._give(i)
         self._total.finish()
-        self._begin()
 
     def _give(self, piece: int) -> None:
+        """Give a piece that is final here, once all before it are given: in the same order on all ranks."""
         for parameter in self._parameters[piece]:
             self._reduce(parameter)
-        self._total.give(piece)
+        self._final.add(piece)
+        while self._next in self._final:
+            self._total.give(self._next)
+            self._next += 1
         self._event.set()

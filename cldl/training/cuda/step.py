@@ -5,6 +5,9 @@ key, the indices and labels of the batch, the optimiser's hyperparameters. All e
 to the update; losses and predictions come back in one copy. The data set's images stay on the GPU where they take no more than
 half of its free memory; otherwise each batch is copied there during the step before it. Images of files are read by threads
 meanwhile.
+
+Of several ranks each takes its slice of the batch. The sums over the ranks, of gradients, losses and predictions, are in the
+graph, so that all make the same update, or none where the batch's loss is not finite.
 """
 
 from __future__ import annotations
@@ -53,26 +56,27 @@ class CudaStep:
         if in_memory and len(split) * math.prod(split.shape) <= SHARE * cupy.cuda.runtime.memGetInfo()[0]:
             self._images = _to_gpu(split)
         else:
-            self.prefetcher = Prefetcher(split.read, split.shape, batch_size)
+            self.prefetcher = Prefetcher(split.read, split.shape, -(-batch_size // backend.comm.size))
         self.captured: dict[tuple[int, Objective], CapturedStep] = {}
 
     def __call__(
         self, batch: np.ndarray, key: Key, learning_rate: float, objective: Objective, next_batch: np.ndarray
     ) -> StepResult:
+        own, own_next = (indices[self._backend.comm.share(len(indices))] for indices in (batch, next_batch))
         with self._backend.active():
             step = self.captured.get((len(batch), objective))
             if step is None:
                 self.captured = {k: old for k, old in self.captured.items() if k[1] == objective}  # graphs hold memory
-                self._check_memory(len(batch), objective)
+                self._check_memory(len(own), objective)
                 parts = self._network, self._pipeline, self._backend, self._optimiser, self._images
                 step = CapturedStep(len(batch), objective, *parts)
                 self.captured[len(batch), objective] = step
             if self.prefetcher:
-                self.prefetcher.to_device(batch, step.images, self._backend.stream)
+                self.prefetcher.to_device(own, step.images, self._backend.stream)
             hyperparameters = self._optimiser.step_hyperparameters(learning_rate)
-            step.launch(batch, self._split.labels[batch], key, hyperparameters)
-            if self.prefetcher and len(next_batch):
-                self.prefetcher.start(next_batch)
+            step.launch(own, self._split.labels[own], key, hyperparameters)
+            if self.prefetcher and len(own_next):
+                self.prefetcher.start(own_next)
             return step.result()
 
     def _check_memory(self, samples: int, objective: Objective) -> None:
@@ -86,7 +90,7 @@ class CudaStep:
             raise UserError(
                 f"a step of {samples} images needs {_size(needed)} of the GPU's memory for what its layers write, beside "
                 f"{_size(parameters)} for parameters, gradients and optimiser and {_size(data)} for the data set, which are "
-                f"there already; {_size(free)} is free: give --batch-size {fits} or less."
+                f"there already; {_size(free)} is free: give --batch-size {fits * self._backend.comm.size} or less."
             )
 
     def _scratch(self, samples: int, objective: Objective) -> int:
@@ -99,7 +103,10 @@ class CudaStep:
 
 
 class CapturedStep:
-    """The arrays and the graph of a step of `samples` samples; `source` has the images of the data set, if it is on the GPU."""
+    """The arrays and the graph of a step of `samples` samples, of which this rank takes its slice.
+
+    source -- the images of the data set, if they are on the GPU
+    """
 
     def __init__(
         self,
@@ -113,16 +120,18 @@ class CapturedStep:
     ) -> None:
         self._objective, self._network, self._pipeline = objective, network, pipeline
         self._backend, self._optimiser, self._source = backend, optimiser, source
-        N, M, n = samples, len(objective.weights), SHARED + len(optimiser.parameters)
-        self.images = cupy.empty((N, *network.input_shape), np.uint8)
-        self._fed = cupy.empty(n + 2 * N, np.int64)  # one copy to the GPU a step
-        self._hyperparameters = self._fed[:n].view(np.float64)
-        self._index, self._labels = self._fed[n : n + N], self._fed[n + N :]
+        N, M, h = samples, len(objective.weights), SHARED + len(optimiser.parameters)
+        own = backend.comm.share(N)
+        n = own.stop - own.start
+        self.images = cupy.empty((n, *network.input_shape), np.uint8)
+        self._fed = cupy.empty(h + 2 * n, np.int64)  # one copy to the GPU a step
+        self._hyperparameters = self._fed[:h].view(np.float64)
+        self._index, self._labels = self._fed[h : h + n], self._fed[h + n :]
         self._out = cupy.empty(N * (3 * M + 1), np.int64)  # and one back
         self._losses = self._out[: N * M].view(np.float64).reshape(N, M)
         self._companions = self._out[N * M : 2 * N * M].view(np.float64).reshape(N, M)
         self._predictions = self._out[2 * N * M :].reshape(N, M + 1)
-        self.graph = CapturedGraph(self._work, backend.new_context(), backend.stream)
+        self.graph = CapturedGraph(self._work, backend.new_context(), backend.stream, backend.comm)
 
     def launch(self, index: np.ndarray, labels: np.ndarray, key: Key, hyperparameters: np.ndarray) -> None:
         """Begin the step on these samples, with this key and the optimiser's hyperparameters."""
@@ -132,26 +141,31 @@ class CapturedStep:
 
     def result(self) -> StepResult:
         """What the step leaves, once it has ended."""
+        self._backend.wait()
         out, (N, M) = cupy.asnumpy(self._out), self._losses.shape
         losses, companions = out[: 2 * N * M].view(np.float64).reshape(2, N, M)
         return StepResult(losses, companions, out[2 * N * M :].reshape(N, M + 1))
 
     def _work(self, ctx: CudaContext) -> None:
-        gradients, objective = self._backend.gradients, self._objective
-        N, K, weights = len(self._labels), self._network.classes, objective.weights
-        ctx.begin(training=True)
-        gradients.buffer.fill(0)
+        self._out.fill(0)  # the rows of other ranks: what is added are bits
+        self._backend.launch(ctx, len(self._losses), self._pass)
+        self._backend.add(self._out)
+        stop_unless_finite(self._losses, self._objective.weights, self._hyperparameters)
+        self._optimiser.apply(self._backend.gradients, self._hyperparameters)
+
+    def _pass(self, ctx: CudaContext, start: int, stop: int) -> None:
+        """Forward and backward; this rank's rows of losses and predictions."""
+        n, own, objective = stop - start, slice(start, stop), self._objective
+        N, K, weights = len(self._losses), self._network.classes, objective.weights
         if self._source is not None:
-            gather(self._source.reshape(len(self._source), -1), self._index, self.images.reshape(N, -1))
+            gather(self._source.reshape(len(self._source), -1), self._index, self.images.reshape(n, -1))
         x = self._pipeline(self.images, ctx)
         logits, result = loss_and_gradients(self._network, x, self._labels, objective, N, ctx)
-        self._losses[...], self._companions[...] = result.per_classifier.T, result.companions.T
-        shapes = (N, K, len(weights)), (N, K), (N, K)
+        self._losses[own], self._companions[own] = result.per_classifier.T, result.companions.T
+        shapes = (n, K, len(weights)), (n, K), (n, K)
         margins, losses, preference = (ctx.empty(shape, np.float64) for shape in shapes)
         joint = objective.loss == "cldl"
-        predictions(logits, weights, objective.g, joint, margins, losses, preference, self._predictions)
-        stop_unless_finite(self._losses, weights, self._hyperparameters)
-        self._optimiser.apply(gradients, self._hyperparameters)
+        predictions(logits, weights, objective.g, joint, margins, losses, preference, self._predictions[own])
 
 
 def _to_gpu(split: Split) -> CudaArray:

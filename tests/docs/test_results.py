@@ -59,6 +59,18 @@ def test_cldls_leads_are_those_of_runs_with_one_seed():
     assert "by {:.2f} ± {:.2f} points; by {:.2f} ± {:.2f}".format(*mean_and_error(over_dsn), *by_mean) in WHOLE
 
 
+@pytest.mark.parametrize(
+    "line", read(NOTES / "classifiers.jsonl"), ids=lambda line: f"{line['variant']}-{line['seed']}"
+)
+def test_the_errors_of_figure_2_are_those_of_each_run(line):
+    *alone, fused = line["errors"].values()
+    rules = [f"{line['rules'][rule]:.2f}" if len(alone) > 1 else "" for rule in ("mean", "surest")]
+    cells = [str(len(alone)), f"{fused:.2f}", *rules, ", ".join(f"{error:.2f}" for error in alone)]
+    row = " | ".join(cells).replace("  ", " ")
+    assert f"| {row} | {line['train_errors']['fused']:.2f} |" in PAGE
+    assert f"{fused:.2f}" in WHOLE.partition("(figure 2)")[2].partition("\n")[0]
+
+
 SCENES = {(line["variant"], line["seed"]): line for line in read(NOTES / "scenes.jsonl")}
 
 

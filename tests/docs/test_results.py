@@ -71,6 +71,11 @@ def test_the_errors_of_figure_2_are_those_of_each_run(line):
     assert f"{fused:.2f}" in WHOLE.partition("(figure 2)")[2].partition("\n")[0]
 
 
+@pytest.mark.parametrize("line", read(NOTES / "classifiers_augmented.jsonl"), ids=lambda line: line["variant"])
+def test_the_errors_of_figure_2_with_augmentation_are_those_of_each_run(line):
+    assert f"{line['errors']['fused']:.2f}, and {line['train_errors']['fused']:.2f} in training" in PAGE
+
+
 SCENES = {(line["variant"], line["seed"]): line for line in read(NOTES / "scenes.jsonl")}
 
 

@@ -50,13 +50,7 @@ class SGDSpec(OptimiserSpec):
         self.check_range(0, 0.9999, "momentum")
 
     def build(self, parameters: Sequence[Parameter]) -> Optimiser:
-        return SGD(
-            parameters,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-            penalty=self.penalty,
-        )
+        return SGD(parameters, **self.values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +71,7 @@ class LARSSpec(OptimiserSpec):
         self.check_range(1e-9, 1, "trust")
 
     def build(self, parameters: Sequence[Parameter]) -> Optimiser:
-        return LARS(
-            parameters,
-            momentum=self.momentum,
-            trust=self.trust,
-            weight_decay=self.weight_decay,
-            penalty=self.penalty,
-        )
+        return LARS(parameters, **self.values)
 
 
 @dataclass(frozen=True, kw_only=True)

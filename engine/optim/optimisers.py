@@ -177,7 +177,7 @@ class SGD(Optimiser):
         self.nesterov = nesterov
 
     def _update(self, w: Array, *rest: Array) -> None:
-        dispatch(updates.sgd, w, *rest, self.nesterov)
+        dispatch(updates.sgd, w, *rest, self.nesterov, False)
 
 
 class AdamW(Optimiser):

@@ -110,11 +110,11 @@ def of_updates(real: type) -> Iterator[Case]:
     usual, nan = np.array([0.1, 0.01, 0.8, 1.2, 1.1]), np.array([np.nan, 0.01, 0.8, 1.2, 1.1])
     for name, hyperparameters in (("", usual), (" at a NaN learning rate", nan)):
         for nesterov in (False, True):
-            arguments = (w, g, v, *layout, hyperparameters, nesterov)
+            arguments = (w, g, v, *layout, hyperparameters, nesterov, False)
             yield Case(f"sgd {nesterov}{name}", updates.sgd, arguments, ulps=64)
         arguments = (w, g, v, abs(v), *layout, hyperparameters, *map(real, (0.95, 1e-6)))
         yield Case(f"adamw{name}", updates.adamw, arguments, ulps=64)
-        yield Case(f"lars{name}", updates.lars, (w, g, v, *layout, hyperparameters), ulps=64)
+        yield Case(f"lars{name}", updates.sgd, (w, g, v, *layout, hyperparameters, False, True), ulps=64)
         columns = reals(rng, 6, 3, dtype=real), 1.5, hyperparameters
         yield Case(f"limit_columns{name}", updates.limit_columns, columns, ulps=2)
     yield Case("adapt_rates", updates.adapt_rates, (w, g, *layout, usual, 0.01), ulps=2**30)

@@ -14,11 +14,17 @@ from engine.codegen.jit import jit
 
 
 @jit
-def sgd_element(w, g, v, lr, momentum, nesterov, decay):
-    """v = momentum v + (g + decay w);  w -= lr v, or with nesterov w -= lr (g + decay w + momentum v)."""
+def sgd_element(w, g, v, lr, momentum, nesterov, rate_in_velocity, decay):
+    """v = momentum v + (g + decay w);  w -= lr v, or with nesterov w -= lr (g + decay w + momentum v).
+
+    With rate_in_velocity v = momentum v + lr (g + decay w);  w -= v, which differs where lr changes from step to step.
+    """
     step = g + decay * w
+    if rate_in_velocity:
+        step = lr * step
     v = momentum * v + step
-    return w - lr * (step + momentum * v if nesterov else v), v
+    change = step + momentum * v if nesterov else v
+    return w - (change if rate_in_velocity else lr * change), v
 
 
 @jit
@@ -31,14 +37,7 @@ def adamw_element(w, g, m, s, lr, beta1, beta2, correction1, correction2, epsilo
 
 
 @jit
-def lars_element(w, g, v, lr, momentum, decay):
-    """v = momentum v + lr (g + decay w);  w -= v."""
-    v = momentum * v + lr * (g + decay * w)
-    return w - v, v
-
-
-@jit
-def sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov):
+def sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov, rate_in_velocity):
     """`sgd_element` for every element."""
     lr, decay, momentum = hyperparameters[0], hyperparameters[1], w.dtype.type(hyperparameters[2])
     if math.isnan(lr):
@@ -48,7 +47,7 @@ def sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov):
         own = slice(starts[p], starts[p + 1])
         wp, gp, vp = w[own], g[own], v[own]
         for i in range(wp.size):
-            wp[i], vp[i] = sgd_element(wp[i], gp[i], vp[i], lr_p, momentum, nesterov, decay_p)
+            wp[i], vp[i] = sgd_element(wp[i], gp[i], vp[i], lr_p, momentum, nesterov, rate_in_velocity, decay_p)
 
 
 @jit
@@ -66,20 +65,6 @@ def adamw(w, g, m, s, starts, lr_mults, decay_mults, hyperparameters, beta2, eps
             wp[i], mp[i], sp[i] = adamw_element(
                 wp[i], gp[i], mp[i], sp[i], lr_p, beta1, beta2, correction1, correction2, epsilon, decay_p
             )
-
-
-@jit
-def lars(w, g, v, starts, lr_mults, decay_mults, hyperparameters):
-    """`lars_element` for every element, with the learning rates of `adapt_rates`."""
-    lr, decay, momentum = hyperparameters[0], hyperparameters[1], w.dtype.type(hyperparameters[2])
-    if math.isnan(lr):
-        return
-    for p in range(len(lr_mults)):
-        lr_p, decay_p = w.dtype.type(lr * lr_mults[p]), w.dtype.type(decay * decay_mults[p])
-        own = slice(starts[p], starts[p + 1])
-        wp, gp, vp = w[own], g[own], v[own]
-        for i in range(wp.size):
-            wp[i], vp[i] = lars_element(wp[i], gp[i], vp[i], lr_p, momentum, decay_p)
 
 
 @jit

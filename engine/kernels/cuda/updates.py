@@ -6,23 +6,18 @@ from numba import cuda, float64
 
 from engine.device import cuda_version_of
 from engine.kernels.cpu import updates as cpu
-from engine.kernels.cpu.updates import adamw_element, column_scale, lars_element, sgd_element, trust_ratio
+from engine.kernels.cpu.updates import adamw_element, column_scale, sgd_element, trust_ratio
 from engine.kernels.cuda.launch import THREADS, launch_1d, launch_blocks, reduce_sum
 
 
 @cuda_version_of(cpu.sgd)
-def sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov):
-    launch_1d(_sgd, w.size, w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov)
+def sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov, rate_in_velocity):
+    launch_1d(_sgd, w.size, w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov, rate_in_velocity)
 
 
 @cuda_version_of(cpu.adamw)
 def adamw(w, g, m, s, starts, lr_mults, decay_mults, hyperparameters, beta2, epsilon):
     launch_1d(_adamw, w.size, w, g, m, s, starts, lr_mults, decay_mults, hyperparameters, beta2, epsilon)
-
-
-@cuda_version_of(cpu.lars)
-def lars(w, g, v, starts, lr_mults, decay_mults, hyperparameters):
-    launch_1d(_lars, w.size, w, g, v, starts, lr_mults, decay_mults, hyperparameters)
 
 
 @cuda_version_of(cpu.adapt_rates)
@@ -54,7 +49,7 @@ def _parameter_of(starts, i):
 
 
 @cuda.jit
-def _sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov):
+def _sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov, rate_in_velocity):
     real = w.dtype.type
     lr, decay, momentum = hyperparameters[0], hyperparameters[1], real(hyperparameters[2])
     if math.isnan(lr):
@@ -62,7 +57,7 @@ def _sgd(w, g, v, starts, lr_mults, decay_mults, hyperparameters, nesterov):
     for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
         p = _parameter_of(starts, i)
         lr_p, decay_p = real(lr * lr_mults[p]), real(decay * decay_mults[p])
-        w[i], v[i] = sgd_element(w[i], g[i], v[i], lr_p, momentum, nesterov, decay_p)
+        w[i], v[i] = sgd_element(w[i], g[i], v[i], lr_p, momentum, nesterov, rate_in_velocity, decay_p)
 
 
 @cuda.jit
@@ -78,18 +73,6 @@ def _adamw(w, g, m, s, starts, lr_mults, decay_mults, hyperparameters, beta2, ep
         w[i], m[i], s[i] = adamw_element(
             w[i], g[i], m[i], s[i], lr_p, beta1, beta2, correction1, correction2, epsilon, decay_p
         )
-
-
-@cuda.jit
-def _lars(w, g, v, starts, lr_mults, decay_mults, hyperparameters):
-    real = w.dtype.type
-    lr, decay, momentum = hyperparameters[0], hyperparameters[1], real(hyperparameters[2])
-    if math.isnan(lr):
-        return
-    for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
-        p = _parameter_of(starts, i)
-        lr_p, decay_p = real(lr * lr_mults[p]), real(decay * decay_mults[p])
-        w[i], v[i] = lars_element(w[i], g[i], v[i], lr_p, momentum, decay_p)
 
 
 @cuda.jit

@@ -46,7 +46,7 @@ def follow_batch(rule: str, recipe: Recipe, published: Recipe, given: Collection
         raise UserError(
             f"the batch of {recipe.schedule.batch_size} images is the published one: --batch-scaling needs another --batch-size."
         )
-    return {"linear": _scale_linearly, "lars": _use_lars}[rule](recipe, published, given)
+    return _use_lars(recipe, given) if rule == "lars" else _scale_linearly(recipe, published, given)
 
 
 def _scale_linearly(recipe: Recipe, published: Recipe, given: Collection[str]) -> Recipe:
@@ -59,7 +59,7 @@ def _scale_linearly(recipe: Recipe, published: Recipe, given: Collection[str]) -
     return recipe.changed(**values)
 
 
-def _use_lars(recipe: Recipe, published: Recipe, given: Collection[str]) -> Recipe:
+def _use_lars(recipe: Recipe, given: Collection[str]) -> Recipe:
     batch = recipe.schedule.batch_size
     if recipe.model.kind != "alexnet" or batch not in LARS_RATES:
         sizes = ", ".join(f"{size:,}" for size in LARS_RATES)
@@ -84,5 +84,5 @@ def scaling_line(rule: str, recipe: Recipe, published: Recipe) -> str:
     k = new.batch_size / old.batch_size
     change = f"the batch is {k:g} times the published {old.batch_size} images, so the learning rate is"
     if rule == "lars":
-        return f"LARS: {change} {new.learning_rate:g} times what each weight's length allows, and falls as a square"
+        return f"LARS: {change} {new.learning_rate:g} times each weight's own, which follows its length, and falls as a square"
     return f"linear scaling: {change} {new.learning_rate:g}, not {old.learning_rate:g}, after a warm-up of {new.warmup:g} epochs"

@@ -80,7 +80,7 @@ def _predict_in_turn(model: TrainedModel, image: Array, rule: ExitRule) -> Predi
 
 
 def _unsure(rule: ExitRule, logits: Sequence[Array]) -> str:
-    """How sure each of the lower classifiers is."""
+    """Why none of the lower classifiers answered alone: how sure each is."""
     lower = zip(logits[:-1], rule.temperatures, strict=False)
     values = ", ".join(f"{sureness(rule.measure, z, tau)[0]:.2f}" for z, tau in lower)
     return f"all were asked, as none below the top is sure with {rule.threshold:g} ({rule.measure} {values})"
@@ -113,9 +113,12 @@ def text(prediction: Prediction) -> str:
     """For a person: the label, who decided it, the three likeliest answers, and a line for each classifier."""
     label = prediction.likeliest[0].label
     answers = ", ".join(f"{answer.label} with {answer.probability:.2%}" for answer in prediction.likeliest)
-    early = f", with {prediction.cost:.1%} of the multiply-adds" if prediction.cost < 1 else ""
-    early = f"; {prediction.unsure}" if prediction.unsure else early
-    lines = [f"{label}, decided by {prediction.decided_by}{early}", f"  likeliest: {answers}"]
+    decided = f"{label}, decided by {prediction.decided_by}"
+    if prediction.cost < 1:
+        decided += f", with {prediction.cost:.1%} of the multiply-adds"
+    if prediction.unsure:
+        decided += f"; {prediction.unsure}"
+    lines = [decided, f"  likeliest: {answers}"]
     for opinion in prediction.classifiers:
         own = opinion.likeliest[0]
         other = "" if own.label == label else f", {label} with {opinion.of_prediction:.2%}"

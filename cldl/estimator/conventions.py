@@ -12,8 +12,7 @@ from importlib import import_module
 from typing import Any, NoReturn, Self
 
 from engine.errors import UserError
-
-MOST_LETTERS = 60  # of a parameter, as an estimator is shown
+from engine.io.fields import shown
 
 
 class DataError(UserError, ValueError):
@@ -48,9 +47,7 @@ class Estimator:
 
     def __repr__(self) -> str:
         defaults = self._defaults()
-        changed = [
-            f"{name}={_short(value)}" for name, value in self.get_params().items() if value is not defaults[name]
-        ]
+        changed = [f"{name}={shown(value)}" for name, value in self.get_params().items() if value is not defaults[name]]
         return f"{type(self).__name__}({', '.join(changed)})"
 
     def __sklearn_tags__(self) -> Any:
@@ -79,10 +76,3 @@ def warn_of_column(labels: tuple[int, ...]) -> None:
         kind = import_module("sklearn.exceptions").DataConversionWarning
     text = f"A column-vector y was passed when a 1d array was expected: y of shape {labels} is taken as ({labels[0]},)."
     warnings.warn(text, kind, stacklevel=4)
-
-
-def _short(value: Any) -> str:
-    """A value in a line, its middle left out where it is long, as that of a network is."""
-    text = " ".join(repr(value).split())
-    half = MOST_LETTERS // 2
-    return text if len(text) <= MOST_LETTERS else f"{text[:half]}...{text[-half:]}"

@@ -57,7 +57,7 @@ def curves(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def title(row: Row, common: Sequence[str] = ()) -> str:
+def title(row: Row, common: Sequence[str]) -> str:
     """What a reader calls a row: its data set, method, recipe, and what was changed, but for what is `common` to all."""
     seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else ""
     recipe = ", ".join([row.recipe.name, *row.own_changes(common)])

@@ -51,7 +51,7 @@ class Row:
         lines = [run.metrics()[-1] for run in self.runs]
         return [line[name]["fused"] for line in lines] if all(name in line for line in lines) else []
 
-    def cells(self, common: Sequence[str] = ()) -> tuple[str, ...]:
+    def cells(self, common: Sequence[str]) -> tuple[str, ...]:
         """The texts under HEAD, without the changes that are `common`."""
         config, recipe = self.runs[0].config, self.recipe
         error, theirs = statistics.mean(self.errors), self.poster

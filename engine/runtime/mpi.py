@@ -12,7 +12,6 @@ between short rests, so that the threads that compute, and other ranks on the sa
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import time
@@ -85,7 +84,7 @@ class MpiCommunicator(Communicator):
         return bool(flags[0])
 
     def wait_for_all(self) -> None:
-        self._wait(self._comm.Ibarrier(), patience=math.inf)  # one may fill a cache meanwhile
+        self._wait(self._comm.Ibarrier(), however_long=True)  # one may fill a cache meanwhile
 
     def leave(self) -> None:
         """End MPI, once all ranks are here."""
@@ -94,7 +93,8 @@ class MpiCommunicator(Communicator):
         MPI.Finalize()
 
     def abort(self, status: int) -> None:
-        """End all ranks at once; what is to be said has been said."""
+        """End all ranks; what is to be said has been said, and a launcher has the time to pass it on."""
+        time.sleep(FORWARDED)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the library would say that it was called
         MPI.COMM_WORLD.Abort(status)
 
@@ -109,7 +109,6 @@ class MpiCommunicator(Communicator):
 
     def _end(self, reason: str) -> None:
         os.write(2, f"error: {reason}: see what it does, and {self.remedy}\n".encode())
-        time.sleep(FORWARDED)
         self.abort(1)
 
     def _gather(self, array: Array, parts: Sequence[slice]) -> None:
@@ -118,11 +117,11 @@ class MpiCommunicator(Communicator):
         counts, starts = [(p.stop - p.start) * width for p in parts], [p.start * width for p in parts]
         self._wait(self._comm.Iallgatherv(MPI.IN_PLACE, [array, (counts, starts), MPI.BYTE]))
 
-    def _wait(self, request: Any, patience: float | None = None) -> None:
+    def _wait(self, request: Any, however_long: bool = False) -> None:
         """Wait for what all ranks do together."""
         waiting = Waiting()
         while not request.Test():
-            if waiting.rest() > (PATIENCE if patience is None else patience):
+            if waiting.rest() > PATIENCE and not however_long:
                 self._hangs(None)
 
 

@@ -1,6 +1,5 @@
 """What each of two ranks finds on a simulated GPU of its own, one object of JSON on rank 0's output: run by test_ranks.py."""
 
-import json
 import sys
 import warnings
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from engine.runtime.graph import CapturedGraph
 from engine.runtime.nccl import choose_gpu
 from engine.runtime.prefetch import Prefetcher
 from tests.cuda.two_gpus import prepare, trainer
+from tests.of_ranks import tell
 
 
 def train(*comms) -> dict:
@@ -187,10 +187,7 @@ def main() -> None:
     found["prefetched"] = prefetched(comm)
     comm.overlap = False
     found["in turn, resumed"] = train(ALONE, comm)
-    every = comm.gather(found)
-    if comm.is_first:
-        json.dump(every, sys.stdout)
-    comm.leave()
+    tell(comm, found)
 
 
 if __name__ == "__main__":

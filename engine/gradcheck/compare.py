@@ -30,7 +30,8 @@ def agree(what: str, got: Array, expected: Array, tolerance: float, least: float
         index = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), error.shape)
         at = [int(i) for i in index]
         raise GradientError(
-            f"{what}{at} is {got[index]:.9g}; expected {expected[index]:.9g} (the two may differ by {allowed:.2g})."
+            f"{what}{at} is {got[index]:.9g}; expected {expected[index]:.9g} (the two may differ by {allowed:.2g}).",
+            worst,
         )
     return worst
 

@@ -28,7 +28,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What `check_layer` returns."""
+    """What `check_layer` returns: true where all checks passed."""
 
     layer: str
     results: list[CheckResult] = field(default_factory=list)
@@ -41,6 +41,9 @@ class LayerReport:
     @property
     def passed(self) -> bool:
         return all(result.passed for result in self.results)
+
+    def __bool__(self) -> bool:
+        return self.passed
 
     @property
     def failed(self) -> list[str]:

@@ -53,7 +53,7 @@ def run_check(tested: LayerUnderTest, name: str) -> CheckResult:
     except UserError:
         raise
     except GradientError as error:
-        return CheckResult(name, False, float("inf"), 0.0, str(error))
+        return CheckResult(name, False, error.error_over_tolerance, 0.0, str(error))
     except Exception as error:  # a layer that cannot even run fails
         reason = str(error).partition("\n")[0]
         return CheckResult(name, False, float("inf"), 0.0, f"{type(error).__name__}: {reason}")

@@ -28,7 +28,14 @@ def preformatted(text: str) -> str:
 
 
 class GradientError(AssertionError):
-    """A gradient is wrong, or a layer fails a check."""
+    """A gradient is wrong, or a layer fails a check.
+
+    error_over_tolerance -- by how much, where there is a number of it
+    """
+
+    def __init__(self, message: str, error_over_tolerance: float = float("inf")) -> None:
+        super().__init__(message)
+        self.error_over_tolerance = error_over_tolerance
 
 
 class KinkError(GradientError):
@@ -70,7 +77,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The result of `check_gradients`: an entry for each input and each parameter that has elements."""
+    """The result of `check_gradients`: an entry for each input and each parameter that has elements; true where all passed."""
 
     entries: list[Entry]
     method: str
@@ -81,6 +88,9 @@ class GradientReport:
     @property
     def passed(self) -> bool:
         return all(entry.verdict == "passed" for entry in self.entries)
+
+    def __bool__(self) -> bool:
+        return self.passed
 
     @property
     def worst(self) -> Entry:
@@ -105,12 +115,14 @@ class GradientReport:
             raise KinkError(
                 f"the function has a kink (or a jump) at {entry.name}{list(entry.index)}, nearer than the step "
                 f"{entry.step:.1e}: no gradient can be judged there; move the input away from it, or, where forward is "
-                f"smooth but changes as fast as that, give a smaller `step`. To repeat: {self.repeat(entry)}"
+                f"smooth but changes as fast as that, give a smaller `step`. To repeat: {self.repeat(entry)}",
+                entry.error_over_tolerance,
             )
         raise GradientError(
             f"the gradient of {entry.name}{list(entry.index)} is {entry.analytic:.12g} by backward (analytic) and "
             f"{entry.numeric:.12g} by {self.method} (numeric), {entry.error_over_tolerance:.3g} times the tolerance, "
-            f"step {entry.step:.1e}, seed {self.seed}. To repeat: {self.repeat(entry)}"
+            f"step {entry.step:.1e}, seed {self.seed}. To repeat: {self.repeat(entry)}",
+            entry.error_over_tolerance,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -43,6 +43,21 @@ def test_the_report_names_the_checks_that_a_broken_layer_fails():
         report.raise_if_failed()
 
 
+def test_a_report_is_true_only_where_all_passed_so_that_it_can_be_asserted():
+    assert check_layer(Linear(), (3,))
+    assert not check_layer(SetsInsteadOfAdds(), (3,))
+    assert check_gradients(*layer_pair(Linear(), (3,)))
+    assert not check_gradients(*layer_pair(OnePerCentTooMuch(), (3,)))
+
+
+def test_the_table_says_by_how_much_a_check_fails():
+    results = check_layer(OnePerCentTooMuch(), (3,), checks=["gradient_of_input", "adjoint"]).results
+    report = check_gradients(*layer_pair(OnePerCentTooMuch(), (3,)))
+    assert results[0].error_over_tolerance == report.worst.error_over_tolerance > 1000
+    (result,) = check_layer(SetsInsteadOfAdds(), (3,), checks=["accumulates"]).results
+    assert 1 < result.error_over_tolerance < float("inf")
+
+
 def test_the_message_holds_a_line_that_repeats_the_element():
     (result,) = check_layer(OnePerCentTooMuch(), (3,), seed=3, checks=["gradient_of_input"]).results
     line = result.message.split("To repeat: ")[1]

@@ -14,6 +14,7 @@ CHANNELS = (1, 3, 4)  # of usual images
 LAYOUT = "images (N, H, W, C), the channels last"
 PIXELS = "give bytes 0..255, or floats 0..1"
 BRIGHT = 100  # where pixels are as large as this, they are on a scale to 255
+LARGE = 8  # where pixels are as large as this, a scale to 1 is another one
 
 
 def as_array(X: Any) -> Array:
@@ -131,7 +132,7 @@ class PixelRange:
             X = as_floats(X)
         low, high, width = float(X.min()), float(X.max()), self.high - self.low
         is_outside = low < self.low - width or high > self.high + width
-        is_faint = self.low >= 0 and self.high >= BRIGHT and low >= 0 and 0 < high <= 1
+        is_faint = self.low >= 0 and self.high >= LARGE and low >= 0 and 0 < high <= 1
         if is_outside or is_faint:
             raise DataError(
                 f"the pixels are from {low:g} to {high:g}, and the network was trained on pixels from {self.low:g} to "

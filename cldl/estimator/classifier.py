@@ -19,6 +19,7 @@ from cldl.training.trainer import WEIGHTS, Trainer
 from data.dataset import Dataset, part_of
 from data.fetch.download import quiet
 from data.transforms.preprocessing import Preprocessing
+from engine.codegen.jit import told_of_compilation
 from engine.device import choose
 from engine.errors import UserError
 from engine.optim import AdamW, Cosine
@@ -26,6 +27,7 @@ from engine.random import Key
 from engine.typing import Array, is_real, is_whole
 from layers.network import Network
 
+COMPILING = "compiling the kernels of this network, which later ones find in the cache: some seconds to a minute"
 WATCHED = 100  # training samples whose metrics take the place of the validation's where there is none
 
 
@@ -50,7 +52,7 @@ class CldlClassifier(Estimator):
     patience            -- after so many epochs without a better one training ends; None: it does not
     random_state        -- an integer, a NumPy generator, or None: another training each time
     threads             -- None: one a processor; device -- "cpu", "cuda" (bytes only) or "auto"
-    verbose             -- whether a line is printed after each epoch
+    verbose             -- whether a line is printed after each epoch, and one before if kernels are compiled
 
     After `fit`: classes_, model_ (a `TrainedModel`), history_ (an entry an epoch), best_epoch_, n_features_in_ of vectors.
 
@@ -121,7 +123,9 @@ class CldlClassifier(Estimator):
         train = split_of(samples[trained], labels[trained])
         test = split_of(samples[held], labels[held]) if len(held) else part_of(train, 0, WATCHED)
         trainer = self._trainer(network, Dataset("X", train, test, tuple(map(str, classes))), key)
-        found = train_to_best(trainer, self.patience, validates=len(held) > 0, say=print if self.verbose else quiet)
+        say = print if self.verbose else quiet
+        with told_of_compilation(lambda: say(COMPILING)):
+            found = train_to_best(trainer, self.patience, validates=len(held) > 0, say=say)
         self._become(trainer.model(), classes, inputs)
         self.history_, self.best_epoch_ = found.history, found.best_epoch
         return self
@@ -216,5 +220,7 @@ class CldlClassifier(Estimator):
             raise UserError(
                 f"preprocessing is {self.preprocessing!r}, which is of images: choose 'standard' for vectors."
             )
+        if self.model_options and not isinstance(self.model, str):
+            raise UserError("model_options are of a network by name, such as 'nin': leave them out.")
         if self.patience is not None and not self.validation_fraction:
             raise UserError("patience needs samples that are held out: give a validation_fraction above 0.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from cldl.models.alexnet import ALEXNET, alexnet, places_alexnet
+from cldl.models.chain import chain_network
 from cldl.models.cnds import cnds8
 from cldl.models.dag_cnn import dag_cnn
 from cldl.models.dsn import dsn
@@ -45,14 +47,27 @@ def build(name: str, image_shape: Shape, classes: int, classifiers: int = 1, **o
     classifiers -- how many it has, from the top downwards
     options     -- those of the family's own function, such as dropout and initialisation
 
+    Raises:    UserError where there is no such network or option, or the network does not fit the images.
+
     >>> network = build("vgg11", image_shape=(32, 32, 3), classes=10, classifiers=3, width=1 / 16)
     >>> network.exits
     ('head_pool3.fc', 'head_pool4.fc', 'head_top.fc')
     """
-    if name in SEVERAL:
-        return SEVERAL[name](tuple(image_shape), classes, classifiers, **options)
-    if name not in FIXED:
+    if name not in NETWORKS:
         raise UserError(f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}.")
-    number, make = FIXED[name]
+    number, make = FIXED.get(name) or (0, SEVERAL[name])
+    known = _options(make)
+    if unknown := sorted(set(options) - set(known)):
+        raise UserError(f"{name} has no option {unknown[0]!r}; choose from {', '.join(known)}.")
+    if not number:
+        return make(tuple(image_shape), classes, classifiers, **options)
     check_classifiers(classifiers, number, number)
     return make(tuple(image_shape), classes, **options)
+
+
+def _options(make: Callable[..., Network]) -> list[str]:
+    """The names of a function's options, and of those that it passes on to a chain."""
+    own = [*inspect.signature(make).parameters.values()]
+    passed_on = any(p.kind is p.VAR_KEYWORD for p in own)
+    chain = [*inspect.signature(chain_network).parameters.values()] if passed_on else []
+    return [p.name for p in own + chain if p.kind is p.KEYWORD_ONLY]

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -128,6 +129,19 @@ def test_the_best_epoch_is_kept_and_training_ends_where_nothing_gets_better(caps
     assert error == pytest.approx(stopped.history_[stopped.best_epoch_ - 1]["validation_error"]["fused"])
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_who_asks_for_lines_is_told_why_the_first_epoch_takes_long(verbose, monkeypatch, capsys):
+    @contextmanager
+    def compiling(tell):
+        tell()
+        yield
+
+    monkeypatch.setattr("cldl.estimator.classifier.told_of_compilation", compiling)
+    CldlClassifier(**LINEAR, verbose=verbose).fit(*blobs())
+    shown = capsys.readouterr().out
+    assert shown.startswith("compiling the kernels of this network") if verbose else shown == ""
+
+
 def test_without_validation_all_is_trained_on_and_the_last_epoch_is_kept():
     X, y = blobs()
     classifier = CldlClassifier(**LINEAR, validation_fraction=0, random_state=0).fit(X, y)
@@ -165,13 +179,18 @@ def test_a_pickled_one_predicts_the_same():
         ({"hidden": (8, 0)}, r"the hidden layers are \(8, 0\); give sizes of 1 or more"),
         ({"random_state": "a"}, "random_state is 'a'; give a whole number"),
         ({"model": "nine"}, "there is no network 'nine'; choose one of nin, nin_mnist"),
+        (
+            {"model": "nin", "model_options": {"widht": 0.5}},
+            "nin_mnist has no option 'widht'; choose from initialisation, ",
+        ),
+        ({"model_options": {"width": 0.5}}, "model_options are of a network by name, such as 'nin': leave them out."),
         ({"model": small_network((2, 2, 1))}, "X has samples of shape"),
     ],
 )
 def test_a_parameter_that_does_not_fit_is_refused_when_it_is_used(parameters, sentence):
     X, y = blobs(20)
     classifier = CldlClassifier(**{**LINEAR, **parameters})
-    images_too = "model" in parameters and parameters["model"] == "nine"
+    images_too = isinstance(parameters.get("model"), str)
     with pytest.raises(UserError, match=sentence):
         classifier.fit(np.zeros((20, 8, 8)) if images_too else X, y)
 

@@ -95,6 +95,7 @@ def test_floats_stay_in_the_range_of_the_training_and_bytes_are_brought_to_it():
         ([-1.0, 1.0], [0, 200]),
         ([0.0, 255.0], [0.0, 0.7]),
         ([0.5, 255.0], [0.0, 1.0]),
+        ([0.0, 16.0], [0.0, 0.9]),
     ],
 )
 def test_pixels_of_another_range_than_in_training_are_refused(trained, given):

@@ -397,6 +397,17 @@ def test_what_is_no_network_is_refused(name, classifiers, sentence):
     assert str(refused.value).startswith(sentence)
 
 
+def test_an_option_that_a_network_does_not_have_is_refused_with_those_that_it_has():
+    with pytest.raises(
+        UserError, match=r"^vgg11 has no option 'widht'; choose from initialisation, dropout, width, lower_lr_mult\.$"
+    ):
+        build("vgg11", (32, 32, 3), 4, widht=0.5)
+    with pytest.raises(
+        UserError, match=r"^maxout_mnist has no option 'width'; choose from initialisation, dropout, input_dropout"
+    ):
+        build("maxout_mnist", (28, 28, 1), 10, width=0.5)
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks_and_initialisations_that_are_none_are_refused(name):
     with pytest.raises(UserError, match=r"the images' shape is \(28, 28\); give"):

@@ -73,12 +73,13 @@ def begin(
     trainer = Trainer.from_recipe(recipe, dataset, preprocessing, **settings, comm=comm)
 
     def create() -> Run:
-        origin: dict[str, Any] = {"ranks": comm.size} if comm.size > 1 else {}
+        origin = identity(recipe, full, preprocessing, args.data)
+        origin |= {"ranks": comm.size} if comm.size > 1 else {}
         if args.weights:
             origin |= begin_with(args.weights, trainer, recipe, display.say, partly=args.weights_partly)
         folder = make_folder(args.run) if args.run else make_new_folder(recipe.name)
         held.enter_context(exclusive(folder))
-        return Run.create(folder, recipe, **settings, **limits, **identity(full, preprocessing), **origin)
+        return Run.create(folder, recipe, **settings, **limits, **origin)
 
     run = on_first(comm, create)
     if args.weights:

@@ -48,7 +48,7 @@ def arguments(run: Run, name: str = "", **options: Any) -> list[str]:
     if "weights" in config:
         words["weights"] = config["weights"]["file"]
     if run.recipe.data.kind == "photos":
-        words["data"] = "PATH"
+        words["data"] = config.get("data", "PATH")
     words |= {key.replace("_", "-"): value for key, value in options.items()}
     pairs = [(f"--{key}", str(value)) for key, value in words.items() if value is not None]
     return [name or run.recipe.name, *(word for pair in pairs for word in pair)]

@@ -33,6 +33,7 @@ CONFIG = fields(
     {
         "held_out": optional(whole(1, MAX_COUNT)),
         "dataset_name": text,
+        "data": text,  # the folder of the images, where they are read from it again
         "training_sha256": text,
         "preprocessing_sha256": optional(text),
         "classes": list_of(text),

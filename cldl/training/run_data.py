@@ -24,11 +24,13 @@ def load_data(
 ) -> tuple[Dataset, Preprocessing]:
     """The recipe's whole data set, and the preprocessing of its images; data, cache -- see `data.registry`.
 
-    config -- that of a run, if it began already
+    config -- that of a run, if it began already: without `data` its images are where they were then
 
     Raises:    UserError where they cannot be had, or are not those that the run began with.
     """
     config = config or {}
+    if data is None and "data" in config:
+        data = Path(config["data"])
     dataset = recipe.load_data(cache, data, say)
     if config.get("training_sha256", dataset.train.fingerprint) != dataset.train.fingerprint:
         raise UserError(
@@ -50,9 +52,10 @@ def limited(dataset: Dataset, config: Mapping[str, Any]) -> Dataset:
     return dataset.limited(config["limit_train"], config["limit_test"], config.get("held_out"))
 
 
-def identity(dataset: Dataset, preprocessing: Preprocessing) -> dict[str, Any]:
-    """What a run's config.json says of what it is trained on."""
-    return {
+def identity(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing, data: Path | None) -> dict[str, Any]:
+    """What a run's config.json says of what it is trained on, and where its images are, if they stay there."""
+    place = {"data": str(data.absolute())} if data and recipe.data.kind == "photos" else {}
+    return place | {
         "dataset_name": dataset.name,
         "training_sha256": dataset.train.fingerprint,
         "preprocessing_sha256": preprocessing.sha256,

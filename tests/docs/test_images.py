@@ -11,6 +11,8 @@ import pytest
 from cldl.recipes import find
 from cldl.recipes.recipe import Recipe
 from cldl.recipes.spec import PRESETS, leaf_types
+from cldl.reporting.repeat import arguments, line
+from cldl.training.run import Run
 from cldl.training.seen import Seen
 from layers import Flatten, Linear, Sequential
 from layers.dropout import Dropout
@@ -42,6 +44,24 @@ def test_the_commands_run_one_after_another(tmp_path, monkeypatch, capsys):
         if module == "cldl.train":
             arguments += ["--epochs", "1"]  # the last one counts
         assert importlib.import_module(module).main(arguments) == 0, (command, capsys.readouterr().err)
+
+
+def test_a_run_knows_where_its_images_are_and_is_told_where_they_have_gone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLDL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Recipe, "build_network", small)
+    tree(tmp_path / "photos", "cat", "dog", count=5)
+    train, evaluate = (importlib.import_module(f"cldl.{name}").main for name in ("train", "evaluate"))
+    assert train(["folder", "--data", "photos", "--epochs", "1", "--run", "run"]) == 0
+    assert f"--data {tmp_path / 'photos'}" in line(arguments(Run.open(Path("run"))))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert train(["--resume", "--run", "../run"]) == evaluate(["../run"]) == 0
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    capsys.readouterr()
+    assert evaluate(["../run"]) == 2
+    assert f"{tmp_path / 'photos'} is not there, expected the folder of images" in capsys.readouterr().err
+    assert evaluate(["../run", "--data", "../moved"]) == 0
 
 
 def test_the_models_that_it_names_are_those_that_there_are_with_their_sizes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,8 @@ def check_loss(
             return [None if g is None else dy * g for g in found]
         return dy * found
 
-    return check_gradients(lambda *xs: (f(*xs), xs), backward, inputs, **options)
+    report = check_gradients(lambda *xs: (f(*xs), xs), backward, inputs, **options)
+    return replace(report, call="check_loss(f, grad, inputs")
 
 
 class _Array:

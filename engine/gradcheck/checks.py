@@ -56,7 +56,7 @@ def adjoint(s: LayerUnderTest) -> Result:
     """<J v, u> = <v, J' u>: the difference of y along v, weighted by u, is dx, for dy = u, weighted by v."""
     forward, backward, inputs, parameters = s.pair()
     report = check_gradients(forward, backward, inputs, parameters, method="directional", seed=s.seed)
-    replace(report, arguments=s.call()).raise_if_failed()
+    replace(report, call=s.call()).raise_if_failed()
     return report.worst.error_over_tolerance, 0.0
 
 
@@ -185,7 +185,7 @@ def _differences(s: LayerUnderTest, which: slice, training: bool) -> Result:
     """The gradients `which` of the inputs' and the parameters' against differences, every element."""
     forward, backward, inputs, parameters = s.pair(training)
     report = check_gradients(forward, backward, inputs, parameters, seed=s.seed)
-    report = replace(report, entries=report.entries[which], arguments=s.call(training))
+    report = replace(report, entries=report.entries[which], call=s.call(training))
     if not report.entries:
         return 0.0, 0.0
     report.raise_if_failed()

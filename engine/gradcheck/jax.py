@@ -11,6 +11,7 @@ True
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -62,7 +63,8 @@ def check_function(
         found = iter(pull(tuple(jnp.asarray(d, y.dtype) for d, y in zip(dys, ys, strict=True))))
         return [np.asarray(next(found)) if does else None for does in moves]
 
-    return check_gradients(forward, backward, arrays, **options)
+    report = check_gradients(forward, backward, arrays, **options)
+    return replace(report, call="check_function(function, inputs")
 
 
 def _numbered(inputs: Array | Sequence[Array]) -> dict[str, Array]:

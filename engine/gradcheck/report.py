@@ -83,7 +83,7 @@ class GradientReport:
     method: str
     seed: int
     step: float | None = None  # if the caller set it
-    arguments: str = "forward, backward, inputs, parameters"
+    call: str = "check_gradients(forward, backward, inputs, parameters"
 
     @property
     def passed(self) -> bool:
@@ -104,7 +104,7 @@ class GradientReport:
         """One line of Python that checks just this element again."""
         only = f"only=({entry.name!r}, {entry.index})"
         options = f"method={self.method!r}, seed={self.seed}" + ("" if self.step is None else f", step={self.step}")
-        return f"check_gradients({self.arguments}, {options}, {only}).raise_if_failed()"
+        return f"{self.call}, {options}, {only}).raise_if_failed()"
 
     def raise_if_failed(self) -> None:
         """Raise KinkError if the worst entry lies at a kink, GradientError if it is wrong."""

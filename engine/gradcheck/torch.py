@@ -18,6 +18,7 @@ True
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,8 @@ def check_function(
         grads = [x.grad.cpu().numpy() if x.grad is not None else none for x, none in zip(xs, zero, strict=True)]
         return [grad if x.requires_grad else None for x, grad in zip(xs, grads, strict=True)]
 
-    return check_gradients(forward, backward, {name: _array(value) for name, value in named.items()}, **options)
+    report = check_gradients(forward, backward, {name: _array(value) for name, value in named.items()}, **options)
+    return replace(report, call="check_function(function, inputs")
 
 
 def _numbered(inputs: Tensor | Array | Sequence[Tensor | Array]) -> dict[str, Tensor | Array]:

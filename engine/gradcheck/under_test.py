@@ -170,11 +170,11 @@ class LayerUnderTest:
         return [f"x{i}" for i in range(1, len(self.input_shapes) + 1)] if self.several else ["x"]
 
     def call(self, training: bool | None = None) -> str:
-        """The arguments of `check_gradients` that repeat a check, as a line of Python has them."""
+        """How a line of Python begins that repeats a check."""
         options = f"samples={self.samples}, seed={self.seed}"
         options += "" if self.domain == DOMAIN else f", domain={self.domain}"
         options += "" if training is None else f", training={training}"
-        return f"*layer_pair(layer, {self.input_shape}, {options})"
+        return f"check_gradients(*layer_pair(layer, {self.input_shape}, {options})"
 
     def names(self) -> list[str]:
         """The names of all gradients: dx, or dx1, dx2, ..., then one for each parameter."""

@@ -82,6 +82,9 @@ def test_a_loss_is_checked_as_two_functions(factor):
     assert report.passed == (factor == 1)
     report = check_loss(lambda x, k: (x * k).sum(), lambda x, k: (factor * k, None), {"x": X, "k": np.array([1, 0])})
     assert report.passed == (factor == 1)
+    assert report.repeat(report.worst).startswith(
+        "check_loss(f, grad, inputs, method='elementwise', seed=0, only=('x', ("
+    )
 
 
 def shift(x):

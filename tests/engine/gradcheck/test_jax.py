@@ -39,7 +39,7 @@ def test_two_inputs_and_two_outputs_of_a_hand_written_rule(method):
     assert [entry.name for entry in report.entries] == ["x0", "x1"]
     wrong = check_function(products(1.001), {"x": X, "y": Y}, method=method)
     assert wrong.worst.name == "x"
-    with pytest.raises(GradientError):
+    with pytest.raises(GradientError, match=r"To repeat: check_function\(function, inputs, method="):
         wrong.raise_if_failed()
 
 

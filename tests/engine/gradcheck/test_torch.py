@@ -66,8 +66,11 @@ def test_two_inputs_and_two_outputs_of_a_hand_written_function(method):
     assert [entry.name for entry in report.entries] == ["x0", "x1"]
     wrong = check_function(WrongProducts, {"x": X, "y": Y}, method=method)
     assert wrong.worst.name == "x"
-    with pytest.raises(GradientError):
+    with pytest.raises(GradientError, match=r"To repeat: check_function\(function, inputs, method=") as raised:
         wrong.raise_if_failed()
+    line = str(raised.value).partition("To repeat: ")[2]
+    with pytest.raises(GradientError, match="the gradient of x"):
+        eval(line, {"check_function": check_function, "function": WrongProducts, "inputs": {"x": X, "y": Y}})
 
 
 def test_integers_are_handed_on_and_outputs_of_integers_are_left_out():

@@ -195,8 +195,8 @@ def division(f: Facts) -> str | None:
 
 
 def fitting(f: Facts) -> str | None:
-    """Whether it over-fits, still improved when it ended, or no longer clearly."""
-    if len(f.tests) < 2:
+    """Whether it over-fits, still improved when it ended, or no longer clearly; nothing where no image is wrong."""
+    if len(f.tests) < 2 or not f.tests[-1]:
         return None
     now, best = f.tests[-1], f.best_epoch
     if f.overfits:

@@ -123,6 +123,7 @@ def test_an_error_that_moves_by_chance_no_longer_improves_clearly():
     f = facts(tests=[5, 2, 0.52, 0.45], trainings=[5.0, 2.0, 1.0, 0.5])
     assert (f.improves, f.overfits) == (False, False)
     assert fitting(f) == "It no longer improved clearly: 0.52 % wrong after epoch 3, 0.45 % now."
+    assert fitting(facts(tests=[5, 2, 0.0, 0.0], trainings=[5.0, 2.0, 1.0, 0.5])) is None
 
 
 def test_an_error_that_rose_while_that_in_training_fell_is_over_fitting():

@@ -13,6 +13,7 @@ from cldl.estimator.inputs import Inputs
 from cldl.estimator.labels import check_y, find_classes, shown_classes
 from cldl.estimator.networks import draw, make_network
 from cldl.estimator.settings import PREPROCESSINGS, STANDARD, find_preprocessing, seed_of
+from cldl.inference import deciding_exits, softmax
 from cldl.objective import Objective
 from cldl.training.trained import TrainedModel
 from cldl.training.trainer import WEIGHTS, Trainer
@@ -42,7 +43,8 @@ class CldlClassifier(Estimator):
     epochs, batch_size  -- how long is trained, and how many samples a step
     classifiers         -- M, from the top downwards; a Network has its own
     exponent            -- g of the loss; None: 1 / (M - 1); 0: deep supervision, every classifier learns every sample
-    unweighted_share    -- the share of each loss that the other classifiers do not weigh down (see `cldl.objective`)
+    unweighted_share    -- the share of each loss that the other classifiers do not weigh down (see `cldl.objective`); 0 is the
+                           paper's, under which classifiers may divide a few easy classes among themselves
     hidden              -- of linear layers: their sizes
     model_options       -- of a network by name: {"width": 0.5} and others of its function
     preprocessing       -- "standard", by the mean and the deviation of each channel or feature; for images in bytes "scale",
@@ -69,7 +71,7 @@ class CldlClassifier(Estimator):
         epochs: int = 20,
         classifiers: int = 3,
         exponent: float | None = None,
-        unweighted_share: float = 0.0,
+        unweighted_share: float = 0.5,
         hidden: Sequence[int] = (64, 64, 64),
         model_options: dict | None = None,
         preprocessing: str | Preprocessing = "standard",
@@ -139,6 +141,15 @@ class CldlClassifier(Estimator):
         """The probability of each of `classes_`, (N, K), of which the predicted one is the largest; see `Objective`."""
         logits = self._logits(X)
         return self.model_.objective.probabilities(logits)
+
+    def predict_proba_each(self, X: Any) -> list[Array]:
+        """The same of each classifier by itself, M arrays (N, K), from the bottom one to the top one."""
+        return [softmax(z.astype(np.float64)) for z in self._logits(X)]
+
+    def decided_by(self, X: Any) -> Array:
+        """The classifier that decides each sample, (N,), from 0, the bottom one, to M - 1: the one most sure of the answer."""
+        logits = self._logits(X)
+        return deciding_exits(logits, self.model_.objective.predictions(logits))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of the samples that are predicted right, 0 to 1.

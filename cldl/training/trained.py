@@ -16,6 +16,7 @@ from cldl.training.dense import dense_logits
 from cldl.training.evaluation import PIECE, Evaluation, compute_logits
 from cldl.training.seen import Seen
 from data.dataset import ArraySplit, Split, VariedSplit, part_of, read_images
+from data.floats import FloatSplit, Standardise
 from data.transforms.preprocessing import Preprocessing
 from engine.context import Context
 from engine.errors import UserError
@@ -30,7 +31,7 @@ TINY = np.finfo(np.float32).tiny  # the least probability of which a logarithm i
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """What was learned: from uint8 images (N, H, W, C) to labels and probabilities.
+    """What was learned: from uint8 images (N, H, W, C) to labels and probabilities; from floats, where it was trained on these.
 
     model = Run.open(folder).model()    # of a run that was saved; trainer.model(): of a training in this process
     model.predict(images)               # (N,) labels; their names: [model.class_names[k] for k in labels]
@@ -46,7 +47,8 @@ class TrainedModel:
 
     def logits(self, images: Array) -> list[Array]:
         """The logits of the M classifiers, M arrays (N, K) float32; raises UserError for images of another form."""
-        split = ArraySplit(images, np.zeros(len(images), np.int64))  # no label is read
+        of_floats = isinstance(self.preprocessing, Standardise)
+        split = (FloatSplit if of_floats else ArraySplit)(images, np.zeros(len(images), np.int64))  # no label is read
         if split.shape != tuple(self.network.input_shape):
             raise UserError(
                 f"images have shape {split.shape}; the network takes {tuple(self.network.input_shape)}: resize them."

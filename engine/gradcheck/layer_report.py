@@ -26,7 +26,7 @@ class CheckResult:
         return "not promised" if not self.promised else "passed" if self.passed else "FAILED"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerReport:
     """What `check_layer` returns: true where all checks passed."""
 
@@ -85,6 +85,8 @@ class LayerReport:
             table.add_row(r.name, f"{r.error_over_tolerance:.2g}" if r.promised else "", r.verdict)
         reasons = [f"{name}: not promised, because {reason}" for name, reason in self.not_promised.items()]
         return plain(count, table, *self._reasons(), *reasons)
+
+    __repr__ = __str__  # which a failed assertion shows
 
     def _repr_html_(self) -> str:
         return preformatted(str(self))

@@ -75,7 +75,7 @@ class Entry:
         return "kink" if self.kink else "passed" if self.error_over_tolerance <= 1 else "FAILED"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GradientReport:
     """The result of `check_gradients`: an entry for each input and each parameter that has elements; true where all passed."""
 
@@ -144,6 +144,8 @@ class GradientReport:
             table.add_row(e.name, str(list(e.index)), *row)
         lines = [f"{e.name}: {self.repeat(e)}" for e in self.entries if e.verdict != "passed"]
         return plain(f"{self.method}, seed {self.seed}: the worst element of each array", table, *lines)
+
+    __repr__ = __str__  # which a failed assertion shows
 
     def _repr_html_(self) -> str:
         return preformatted(str(self))

@@ -129,6 +129,31 @@ def test_the_best_epoch_is_kept_and_training_ends_where_nothing_gets_better(caps
     assert error == pytest.approx(stopped.history_[stopped.best_epoch_ - 1]["validation_error"]["fused"])
 
 
+def test_each_classifiers_probabilities_and_which_of_them_decides_are_the_models():
+    X, y = blobs()
+    classifier = CldlClassifier(**LINEAR, random_state=0).fit(X, y)
+    logits = classifier.model_.logits(X)
+    each = classifier.predict_proba_each(X)
+    for P, z in zip(each, logits, strict=True):
+        np.testing.assert_allclose(P, np.exp(z) / np.exp(z).sum(1, keepdims=True), rtol=1e-5)
+    predicted = np.searchsorted(classifier.classes_, classifier.predict(X))
+    given = np.stack([P[np.arange(len(X)), predicted] for P in each])
+    np.testing.assert_array_equal(classifier.decided_by(X), given.argmax(0))
+    assert set(classifier.decided_by(X)) <= {0, 1}
+
+
+def test_a_trained_model_takes_floats_where_it_was_trained_on_floats_and_bytes_where_on_bytes():
+    X, y = blobs()
+    of_floats = CldlClassifier(**LINEAR, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(of_floats.classes_[of_floats.model_.predict(X)], of_floats.predict(X))
+    with pytest.raises(UserError, match="convert them to float32 or float64"):
+        of_floats.model_.logits(X.astype(np.uint8))
+    images_, names = images()
+    of_bytes = CldlClassifier(small_network(), epochs=1, threads=1).fit(images_, names)
+    with pytest.raises(UserError, match="convert them to uint8"):
+        of_bytes.model_.logits(images_[..., None] / 255)
+
+
 @pytest.mark.parametrize("verbose", [False, True])
 def test_who_asks_for_lines_is_told_why_the_first_epoch_takes_long(verbose, monkeypatch, capsys):
     @contextmanager

@@ -19,7 +19,9 @@ def logits(M):
 
 
 @pytest.mark.parametrize("M", [1, 2, 3])
-@pytest.mark.parametrize("options", [{}, {"exponent": 0.1}, {"weights": (1.0, 0.5, 2.0)}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"exponent": 0.1}, {"weights": (1.0, 0.5, 2.0)}, {"unweighted_share": 0.3}], ids=str
+)
 def test_differences_find_the_gradient_right(M, options):
     options = {name: value[:M] if name == "weights" else value for name, value in options.items()}
     with jax.enable_x64(True):

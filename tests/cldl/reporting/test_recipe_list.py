@@ -52,7 +52,7 @@ def test_a_line_tells_the_posters_number_how_long_it_takes_and_what_the_recipe_i
     lines = {name: rest for group in groups().values() for name, rest in group.items()}
     assert lines["mnist_nin"] == "0.28 21 min CLDL: NIN with three classifiers"
     assert lines["mnist_nin_shared"] == "21 min CLDL, half of each loss unweighted: not the poster's loss"
-    assert lines["folder"] == "CLDL on class folders, --data PATH: NIN with three classifiers"
+    assert lines["folder"] == "CLDL on class folders, --data PATH; half of each loss unweighted"
     assert lines["mit67_vgg16_features"].endswith("min Features of Places205-VGG16 with a linear classifier")
 
 

@@ -48,6 +48,8 @@ def test_a_report_is_true_only_where_all_passed_so_that_it_can_be_asserted():
     assert not check_layer(SetsInsteadOfAdds(), (3,))
     assert check_gradients(*layer_pair(Linear(), (3,)))
     assert not check_gradients(*layer_pair(OnePerCentTooMuch(), (3,)))
+    with pytest.raises(AssertionError, match="SetsInsteadOfAdds: 16 checks ran, 2 failed"):
+        assert check_layer(SetsInsteadOfAdds(), (3,))
 
 
 def test_the_table_says_by_how_much_a_check_fails():

@@ -12,6 +12,7 @@ from cldl.commands import add_data_arguments, guarded, leave, parser
 from cldl.exporting import save_onnx, save_torch
 from cldl.exporting.graph import library
 from cldl.interop import save_weights
+from cldl.recipes.photos import PhotoSpec
 from cldl.training.run import Run
 from cldl.training.trained import TrainedModel
 from engine.errors import UserError
@@ -37,10 +38,13 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("there is nothing to write: give --onnx FILE, --torch DIR or --safetensors FILE.")
     for name in chosen:
         library("onnx" if name == "onnx" else "safetensors")  # before anything is loaded
-    model = Run.open(options.run).model(cache=options.cache, data=options.data, device="cpu", threads=1)
+    run = Run.open(options.run)
+    model = run.model(cache=options.cache, data=options.data, device="cpu", threads=1)
     for name, path in chosen.items():
         writers[name](model, path)
         print(f"{name}: {path}", flush=True)
+    if isinstance(data := run.recipe.data, PhotoSpec):
+        print(f"give it photographs {data.view(model.network.input_shape[0]).told()} (docs/export.md)")
     return 0
 
 

@@ -82,6 +82,15 @@ class View:
         """(H, W, C)."""
         return self.size, self.size, 3
 
+    def told(self) -> str:
+        """What is seen in a test, in words."""
+        how = {
+            "short": f"resized so that the shorter side has {self.test_scale} pixels",
+            "square": f"resized so that the shorter side has {self.test_scale} pixels, cut to a square",
+            "warp": f"resized to {self.test_scale} x {self.test_scale} pixels",
+        }
+        return f"{how[self.resize]}, then the {self.size} x {self.size} in the middle"
+
     def draw(self, height: int, width: int, key: Key) -> Window:
         """The window of a photograph of this size in training, drawn from the image's own key."""
         words = key.words(4)

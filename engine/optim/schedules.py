@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
+from engine.errors import UserError
 from engine.parameters import Policy
+from engine.typing import is_real, is_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,8 @@ class Schedule:
     momentum_ramp -- (first, last, epochs): the momentum rises linearly from first to last in so many epochs, and stays
                      (pylearn2's MomentumAdjustor); None: it is the optimiser's throughout
 
+    Raises:    UserError for a rate or a warm-up below 0 or not finite, and for epochs or a batch that are no number of them.
+
     >>> schedule = Cosine(learning_rate=0.1, epochs=10, batch_size=64, warmup=2)
     >>> [round(schedule.learning_rate_at(epoch), 3) for epoch in (0, 1, 2, 5, 10)]
     [0.0, 0.049, 0.09, 0.05, 0.0]
@@ -36,6 +40,16 @@ class Schedule:
     batch_size: int
     warmup: float = 0.0
     momentum_ramp: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "warmup"):
+            value = getattr(self, name)
+            if not (is_real(value) and 0 <= value < math.inf):
+                raise UserError(f"{name} is {value!r}; give a number of 0 or more.")
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if not (is_whole(value) and value >= 1):
+                raise UserError(f"{name} is {value!r}; give a whole number of 1 or more.")
 
     def multiple(self, epoch: float) -> float:
         """The multiple of the base rate after `epoch` epochs, without the warm-up."""

@@ -51,12 +51,18 @@ def test_a_run_knows_where_its_images_are_and_is_told_where_they_have_gone(tmp_p
     monkeypatch.setenv("CLDL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(Recipe, "build_network", small)
     tree(tmp_path / "photos", "cat", "dog", count=5)
-    train, evaluate = (importlib.import_module(f"cldl.{name}").main for name in ("train", "evaluate"))
+    train, evaluate, export = (importlib.import_module(f"cldl.{name}").main for name in ("train", "evaluate", "export"))
     assert train(["folder", "--data", "photos", "--epochs", "1", "--run", "run"]) == 0
     assert f"--data {tmp_path / 'photos'}" in line(arguments(Run.open(Path("run"))))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert train(["--resume", "--run", "../run"]) == evaluate(["../run"]) == 0
+    capsys.readouterr()
+    assert export(["../run", "--safetensors", "weights.safetensors"]) == 0
+    assert (
+        "give it photographs resized so that the shorter side has 37 pixels, then the 32 x 32 in"
+        in capsys.readouterr().out
+    )
     (tmp_path / "photos").rename(tmp_path / "moved")
     capsys.readouterr()
     assert evaluate(["../run"]) == 2

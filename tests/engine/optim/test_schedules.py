@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from engine.errors import UserError
 from engine.optim.schedules import Constant, Cosine, Exponential, Polynomial, Step, power_inv
 
 
@@ -13,6 +14,22 @@ def rates(kind, at, *, epochs=1, **values):
 def test_the_momentum_ramp_rises_linearly_and_stays():
     schedule = Constant(learning_rate=1.0, epochs=3, batch_size=1, momentum_ramp=(0.5, 0.7, 2.0))
     assert [schedule.momentum_at(e) for e in (0, 1, 2, 6)] == pytest.approx([0.5, 0.6, 0.7, 0.7])
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"learning_rate": math.nan}, "learning_rate is nan; give a number of 0 or more."),
+        ({"learning_rate": -1}, "learning_rate is -1; give a number of 0 or more."),
+        ({"warmup": math.inf}, "warmup is inf; give a number of 0 or more."),
+        ({"epochs": 0}, "epochs is 0; give a whole number of 1 or more."),
+        ({"batch_size": 2.5}, "batch_size is 2.5; give a whole number of 1 or more."),
+    ],
+)
+def test_what_is_no_rate_and_no_number_is_refused(values, sentence):
+    with pytest.raises(UserError) as refused:
+        Cosine(**{"learning_rate": 0.1, "epochs": 1, "batch_size": 1} | values)
+    assert str(refused.value) == sentence
 
 
 def test_without_a_ramp_the_momentum_is_the_optimisers_own():

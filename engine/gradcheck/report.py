@@ -118,8 +118,10 @@ class GradientReport:
                 f"smooth but changes as fast as that, give a smaller `step`. To repeat: {self.repeat(entry)}",
                 entry.error_over_tolerance,
             )
+        along = self.method not in ("elementwise", "complex")  # then an index is that of a direction
+        where = f"{entry.name} along direction {entry.index[0]}" if along else f"{entry.name}{list(entry.index)}"
         raise GradientError(
-            f"the gradient of {entry.name}{list(entry.index)} is {entry.analytic:.12g} by backward (analytic) and "
+            f"the gradient of {where} is {entry.analytic:.12g} by backward (analytic) and "
             f"{entry.numeric:.12g} by {self.method} (numeric), {entry.error_over_tolerance:.3g} times the tolerance, "
             f"step {entry.step:.1e}, seed {self.seed}. To repeat: {self.repeat(entry)}",
             entry.error_over_tolerance,

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.errors import UserError
 from engine.gradcheck.check import check_gradients
 from engine.gradcheck.report import GradientReport
 from engine.typing import Array
@@ -43,8 +44,15 @@ def check_function(
                 lambda: check_function(lambda x: Power.apply(x, 3), x)
     options  -- those of `check_gradients`: method, seed, dy, ...
 
-    Outputs of integers have no gradient and are left out. Raises what `check_gradients` does.
+    Outputs of integers have no gradient and are left out. Raises what `check_gradients` does, and UserError for a module in
+    float32.
     """
+    if isinstance(function, torch.nn.Module) and (
+        low := [p for p in function.parameters() if p.dtype == torch.float32]
+    ):
+        raise UserError(
+            f"{len(low)} parameters of the module are float32, too coarse for differences: call .double() on it."
+        )
     is_class = isinstance(function, type) and issubclass(function, torch.autograd.Function)
     apply = function.apply if is_class else function
     named = dict(inputs) if isinstance(inputs, Mapping) else _numbered(inputs)

@@ -22,6 +22,7 @@ def test_your_layer_passes_and_its_buggy_twin_is_rejected_by_differences(capsys)
     assert "FAILED" not in before + others
     assert "gradient_of_input" in bug
     assert "failed." in bug
+    assert "Gain(): 16 checks ran, 0 failed" in others
     assert "Log(): 16 checks ran, 0 failed" in others
     assert "Centred(): 15 checks ran, 0 failed, 1 not promised" in others
     assert "samples_apart: not promised, because the mean is that of the batch" in others

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from engine.errors import UserError
 from engine.gradcheck import GradientError, grid
 from engine.random import Key
 
@@ -98,3 +99,10 @@ def test_arrays_and_coarse_tensors_are_taken_as_float64():
 def test_what_pytorch_differentiates_passes():
     layer = torch.nn.Conv2d(2, 3, 3).double()
     check_function(layer, torch.tensor(grid((1, 2, 4, 4), Key(0)))).raise_if_failed()
+
+
+def test_a_module_is_checked_in_double_precision_alone():
+    module = torch.nn.Linear(4, 2)
+    with pytest.raises(UserError, match=r"2 parameters of the module are float32, .*: call \.double\(\) on it"):
+        check_function(module, X)
+    check_function(module.double(), X).raise_if_failed()

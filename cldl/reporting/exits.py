@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -176,15 +177,21 @@ more. ECE is the mean distance from it, over all images.</p>""",
 
 
 def rows(study: ExitStudy) -> list[tuple[str, ...]]:
-    """The kept thresholds, as texts: points allowed, threshold, error, multiply-adds, time, and the share of each classifier."""
-    return [
-        (
-            f"+{point.above:g}",
-            f"{point.threshold:.6f}",
-            f"{point.error:.2f}",
-            f"{100 * point.cost:.1f} %",
-            f"{100 * point.time:.1f} %",
-            *(f"{share:.1f} %" for share in point.shares),
+    """The kept thresholds, as texts: points allowed, threshold, error, multiply-adds, time, and the share of each classifier.
+
+    Where more points allow no lower threshold, they share a row.
+    """
+    texts = []
+    for _, equal in groupby(study.kept, key=lambda point: point.threshold):
+        point, *others = equal
+        texts.append(
+            (
+                f"+{point.above:g}" + (f" to +{others[-1].above:g}" if others else ""),
+                f"{point.threshold:.6f}",
+                f"{point.error:.2f}",
+                f"{100 * point.cost:.1f} %",
+                f"{100 * point.time:.1f} %",
+                *(f"{share:.1f} %" for share in point.shares),
+            )
         )
-        for point in study.kept
-    ]
+    return texts

@@ -36,7 +36,7 @@ from engine.parameters import FlatBuffer, Parameter
 from engine.runtime.communicator import PIECE, Communicator
 
 IMAGES = {"mnist_nin": 64, "googlenet": 4, "vgg16": 4}  # of one thread
-ROUNDS, MESSAGES, LARGE = 2, 200, 4 << 20  # of the measurement: in turn, at once, and elements of the large sum
+ROUNDS, MESSAGES, LARGE = 5, 200, 4 << 20  # of the measurement: in turn, at once, and elements of the large sum
 RANKS, GIGABITS = (8, 64, 512), (10, 100)
 MB = 1e6
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cldl.recipes.families.nin import CIFAR100_NIN, HELD_OUT
 from cldl.recipes.photos import PhotoSpec
-from cldl.recipes.sources import UNTRIED
+from cldl.recipes.sources import TUNED, UNTRIED
 from cldl.recipes.spec import cited
 
 KRIZHEVSKY = "Krizhevsky et al., NIPS 2012, section 4.1"
@@ -31,7 +31,7 @@ FOLDER = CIFAR100_NIN.recite(HELD_OUT, AS_NIN).changed(
         ),
         "",
     ),
-    unweighted_share=cited(0.5, "chosen by trial: without it, classifiers divide a few easy classes among themselves"),
+    unweighted_share=cited(0.5, TUNED + ": without it classifiers divide a few easy classes"),
     dropout=cited(0.2, UNTRIED + ": few epochs"),
     learning_rate=cited(0.0007, UNTRIED),
     warmup=cited(0.25, UNTRIED),

@@ -214,6 +214,7 @@ CHANGES = DEEP | {
         "data.mirror": True,
         "data.colour_shift": 0.0,
         "data.partition": 1,
+        "loss.unweighted_share": 0.5,
         "model.dropout": 0.2,
         "schedule.learning_rate": 0.0007,
         "schedule.warmup": 0.25,

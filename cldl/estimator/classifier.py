@@ -20,7 +20,7 @@ from cldl.training.trainer import WEIGHTS, Trainer
 from data.dataset import Dataset, part_of
 from data.fetch.download import quiet
 from data.transforms.preprocessing import Preprocessing
-from engine.codegen.jit import told_of_compilation
+from engine.codegen.jit import COMPILING, told_of_compilation
 from engine.device import choose
 from engine.errors import UserError
 from engine.optim import AdamW, Cosine
@@ -28,7 +28,6 @@ from engine.random import Key
 from engine.typing import Array, is_real, is_whole
 from layers.network import Network
 
-COMPILING = "compiling the kernels of this network, which later ones find in the cache: some seconds to a minute"
 WATCHED = 100  # training samples whose metrics take the place of the validation's where there is none
 
 
@@ -143,7 +142,7 @@ class CldlClassifier(Estimator):
         return self.model_.objective.probabilities(logits)
 
     def predict_proba_each(self, X: Any) -> list[Array]:
-        """The same of each classifier by itself, M arrays (N, K), from the bottom one to the top one."""
+        """The probabilities of `classes_` by each classifier alone, M arrays (N, K), from the bottom one to the top one."""
         return [softmax(z.astype(np.float64)) for z in self._logits(X)]
 
     def decided_by(self, X: Any) -> Array:

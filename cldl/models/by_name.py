@@ -55,11 +55,11 @@ def build(name: str, image_shape: Shape, classes: int, classifiers: int = 1, **o
     """
     if name not in NETWORKS:
         raise UserError(f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}.")
-    number, make = FIXED.get(name) or (0, SEVERAL[name])
+    number, make = FIXED[name] if name in FIXED else (None, SEVERAL[name])
     known = _options(make)
     if unknown := sorted(set(options) - set(known)):
         raise UserError(f"{name} has no option {unknown[0]!r}; choose from {', '.join(known)}.")
-    if not number:
+    if number is None:
         return make(tuple(image_shape), classes, classifiers, **options)
     check_classifiers(classifiers, number, number)
     return make(tuple(image_shape), classes, **options)

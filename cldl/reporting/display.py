@@ -27,6 +27,7 @@ from cldl.reporting.summary import COSTS, costs, layers, summary
 from cldl.training.run import Run
 from cldl.training.throughput import Throughput, duration
 from cldl.training.trainer import Trainer
+from engine.codegen.jit import COMPILING
 from layers.network import Network
 
 REFRESH = 0.2  # seconds between two frames
@@ -85,7 +86,7 @@ class Display:
 
     def compiling(self) -> None:
         """Why the first step takes long."""
-        self.say("compiling the kernels of this network, which later runs find in the cache: some seconds to a minute")
+        self.say(COMPILING)
 
     def step(self, trainer: Trainer) -> None:
         """After a step: redraw, five times a second at most; piped, a line a minute."""

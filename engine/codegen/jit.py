@@ -37,6 +37,9 @@ jit = _compiled(fastmath=FAST_MATH)
 exact = _compiled()
 
 
+COMPILING = "compiling the kernels of this network, which later runs find in the cache: some seconds to a minute"
+
+
 @contextmanager
 def told_of_compilation(tell: Callable[[], object]) -> Iterator[None]:
     """Call `tell` once, when a kernel is compiled during the block that the cache on the disk does not have."""

@@ -67,4 +67,4 @@ class LARS(Optimiser):
     def _update(self, w: Array, *rest: Array) -> None:
         g, _, *layout = rest
         dispatch(updates.adapt_rates, w, g, *layout, self.trust)
-        dispatch(updates.sgd, w, *rest, False, True)
+        dispatch(updates.sgd, w, *rest, False, True)  # without nesterov, and with the rate in the velocity

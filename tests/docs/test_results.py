@@ -1,5 +1,6 @@
 """docs/results.md: the numbers of studies are those of the results in the lab notes."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,9 @@ def test_cldls_leads_are_those_of_runs_with_one_seed():
 
 @pytest.mark.parametrize("table", ["classifiers", "classifiers_augmented"])
 def test_the_errors_of_figure_2_are_those_of_each_run(table):
-    for line in read(NOTES / f"{table}.jsonl"):
+    lines = read(NOTES / f"{table}.jsonl")
+    assert {line["variant"] for line in lines} == {f"M = {M}" for M in range(1, 6)}
+    for line in lines:
         assert figure_2_row(line) in FIGURE_2[table]
         assert f"{line['errors']['fused']:.2f}" in WHOLE.partition("(figure 2)")[2].partition("\n")[0]
 
@@ -74,6 +77,17 @@ def figure_2_row(line):
     cells = [str(len(alone)), f"{fused:.2f}", *rules, ", ".join(f"{error:.2f}" for error in alone)]
     row = " | ".join(cells).replace("  ", " ")
     return f"| {row} | {line['train_errors']['fused']:.2f} |"
+
+
+def test_on_mnist_the_means_and_cldls_distance_from_softmax_are_those_of_the_seeds():
+    rows = re.findall(r"^\| .*?`python -m cldl\.train (\w+)` \| (.*); mean (\S+) \|", WHOLE, re.MULTILINE)
+    errors = {name: np.array([float(error) for error in seeds.split(", ")]) for name, seeds, _ in rows}
+    assert set(errors) == {"mnist_nin", "mnist_nin_softmax", "mnist_dsn"}
+    for name, _, mean in rows:
+        assert f"{errors[name].mean():.2f}" == mean
+    behind = mean_and_error(errors["mnist_nin"] - errors["mnist_nin_softmax"])
+    means = f"{errors['mnist_nin'].mean():.2f} to {errors['mnist_nin_softmax'].mean():.2f}"
+    assert f"not reproduced: {means}, worse by {{:.2f}} ± {{:.2f}} |".format(*behind) in WHOLE
 
 
 SCENES = {(line["variant"], line["seed"]): line for line in read(NOTES / "scenes.jsonl")}

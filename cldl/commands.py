@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from cldl import signals
+from cldl.nearest import nearest
 from engine.device import DEVICES, PRECISIONS
 from engine.errors import UserError
 from engine.io.files import CACHE
@@ -29,6 +30,22 @@ class Main(Protocol):
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UserError, where argparse's own prints the usage and exits."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """All arguments; of an option that there is not, the error says which one may be meant."""
+        options, others = self.parse_known_args(args, namespace)
+        if others:
+            self.refuse(others[0])
+        return options
+
+    def refuse(self, word: str) -> NoReturn:
+        """Raise UserError for a word that is no option of these."""
+        option = word.partition("=")[0]
+        if not option.startswith("-"):
+            raise UserError(f"{word!r} is one argument too many (--help lists them).")
+        known = [string.removeprefix("--") for action in self._actions for string in action.option_strings]
+        similar = nearest(option.removeprefix("--"), known, prefix="--")
+        raise UserError(f"there is no option {option}{similar or ' (--help lists them).'}")
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (--help lists the options).")

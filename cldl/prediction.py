@@ -21,6 +21,7 @@ from engine.typing import Array
 from layers.in_turn import multiply_adds
 
 LIKELIEST, OWN = 3, 5  # answers of all classifiers together that are told, and of each one by itself
+CLOSE = 0.1  # two probabilities that differ by no more
 COLUMNS = ("file", "label", "probability", "second", "probability_2", "third", "probability_3", "decided_by", "refused")
 
 
@@ -57,6 +58,11 @@ class Prediction:
     classifiers: list[Opinion]
     cost: float = 1.0
     unsure: str = ""
+
+    @property
+    def is_close(self) -> bool:
+        """Whether the second answer is nearly as probable as the prediction."""
+        return len(self.likeliest) > 1 and self.likeliest[0].probability - self.likeliest[1].probability <= CLOSE
 
 
 def predict_image(model: TrainedModel, image: Array, rule: ExitRule | None = None) -> Prediction:
@@ -118,6 +124,8 @@ def text(prediction: Prediction) -> str:
         decided += f", with {prediction.cost:.1%} of the multiply-adds"
     if prediction.unsure:
         decided += f"; {prediction.unsure}"
+    if prediction.is_close:
+        decided += f"; {prediction.likeliest[1].label} is nearly as likely"
     lines = [decided, f"  likeliest: {answers}"]
     for opinion in prediction.classifiers:
         own = opinion.likeliest[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cldl.commands import add_data_arguments, add_device_arguments, guarded, leave, parser, whole
+from cldl.commands import Parser, add_data_arguments, add_device_arguments, guarded, leave, parser, whole
 from cldl.loop import continuation, train
 from cldl.recipes import options
 from cldl.recipes.large_batches import RULES
@@ -32,7 +32,7 @@ from engine.runtime.communicator import Communicator
 from engine.runtime.cpu import MAX_THREADS
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The options of a run; those of its recipe are in `cldl.recipes.options`."""
     p = parser("cldl.train", "Train a recipe; --list shows them.", add_help=False, usage="%(prog)s RECIPE [OPTION ...]")
     p.add_argument("recipe", nargs="?", metavar="RECIPE", help="the recipe's name")

@@ -24,6 +24,11 @@ class Node:
     inputs: tuple[str, ...] = (INPUT,)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.layer, Layer):
+            raise UserError(
+                f"node {self.name!r} has {self.layer!r} for a layer: give an object with forward, backward, output_shape and "
+                "parameters, as Layer has them."
+            )
         if isinstance(self.inputs, str):
             raise UserError(
                 f"the inputs of node {self.name!r} are a string: give a tuple of names, ({self.inputs!r},)."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,12 @@ def as_array(X: Any) -> Array:
     """X as an array of numbers or booleans; raises DataError, or what NumPy raises, for what makes none."""
     if hasattr(X, "tocsr"):
         raise DataError("X is a sparse matrix, and dense arrays are needed: give X.toarray().")
+    first = X[0] if isinstance(X, list | tuple) and X else X
+    if isinstance(first, str | PathLike):
+        raise DataError(
+            f"X is the name of a file, {os.fspath(first)!r}, and an array of pixels is needed: for files there is the command "
+            "cldl.predict."
+        )
     X = np.asarray(X)
     if X.dtype.kind == "c":
         raise DataError("Complex data not supported: give real numbers.")

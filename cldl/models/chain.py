@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from cldl.models.branch import Branch, branch
 from cldl.models.heads import NamedLayers, attach_heads, check_classifiers, check_initialisation, check_task
+from engine.errors import UserError
 from engine.initialisers import Initialiser, constant, he, normal, xavier
 from engine.typing import Shape
 from layers.conv2d import Conv2d
@@ -128,6 +130,7 @@ def chain_trunk(
                 layers.append((name, MaxPool2d(kernel, stride, ceil=True)))
             case Norm(name):
                 layers.append((name, LocalResponseNorm(5, alpha=1e-4, beta=0.75)))
+    _expect_room(layers, image)
     layers.append(("map", Flatten()))
     (inputs,) = Sequential(*(layer for _, layer in layers)).output_shape(image)
     weight = weights(initialisation, definition.hidden_std)
@@ -138,6 +141,18 @@ def chain_trunk(
         layers.append((f"dropout{i}", Dropout(dropout)))
         inputs = D
     return layers
+
+
+def _expect_room(layers: Sequence[tuple[str, Layer]], image: Shape) -> None:
+    """Raise UserError where a pooling layer has only one row or column left, as its image is too small for the network."""
+    shape = image
+    for name, layer in layers:
+        if isinstance(layer, MaxPool2d) and min(shape[:2]) == 1:
+            raise UserError(
+                f"images of {image[0]} x {image[1]} are too small for this network, as {name} has a map of {shape[0]} x "
+                f"{shape[1]} left: give larger images, or choose a network with fewer pooling layers."
+            )
+        shape = layer.output_shape(shape)
 
 
 def weights(initialisation: str, std: float | None) -> Initialiser:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
+from cldl.nearest import nearest
 from cldl.recipes import families
-from cldl.recipes.recipe import Recipe, nearest
+from cldl.recipes.recipe import Recipe
 from cldl.recipes.spec import PRESETS
 from engine.errors import UserError
 

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NoReturn
 
+from cldl.commands import Parser
 from cldl.recipes import RECIPES, find, leaves
 from cldl.recipes.meanings import meanings
-from cldl.recipes.recipe import Recipe, nearest
+from cldl.recipes.recipe import Recipe
 from cldl.recipes.spec import KINDS, Spec, choices, choose, defaults, find_kind, leaf_types
 from engine.errors import UserError
 
@@ -23,7 +24,7 @@ CHOICES = [s for s, kinds in KINDS.items() if len(kinds) > 1 and s != "data"]  #
 Types = Mapping[str, type[Spec]]
 
 
-def parse(make_parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(make_parser: Callable[[], Parser], argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of a command line; `changes` holds those that are leaves or kinds, for `Recipe.changed`.
 
     make_parser -- gives a parser of the command's own options, the recipe and --help (as a flag) among them
@@ -54,7 +55,7 @@ def parse(make_parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str
     return options
 
 
-def _add_words(parser: argparse.ArgumentParser) -> None:
+def _add_words(parser: Parser) -> None:
     """Every leaf of every spec, and every section that has kinds, as an option that takes a word."""
     specs = [spec for kinds in KINDS.values() for spec in kinds.values()]
     names = {name for spec in specs for leaf in leaf_types(spec) for name in (f"{spec.section}.{leaf}", leaf)}
@@ -62,7 +63,7 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option)
 
 
-def _add_leaves(parser: argparse.ArgumentParser, recipe: Recipe, types: Types) -> None:
+def _add_leaves(parser: Parser, recipe: Recipe, types: Types) -> None:
     """The leaves of a recipe with these types of specs, a group a section; the help tells their values and sources."""
     own = set(_names(parser))
     counts = Counter(leaf for spec in types.values() for leaf in leaf_types(spec))
@@ -87,7 +88,7 @@ def _add_leaves(parser: argparse.ArgumentParser, recipe: Recipe, types: Types) -
             )
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def _add_common(parser: Parser) -> None:
     """The leaves that every recipe has."""
     dotted = set.intersection(*(set(recipe.leaves) for recipe in RECIPES.values()))
     group = parser.add_argument_group("values that every recipe has; RECIPE --help lists all of a recipe's")
@@ -113,9 +114,7 @@ def _help(recipe: Recipe, spec: type[Spec], leaf: str) -> str:
     return f"{meanings(spec).get(leaf, '')} ({value})".lstrip()
 
 
-def _refuse(
-    word: str, parser: argparse.ArgumentParser, recipe: Recipe | None = None, types: Types | None = None
-) -> NoReturn:
+def _refuse(word: str, parser: Parser, recipe: Recipe | None = None, types: Types | None = None) -> NoReturn:
     """Say that there is no such option, and which one may be meant."""
     option = word.partition("=")[0]
     name = option.removeprefix("--").replace("-", "_")
@@ -128,12 +127,10 @@ def _refuse(
     owners = [f"{s.section} {s.kind}" for s in specs if name.removeprefix(f"{s.section}.") in leaf_types(s)]
     if recipe and owners:
         raise UserError(f"{recipe.name} has no option {option}, which belongs to {' and '.join(owners)}.")
-    known = [string.removeprefix("--") for string in _names(parser)]
-    similar = nearest(option.removeprefix("--"), known, prefix="--")
-    raise UserError(f"there is no option {option}{similar or ' (--help lists them).'}")
+    parser.refuse(word)
 
 
-def _names(parser: argparse.ArgumentParser) -> list[str]:
+def _names(parser: Parser) -> list[str]:
     """All option strings of a parser."""
     return [string for action in parser._actions for string in action.option_strings]
 

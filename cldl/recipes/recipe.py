@@ -7,13 +7,12 @@ where the paper is silent. Every leaf can be set on the command line: --model.dr
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cldl.nearest import nearest
 from cldl.objective import Objective
 from cldl.recipes.data import DataSpec
 from cldl.recipes.losses import LossSpec
@@ -198,22 +197,6 @@ def find_leaf(name: str, types: Mapping[str, type[Spec]]) -> str:
         kinds = ", ".join(spec.kind for section, spec in types.items() if section != "data")
         raise UserError(f"there is no value {name!r} in a recipe of {kinds}{nearest(name, dotted)}.")
     return found[0]
-
-
-def nearest(name: str, names: Collection[str], prefix: str = "") -> str:
-    """The question whether a similar name is meant, or one of which this is the beginning or the initials.
-
-    Nothing where there is none.
-
-    >>> nearest("dropuot", ["model.dropout", "schedule.epochs"])
-    ': did you mean dropout?'
-    >>> nearest("lr", ["model.dropout", "schedule.learning_rate"])
-    ': did you mean learning_rate?'
-    """
-    known = [*(known.partition(".")[2] for known in names), *names]
-    short = [k for k in known if k.startswith(name) or "".join(word[:1] for word in re.split("[-_]", k)) == name]
-    close = short or difflib.get_close_matches(name, known)  # the best first
-    return f": did you mean {prefix}{close[0]}?" if close else ""
 
 
 def _respecified(base: Spec, kind: type[Spec], given: dict[str, Any]) -> Spec:

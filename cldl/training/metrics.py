@@ -19,11 +19,21 @@ class EpochMetrics:
     companions: Array  # (M,): of the T^(m)
     seconds: float
     waited: float = 0.0  # of the seconds, for images that are read from the disk; a resumed epoch counts from there on
+    first_step: tuple[int, float] = (
+        0,
+        0.0,
+    )  # samples and seconds of the process's first step, which may compile kernels
 
     @classmethod
     def empty(cls, classifiers: int) -> EpochMetrics:
         """Before the first step."""
         return cls(0, 0.0, np.zeros(classifiers + 1), np.zeros(classifiers), 0.0)
+
+    @property
+    def images_per_second(self) -> float:
+        """The speed without the process's first step, unless that was the only one."""
+        samples, seconds = self.samples - self.first_step[0], self.seconds - self.first_step[1]
+        return samples / max(seconds, 1e-9) if samples else self.samples / max(self.seconds, 1e-9)
 
     def means(self) -> dict:
         """The epoch's line in metrics.jsonl, as far as training goes."""

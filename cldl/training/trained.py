@@ -47,8 +47,10 @@ class TrainedModel:
 
     def logits(self, images: Array) -> list[Array]:
         """The logits of the M classifiers, M arrays (N, K) float32; raises UserError for images of another form."""
-        of_floats = isinstance(self.preprocessing, Standardise)
-        split = (FloatSplit if of_floats else ArraySplit)(images, np.zeros(len(images), np.int64))  # no label is read
+        images, of_floats = np.asarray(images), isinstance(self.preprocessing, Standardise)
+        split = (FloatSplit if of_floats else ArraySplit)(
+            images, np.zeros(images.shape[:1], np.int64)
+        )  # no label is read
         if split.shape != tuple(self.network.input_shape):
             raise UserError(
                 f"images have shape {split.shape}; the network takes {tuple(self.network.input_shape)}: resize them."

@@ -134,6 +134,7 @@ class Trainer:
         self.epoch = 0  # epochs that are finished
         self.step = 0  # steps that are finished in the present epoch
         self.metrics = EpochMetrics.empty(len(network.exits))
+        self._has_stepped = False  # in this process
 
     @classmethod
     def from_recipe(
@@ -206,7 +207,7 @@ class Trainer:
             "test_share": evaluation.shares,
             "dead_units": dead,
             "learning_rate": self.schedule.learning_rate_at(self.epoch),
-            "images_per_second": self.metrics.samples / max(self.metrics.seconds, 1e-9),
+            "images_per_second": self.metrics.images_per_second,
             "seconds": self.metrics.seconds,
         }
         if self.network.classes >= MANY_CLASSES:
@@ -318,7 +319,10 @@ class Trainer:
         self.metrics.loss += loss
         self.metrics.wrong += np.count_nonzero(result.predictions != labels[:, None], axis=0)
         self.metrics.companions += result.companions.sum(axis=0)
-        self.metrics.seconds += time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        self.metrics.seconds += seconds
+        if not self._has_stepped:
+            self.metrics.first_step, self._has_stepped = (N, seconds), True
         if self.reader:
             self.metrics.waited += self.reader.take_waited()
         self.step += 1

@@ -49,6 +49,7 @@ class LayerUnderTest:
     def __init__(
         self, layer: Any, input_shape: Shapes, *, samples: int = 3, seed: int = 0, domain: Domain = DOMAIN
     ) -> None:
+        _expect_layer(layer)
         self.several = not is_shape(input_shape)
         self.input_shapes = every_shape(input_shape)
         if not is_whole(samples) or samples < 1:
@@ -194,6 +195,14 @@ class LayerUnderTest:
             return [*self.unpack(self.layer.backward(dy, own, ctx)), *self.gradients(ctx)]
 
         return forward, backward, dict(zip(self.x_names(), self.xs, strict=True)), self.layer.parameters()
+
+
+def _expect_layer(layer: Any) -> None:
+    """Raise UserError unless this is an object with a layer's methods."""
+    if isinstance(layer, type):
+        raise UserError(f"{layer.__name__} is a class: give an object of it, such as {layer.__name__}().")
+    if missing := [name for name in ("forward", "backward", "parameters") if not callable(getattr(layer, name, None))]:
+        raise UserError(f"{layer!r} is no layer, as it has no {', '.join(missing)}: see layers.layer.")
 
 
 def as_dtype(xs: Iterable[Array], dtype: type) -> Arrays:

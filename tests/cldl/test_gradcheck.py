@@ -59,7 +59,9 @@ def test_a_wrong_loss_gives_status_1(monkeypatch, capsys):
         (["--examples", "0"], "--examples: 0 is out of range: choose a whole number from 1"),
         (["--seed", "-1"], "--seed: -1 is out of range: choose a whole number from 0"),
         (["--examples", "many"], "--examples: invalid whole number value: 'many'"),
-        (["--colour"], "unrecognized arguments: --colour"),
+        (["--layr", "ReLU"], "error: there is no option --layr: did you mean --layer?"),
+        (["--colour"], "error: there is no option --colour (--help lists them)."),
+        (["ReLU"], "error: 'ReLU' is one argument too many (--help lists them)."),
     ],
 )
 def test_a_wrong_argument_gives_status_2_and_one_line(capsys, options, message):

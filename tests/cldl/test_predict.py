@@ -45,6 +45,14 @@ def test_a_classifier_of_another_opinion_says_how_sure_it_is_of_the_answer_too()
     ]
 
 
+@pytest.mark.parametrize(("p", "close"), [(0.54, True), (0.56, False)])
+def test_two_answers_that_are_nearly_as_likely_are_both_named(p, close):
+    logits = [np.log([[p, 1 - p]])]
+    model = SimpleNamespace(logits=lambda images: logits, objective=Objective((1.0,)), class_names="ab")
+    first = text(predict_image(model, np.zeros((28, 28, 1), np.uint8))).splitlines()[0]
+    assert first == "a, decided by the classifier" + close * "; b is nearly as likely"
+
+
 def test_the_first_classifier_that_is_sure_enough_answers_and_the_rest_is_not_computed(run, tmp_path, capsys):
     path = save(tiny.bright(4)[..., 0], tmp_path / "four.png")
     assert main([str(run.folder), str(path), "--exit", "0.4"]) == 0

@@ -1,5 +1,6 @@
 """What is no network is refused in one sentence."""
 
+import numpy as np
 import pytest
 
 from engine.errors import UserError
@@ -54,6 +55,14 @@ def test_layers_that_do_not_fit_are_refused():
         Network([conv, Node("top", Linear(4, 2), ("conv",))], ["top"], (8, 8, 1))
     with pytest.raises(UserError, match="all must give the same K numbers"):
         Network([conv, Node("top", MaxPool2d(2), ("conv",))], ["top"], (8, 8, 1))
+
+
+@pytest.mark.parametrize("layer", [np.tanh, ReLU, None], ids=repr)
+def test_a_nodes_layer_is_an_object_of_one(layer):
+    with pytest.raises(
+        UserError, match="for a layer: give an object with forward, backward, output_shape and parameters"
+    ):
+        Node("act", layer, ("x",))
 
 
 def test_inputs_are_a_tuple_of_names():

@@ -1,5 +1,7 @@
 """Which arrays are taken for images, and which are refused: nothing is guessed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -124,6 +126,8 @@ def test_whole_numbers_of_bytes_become_bytes_and_floats_stay_floats_unless_bytes
         (np.zeros((3, 0)), "Found array with 0 feature(s)"),
         ([[1.0, np.nan]], "X contains NaN or infinity"),
         ([[1j, 2]], "Complex data not supported"),
+        ("photo.jpg", "X is the name of a file, 'photo.jpg', and an array of pixels is needed"),
+        ([Path("a/photo.jpg")], "X is the name of a file, 'a/photo.jpg', and an array"),
     ],
 )
 def test_what_are_no_samples_is_refused(X, sentence):

@@ -418,6 +418,16 @@ def test_tasks_and_initialisations_that_are_none_are_refused(name):
         small(name, initialisation="zeros")
 
 
+@pytest.mark.parametrize(
+    ("name", "side", "pool"), [("vgg11", 16, "pool5 has a map of 1 x 1"), ("alexnet", 38, "pool5")]
+)
+def test_images_of_which_nothing_is_left_for_a_pooling_layer_are_refused(name, side, pool):
+    options = {"width": 1 / 16, "initialisation": "he"}
+    assert build(name, (side + 1, side + 1, 3), 4, **options).classes == 4
+    with pytest.raises(UserError, match=f"images of {side} x {side} are too small for this network, as {pool}"):
+        build(name, (side, side, 3), 4, **options)
+
+
 def test_a_depth_that_vgg_does_not_have_is_refused():
     with pytest.raises(UserError, match=r"^there is no VGG-12; choose from 11, 13, 16, 19\.$"):
         vgg(12, (32, 32, 3), 4)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cldl.recipes import find
+from cldl.training.metrics import EpochMetrics
 from cldl.training.trainer import DivergedError, Trainer
 from data.dataset import Dataset, read_images
 from engine.errors import UserError
@@ -228,6 +229,19 @@ def test_the_metrics_line_has_what_others_rely_on():
     assert all(0 <= e <= 100 for e in line["test_error"].values())
     assert math.isclose(sum(line["test_share"].values()), 100)
     assert line["images_per_second"] > 0
+
+
+def test_the_speed_leaves_out_the_first_step_of_a_process_which_may_compile():
+    metrics = EpochMetrics(100, 0.0, np.zeros(2), np.zeros(1), seconds=25.0, first_step=(20, 15.0))
+    assert metrics.images_per_second == 8
+    metrics.samples, metrics.seconds = 20, 15.0  # no other step
+    assert metrics.images_per_second == 20 / 15
+    t = trainer()
+    next(t.steps())
+    assert t.metrics.first_step == (t.metrics.samples, t.metrics.seconds)
+    run(t, 1)
+    next(t.steps())
+    assert t.metrics.first_step == (0, 0.0)
 
 
 def test_dead_units_are_counted():

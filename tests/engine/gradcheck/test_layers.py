@@ -271,6 +271,15 @@ def test_what_is_no_shape_is_refused(shape):
     )
 
 
+def test_what_is_no_layer_is_refused():
+    with pytest.raises(UserError, match=r"^ReLU is a class: give an object of it, such as ReLU\(\)\.$"):
+        check_layer(ReLU, (3,))
+    with pytest.raises(
+        UserError, match=r"is no layer, as it has no forward, backward, parameters: see layers\.layer\.$"
+    ):
+        check_layer(np.tanh, (3,))
+
+
 @pytest.mark.parametrize("samples", [0, -1, 2.5, True, None], ids=repr)
 def test_what_is_no_number_of_samples_or_no_seed_is_refused(samples):
     with pytest.raises(UserError, match=f"samples is {samples!r}; a whole number of 1 or more is needed"):

@@ -90,6 +90,11 @@ GROUPS = {
         files=("cldl/report.py", "cldl/reporting/*"),
         tests=("tests/cldl/reporting", "tests/cldl/test_report.py"),
     ),
+    "estimator": Group(
+        files=("cldl/estimator/*", "cldl/prediction.py", "cldl/nearest.py"),
+        tests=("tests/cldl/estimator", "tests/cldl/test_predict.py", "tests/cldl/test_train_options.py"),
+    ),
+    "exporting": Group(files=("cldl/exporting/*",), tests=("tests/cldl/exporting",)),
     "interop": Group(files=("cldl/interop/*",), tests=("tests/cldl/interop",)),
     "data": Group(files=("data/*",), tests=("tests/data",)),
 }

@@ -45,8 +45,25 @@ class Seconds(NamedTuple):
     step: float
 
 
+class Chosen(NamedTuple):
+    """The algorithms that are chosen in inference, and in training."""
+
+    forward: str
+    step: str
+
+    @classmethod
+    def of(cls, geometry: Geometry, images: int) -> Chosen:
+        """Those for so many images at a time."""
+        layer, shape = geometry.layer(), (images, *geometry.image)
+        return cls(*(layer.conv_algorithm(shape, inference=inference).name for inference in (True, False)))
+
+    def seconds(self, measured: dict[str, Seconds]) -> Seconds:
+        """What they take."""
+        return Seconds(measured[self.forward].forward, measured[self.step].step)
+
+
 class Ratio(NamedTuple):
-    """How many times as long as the chosen algorithm PyTorch takes."""
+    """How many times as long as the chosen algorithms PyTorch takes."""
 
     name: str
     batch: int
@@ -76,19 +93,23 @@ def main(argv: list[str] | None = None) -> int:
 def run(options: Any, stack: contextlib.ExitStack) -> int:
     """`main` with its options; the stack ends PyTorch's process."""
     torch, losses, ratios = pytorch(options, stack), [], []
-    print(f"{'convolution':<34}{'batch':>6}  {'chosen':<9} forward and step in ms (GFLOP/s of the direct convolution)")
+    print(
+        f"{'convolution':<34}{'batch':>6}  {'chosen for both':<19} forward and step in ms (GFLOP/s of the direct convolution)"
+    )
     for geometry, name in geometries().items():
         is_told = any(text in name for text in options.only)
         if not is_told or not (torch or (geometry.window.kernel > 1 and len(algorithms(geometry, 1)) > 1)):
             continue
         for batch in sorted({fitting(geometry, batch) for batch in options.batch}):
             chunk = images_of_chunk(batch, options.threads)
-            chosen = geometry.layer().conv_algorithm((chunk, *geometry.image)).name
-            names = [chosen] if options.chosen else algorithms(geometry, batch)
+            chosen = Chosen.of(geometry, chunk)
+            names = sorted(set(chosen)) if options.chosen else algorithms(geometry, batch)
             seconds, theirs = measure(geometry, batch, names, options.threads, options.seconds, torch)
-            line = f"{name:<34}{batch:>6}  {chosen:<9} {_columns(geometry, batch, seconds)}"
+            line = f"{name:<34}{batch:>6}  {chosen.forward:<9} {chosen.step:<9} {_columns(geometry, batch, seconds)}"
             if theirs:
-                ratios.append(Ratio(name, batch, *(b / a for a, b in zip(seconds[chosen], theirs, strict=True))))
+                ratios.append(
+                    Ratio(name, batch, *(b / a for a, b in zip(chosen.seconds(seconds), theirs, strict=True)))
+                )
                 line += f"  PyTorch {1e3 * theirs.forward:7.2f} {1e3 * theirs.step:7.2f}  {ratios[-1]}"
             print(line, flush=True)
             losses += [(loss, part, name, batch) for part, loss in lost(seconds, chosen).items()]
@@ -180,10 +201,10 @@ def _runs(
     return lambda: backend.run(batch, infer), step
 
 
-def lost(seconds: dict[str, Seconds], chosen: str) -> dict[str, float]:
+def lost(seconds: dict[str, Seconds], chosen: Chosen) -> dict[str, float]:
     """By which factor the choice is slower than the fastest, forward and in a step; where it is not, nothing."""
     factors = {
-        part: getattr(seconds[chosen], part) / min(getattr(s, part) for s in seconds.values())
+        part: getattr(chosen.seconds(seconds), part) / min(getattr(s, part) for s in seconds.values())
         for part in Seconds._fields
     }
     return {part: factor for part, factor in factors.items() if factor > 1}

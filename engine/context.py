@@ -36,10 +36,12 @@ class WeightTransformCache:
         self._transformed: dict[WeightTransform, np.ndarray] = {}
         self._versions: dict[WeightTransform, int] = {}  # of the parameters, when they were transformed
         self._pending: dict[WeightTransform, Future] = {}
+        self._used: set[WeightTransform] = set()  # since the last `refresh`
         self._lock = threading.Lock()
 
     def get(self, transform: WeightTransform) -> np.ndarray:
         """The transformed weight, of the parameter's value at the last `refresh` or later."""
+        self._used.add(transform)
         if transform in self._pending:
             self._pending[transform].result()
         if transform not in self._transformed:
@@ -51,12 +53,17 @@ class WeightTransformCache:
         return self._transformed[transform]
 
     def refresh(self, pool: Executor) -> list[Future]:
-        """Let the pool recompute what belongs to parameters that have changed; `get` waits for it."""
-        self._pending = {
-            transform: pool.submit(self._compute, transform, transformed)
-            for transform, transformed in self._transformed.items()
-            if transform.parameter.version != self._versions[transform]
-        }
+        """Let the pool recompute what belongs to parameters that have changed; `get` waits for it.
+
+        Of these, what was not used since the last time is forgotten: training and inference may choose different algorithms.
+        """
+        changed = [t for t in self._transformed if t.parameter.version != self._versions[t]]
+        for transform in changed:
+            if transform not in self._used:
+                del self._transformed[transform]
+        used = [transform for transform in changed if transform in self._used]
+        self._used.clear()
+        self._pending = {t: pool.submit(self._compute, t, self._transformed[t]) for t in used}
         return list(self._pending.values())
 
     def _compute(self, transform: WeightTransform, transformed: np.ndarray) -> None:

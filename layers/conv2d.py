@@ -12,6 +12,7 @@ from engine.errors import UserError
 from engine.initialisers import Initialiser, constant, he
 from engine.ops.chain import ConvAlgorithm, FusedLayer
 from engine.ops.convolution import ALGORITHMS, choose
+from engine.ops.cost import INFERENCE, STEP
 from engine.ops.fused_linear import Window
 from engine.parameters import Parameter
 from engine.typing import Array, Shape
@@ -114,10 +115,10 @@ class Conv2d(Layer):
         """The G groups of the last axis."""
         return np.split(array, self.groups, axis=-1)
 
-    def conv_algorithm(self, shape: Shape, transforms: bool = True) -> ConvAlgorithm:
-        """What convolves images (N, H, W, C), where transforms are available or not."""
+    def conv_algorithm(self, shape: Shape, transforms: bool = True, inference: bool = False) -> ConvAlgorithm:
+        """What convolves images (N, H, W, C) in a training step, or in inference, where transforms are available or not."""
         algorithm = self.algorithm if transforms else "patches"
-        return choose(self.window, self.groups, shape, self.outputs, algorithm)
+        return choose(self.window, self.groups, shape, self.outputs, algorithm, INFERENCE if inference else STEP)
 
     def parameters(self) -> list[Parameter]:
         return [self.weight, self.bias]
@@ -143,7 +144,7 @@ def forward(
 ) -> tuple[Array, tuple]:
     """Of a layer that is a convolution, then 1x1 convolutions, each with a ReLU behind it or not: y, and the cache."""
     x, y_like = check_input(layer, x)
-    algorithm = convolutions[0].conv_algorithm(x.shape, ctx.transforms)
+    algorithm = convolutions[0].conv_algorithm(x.shape, ctx.transforms, not ctx.needs_backward)
     y = ctx.empty(y_like.shape, x.dtype)  # (N, Ho, Wo, D)
     ys, saved = algorithm.forward(x, _chain(convolutions, relus), y, ctx)
     return y, (x, algorithm, ys, saved, y_like)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from benchmarks import convolutions
-from benchmarks.convolutions import Seconds, algorithms, fitting, lost, report
+from benchmarks.convolutions import Chosen, Seconds, algorithms, fitting, lost, report
 from benchmarks.shapes import Geometry, geometries
 from engine.codegen.simd import LANES
 from engine.ops.fused_linear import Window
@@ -43,8 +43,9 @@ def test_of_large_images_fewer_are_measured():
 
 def test_a_choice_loses_where_another_was_faster():
     seconds = {"patches": Seconds(1.0, 3.0), "fft": Seconds(2.0, 2.0)}
-    assert lost(seconds, "patches") == {"step": 1.5}
-    assert lost(seconds, "fft") == {"forward": 2.0}
+    assert lost(seconds, Chosen("patches", "patches")) == {"step": 1.5}
+    assert lost(seconds, Chosen("fft", "fft")) == {"forward": 2.0}
+    assert lost(seconds, Chosen("patches", "fft")) == {}
 
 
 def test_the_worst_choice_is_told_first():

@@ -1,7 +1,7 @@
 """One pass: its scratch memory, keys in order, gradients that add up, weights transformed once."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -87,6 +87,27 @@ def test_a_weight_is_transformed_once_until_the_next_refresh_even_by_many_thread
         assert cache.refresh(pool) == []  # nothing has changed
     assert contexts[1].transformed_weight(doubled).tolist() == [8, 8]
     assert doubled.calls == 2
+
+
+def test_a_transform_that_a_pass_does_not_use_is_forgotten_when_its_weight_changes():
+    p = Parameter((2,), constant(3))
+    p.value[...] = 3
+    inference, training, cache = Doubled(p), Doubled(p), WeightTransformCache()
+    ctx = Context(weight_cache=cache)
+    with ThreadPoolExecutor(1) as pool:
+        ctx.transformed_weight(inference)
+        cache.refresh(pool)
+        for _ in range(2):
+            ctx.transformed_weight(training)
+            assert ctx.transformed_weight(inference).tolist() == [6, 6]  # still true
+            cache.refresh(pool)
+        ctx.transformed_weight(training)
+        p.value[...] = 4
+        p.touch()
+        wait(cache.refresh(pool))
+        assert (inference.calls, training.calls) == (1, 2)
+        assert ctx.transformed_weight(inference).tolist() == ctx.transformed_weight(training).tolist() == [8, 8]
+        assert (inference.calls, training.calls) == (2, 2)
 
 
 def test_the_gradient_of_a_transformed_weight_is_carried_back_once():

@@ -12,6 +12,7 @@ from engine.initialisers import normal
 from engine.kernels.cpu.patches import patches_adjoint_reference, patches_reference
 from engine.ops.chain import FusedLayer
 from engine.ops.convolution import candidates, choose
+from engine.ops.cost import INFERENCE, STEP
 from engine.ops.fused_linear import Window, backward_reference, forward_reference
 from engine.ops.patches import Patches
 from engine.ops.transformed import Winograd
@@ -149,10 +150,11 @@ CHOICES = [
 ]
 
 
-def test_the_cheapest_algorithm_is_chosen():
-    chosen = [choose(*case) for case in CHOICES]
+@pytest.mark.parametrize("factors", [STEP, INFERENCE], ids=["step", "inference"])
+def test_the_cheapest_algorithm_is_chosen(factors):
+    chosen = [choose(*case, factors=factors) for case in CHOICES]
     for case, algorithm in zip(CHOICES, chosen, strict=True):
-        costs = candidates(*case)
+        costs = candidates(*case, factors)
         assert costs[algorithm] == min(costs.values())
     assert {algorithm.name for algorithm in chosen} == {"fft", "patches", "winograd"}
 
@@ -163,6 +165,11 @@ def test_an_image_among_many_costs_no_more_than_alone():
         few, many = (candidates(window, groups, (images, *image), outputs) for images in (2, 64))
         for algorithm, cost in many.items():
             assert cost / 64 <= few[algorithm] / 2 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("case", [same(3, 14, 96, 208, 1), same(3, 13, 384, 384, 1), same(5, 28, 32, 96, 4)])
+def test_inference_which_transforms_no_weights_gains_by_transforms_from_fewer_images_on(case):
+    assert choose(*case, factors=INFERENCE).name == ("winograd" if case[0].kernel == 3 else "fft")
 
 
 @pytest.mark.parametrize(

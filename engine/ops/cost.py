@@ -47,7 +47,7 @@ class Factors(NamedTuple):
 
 
 STEP = Factors(products=3, window=25, product_weight=350, fft=35, spectrum=500, tile=90, tile_weight=150)
-INFERENCE = Factors(products=1, window=16, product_weight=13, fft=12, spectrum=60, tile=25, tile_weight=8)
+INFERENCE = Factors(products=1, window=16, product_weight=13, fft=10, spectrum=60, tile=35, tile_weight=8)
 
 
 def patches(factors: Factors, window: Window, groups: int, images: Shape, outputs: int) -> float:

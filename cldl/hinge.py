@@ -23,7 +23,7 @@ def hinge(z, is_target):
 
 @exact
 def hinge_gradient(h, is_target, weight, scale):
-    """d (scale weight h^2) / dz = -2 scale weight y h."""
+    """∂(scale weight h^2)/∂z = -2 scale weight y h."""
     return (-2.0 if is_target else 2.0) * scale * weight * h
 
 
@@ -62,7 +62,7 @@ def hinge_loss(
         l^(m) = sum over k of h_k^2,   h_k = max(0, 1 - y_k z^(m)_k)
         L     = mean over samples of sum over m of lambda_m l^(m)
 
-    Backward:  dh_k/dz_k = -y_k where h_k > 0, so dL/dz^(m)_k = -2 lambda_m y_k h_k / N. Where h_k = 0 that is 0 from both
+    Backward:  ∂h_k/∂z_k = -y_k where h_k > 0, so ∂L/∂z^(m)_k = -2 lambda_m y_k h_k / N. Where h_k = 0 that is 0 from both
                sides: the square has no kink.
     Source:    Lee, Xie, Gallagher, Zhang and Tu, "Deeply-supervised nets", AISTATS 2015, section 2; s9xie/DSN,
                SquaredHingeLoss. Their sum is divided by N alone, not by the number of classes.

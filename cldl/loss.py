@@ -22,11 +22,13 @@ because p = 1 / (1 + e^-d), so that with softplus(x) = log(1 + e^x)
 
 and no difference of nearly equal numbers is ever taken: neither 1 - p near p = 1, nor log p as z - logsumexp(z).
 
-The gradient follows in three steps. (1) d depends on the logits by  dd/dz_j = -r_j,  where r is the softmax over the
-wrong classes and r_y* = -1.  (2) dC/dd = -q and d(log q)/dd = -p.  (3) z^(k) enters L through C^(k) and through every
-T^(m), m != k, in which d(T^(m))/dd_k = -g p_k T^(m). Together
+The gradient follows in three steps. (1) d depends on the logits by  ∂d/∂z_j = -r_j,  where r is the softmax over the
+wrong classes and r_y* = -1.  (2) ∂C/∂d = -q and ∂(log q)/∂d = -p.  (3) z^(k) enters L through C^(k) and through every
+T^(m), m != k, in which ∂T^(m)/∂d_k = -g p_k T^(m). Together
 
-    dL/dz^(k)_j = (r^(k)_j / N) [ lambda_k T^(k) q_k  +  g p_k sum over m != k of lambda_m C^(m) T^(m) ]
+    ∂L/∂z^(k)_j = (r^(k)_j / N) [ lambda_k T^(k) q_k  +  g p_k sum over m != k of lambda_m C^(m) T^(m) ]
+
+In code the gradient of a variable v is called dv: dd is ∂L/∂d, and dz is ∂L/∂z.
 
 The usual form, (P - e_y) times g p / (1 - p), is 0/0 as p -> 1; here nothing is divided by anything that can vanish.
 
@@ -122,7 +124,7 @@ def companion_weight(d, m, g):
 
 @exact
 def margin_gradient(k, d, T, weights, loss, g, through):
-    """dd = dL/dd_k of one sample: d its margin under classifier k, T the T^(k), loss (M,) the l^(m)."""
+    """dd = ∂L/∂d_k of one sample: d its margin under classifier k, T the T^(k), loss (M,) the l^(m)."""
     own = weights[k] * T * math.exp(-softplus(d))  # lambda_k T^(k) q_k
     if not through:
         return -own
@@ -135,7 +137,7 @@ def margin_gradient(k, d, T, weights, loss, g, through):
 
 @exact
 def margin_backward(z, target, dd, dz):
-    """dz_j = -r_j dd, all (K,), since dd/dz_j = -r_j; r is the softmax over the wrong classes, and -1 on the target.
+    """dz_j = -r_j dd, all (K,), since ∂d/∂z_j = -r_j; r is the softmax over the wrong classes, and -1 on the target.
 
     Where all wrong classes are at -inf, r is taken as 0 on them.
     """
@@ -154,7 +156,7 @@ def margin_backward(z, target, dd, dz):
 
 @exact
 def sample_loss(z, target, weights, g, through, loss, companion, dz, scale, d):
-    """One sample: z (M, K) -> loss (M,) the l^(m), companion (M,) the T^(m), dz (M, K) = scale * dL/dz; d (M,) is scratch."""
+    """One sample: z (M, K) -> loss (M,) the l^(m), companion (M,) the T^(m), dz (M, K) = scale * ∂L/∂z; d (M,) is scratch."""
     M = len(z)
     for m in range(M):
         d[m] = margin(z[m], target)
@@ -262,7 +264,7 @@ def cldl_loss_reference(
 
     q, p = np.exp(log_q), np.exp(-C)
     others = np.stack([np.delete(lam[:, None] * loss, k, axis=0).sum(axis=0) for k in range(M)])
-    dd = -(lam[:, None] * T * q + (g * p * others if through_companions else 0)) / N  # dL/dd (M, N)
-    dd_dz = np.where(target, 1, -np.exp(wrong - np.logaddexp.reduce(wrong, axis=-1, keepdims=True)))  # (M, N, K)
-    dz = dd[:, :, None] * dd_dz
+    dd = -(lam[:, None] * T * q + (g * p * others if through_companions else 0)) / N  # ∂L/∂d (M, N)
+    r = np.where(target, -1, np.exp(wrong - np.logaddexp.reduce(wrong, axis=-1, keepdims=True)))  # (M, N, K)
+    dz = -r * dd[:, :, None]
     return CldlResult(loss, list(dz), companions=T, weights=lam, samples=N)

@@ -148,7 +148,7 @@ def margin_forward(z, target):
 
 
 def margin_backward(dd, cache):
-    """dd/dz_j is 1 on the target, and minus the softmax over the wrong classes on those."""
+    """∂d/∂z_j is 1 on the target, and minus the softmax over the wrong classes on those."""
     wrong, softmax_wrong = cache
     return dd[:, :, None] * np.where(wrong, -softmax_wrong, 1.0)  # (M, N, K)
 
@@ -163,7 +163,7 @@ def cldl_forward(d, weights, g):
 
 
 def cldl_backward(dL, cache):
-    """d_k enters L through C_k, where dC/dd = -q, and through every other T_m, where dT_m/dd_k = -g p_k T_m."""
+    """d_k enters L through C_k, where ∂C/∂d = -q, and through every other T_m, where ∂T_m/∂d_k = -g p_k T_m."""
     d, T, terms, companions, weights, g = cache
     p, q = np.exp(-softplus(-d)), np.exp(-softplus(d))  # (M, N)
     through_C = weights[:, None] * T * q  # (M, N)

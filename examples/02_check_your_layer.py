@@ -3,7 +3,7 @@
 python examples/02_check_your_layer.py
 
 SiLU (Elfwing, Uchibe and Doya, 2018):  y = x s,  s = 1 / (1 + e^-x).
-Backward: ds/dx = s (1 - s), so by the product rule dx = dy (s + x s (1 - s)) = dy s (1 + x (1 - s)).
+Backward: ∂s/∂x = s (1 - s), so by the product rule dx = dy (s + x s (1 - s)) = dy s (1 + x (1 - s)).
 
 Three more show a layer that learns, and what a layer can say of itself: where it is defined, and which check does not hold
 for it.

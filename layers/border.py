@@ -1,7 +1,7 @@
 """The border of a layer: what is given to it is checked here, once, before any kernel; the kernels check nothing.
 
-Forward begins with `check_input`, which also says what y will be like; backward with `check_gradient`, to which that is brought
-by the cache:
+Forward begins with `check_input`, which also returns the shape and dtype that y will have; they go into the cache, and backward
+begins with `check_gradient`, which compares dy with them:
 
     x, y_like = check_input(self, x)
     dy = check_gradient(self, dy, y_like)

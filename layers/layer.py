@@ -5,7 +5,8 @@
 
 `ctx` is the `Context` of the pass (see engine.context): mode, randomness, scratch memory, gradients. `cache` is what
 this layer's backward needs of its forward. A layer changes neither x nor dy nor the cache, and keeps nothing of a pass.
-Gradients of parameters are added to `ctx.gradient(parameter)`.
+Gradients of parameters are added to `ctx.gradient(parameter)`. Everywhere dv is the gradient of the loss with respect to v;
+derivatives are written with ∂.
 
 What comes in is checked once, before any kernel: forward begins with `check_input`, backward with `check_gradient` (see
 layers.border).
@@ -41,7 +42,7 @@ class Layer:
         raise NotImplementedError
 
     def backward(self, dy: Array, cache: Any, ctx: Context, need_dx: bool = True) -> Array | None:
-        """dx = (dy / dx)^T dy, of x's shape; the parameters' gradients are added to `ctx`.
+        """dx = J^T dy with the Jacobian J = ∂y/∂x, of x's shape; the parameters' gradients are added to `ctx`.
 
         With `need_dx=False` dx may be None: no parameter below this layer needs it.
         """

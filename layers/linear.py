@@ -19,7 +19,7 @@ class Linear(Layer):
     """y = x W + b: every output is a weighted sum of every input.
 
     Forward:   y_nd = sum_c x_nc W_cd + b_d, that is y = x W + b
-    Backward:  dy_nd / dW_cd = x_nc, so dW_cd = sum_n x_nc dy_nd, that is dW = x^T dy; likewise db = sum_n dy_n and
+    Backward:  ∂y_nd/∂W_cd = x_nc, so dW_cd = sum_n x_nc dy_nd, that is dW = x^T dy; likewise db = sum_n dy_n and
                dx = dy W^T.
     Shapes:    x (N, C), W (C, D), b (D,), y (N, D).
     Raises:    UserError for sizes that are no whole numbers of 1 or more, and if a sample is not a vector of C numbers.

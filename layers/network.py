@@ -4,10 +4,10 @@ The nodes stand in topological order: each reads only the input, "x", and nodes 
 pass, one walk back is the backward pass:
 
     forward    h_x = x;  h_v = f_v(h_u, ...) for every node v, u its inputs;  z^(m) = h_e, e the m-th exit
-    backward   dh_u = [u is the m-th exit] dz^(m) + sum over the nodes v that read u of (df_v / dh_u)^T dh_v
+    backward   dh_u = [u is the m-th exit] dz^(m) + sum over the nodes v that read u of (∂f_v/∂h_u)^T dh_v
 
-All readers of u stand behind it, so walking back, dh_u is complete before node u is reached: fan-out, to other nodes and to an
-exit that is read on, is this one sum.
+All nodes that read u come after it, so on the walk back dh_u is complete before node u is reached. This one sum covers
+fan-out, both to several nodes and from an exit that other nodes read as well.
 """
 
 from __future__ import annotations

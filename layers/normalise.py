@@ -94,7 +94,7 @@ class L2Normalize(Layer):
     """A vector divided by its length; at every pixel of an image, the vector of its channels.
 
     Forward:   y = x / r, r = |x| = sqrt(sum over c of x_c^2)
-    Backward:  dr / dx_c = x_c / r = y_c, so dx = dy / r - (x / r^2) (y . dy) = (dy - y (y . dy)) / r: what of dy points along x
+    Backward:  ∂r/∂x_c = x_c / r = y_c, so dx = dy / r - (x / r^2) (y . dy) = (dy - y (y . dy)) / r: what of dy points along x
                is taken off. Where x = 0 there is no direction: y and dx are 0.
     Shapes:    any (N, ..., C), a vector of C numbers for each sample (and pixel); y as x.
     Source:    the features of a DAG-CNN: Yang and Ramanan, ICCV 2015, section 4.

@@ -148,7 +148,7 @@ class GlobalAvgPool(Layer):
     """The mean of each channel over the whole image.
 
     Forward:   y_nc = (1 / HW) sum over i, j of x_nijc
-    Backward:  dy_nc/dx_nijc = 1 / HW, so dx_nijc = dy_nc / HW, the same for every pixel.
+    Backward:  ∂y_nc/∂x_nijc = 1 / HW, so dx_nijc = dy_nc / HW, the same for every pixel.
     Shapes:    x (N, H, W, C), y (N, C).
     Source:    Lin, Chen and Yan, "Network in network", ICLR 2014, section 3.2.
 

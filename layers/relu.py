@@ -16,7 +16,7 @@ class ReLU(Layer):
     """y = max(x, 0), element by element.
 
     Forward:   y = max(x, 0)
-    Backward:  dy/dx is 1 where x > 0 and 0 where x < 0, so dx = dy [x > 0]. At the kink itself, x = 0, the derivative
+    Backward:  ∂y/∂x is 1 where x > 0 and 0 where x < 0, so dx = dy [x > 0]. At the kink itself, x = 0, the derivative
                is taken as 0 (any value in [0, 1] is a subgradient).
     Shapes:    any; y, dx as x.
     Source:    Nair and Hinton, ICML 2010.

@@ -16,7 +16,7 @@ class Sequential(Layer):
     """y = f_n(... f_2(f_1(x))).
 
     Forward:   h_0 = x, h_i = f_i(h_{i-1}), y = h_n
-    Backward:  h_{i-1} reaches y through h_i alone, so dh_{i-1} = (df_i / dh_{i-1})^T dh_i, from dh_n = dy down to dx = dh_0.
+    Backward:  h_{i-1} reaches y through h_i alone, so dh_{i-1} = (∂f_i/∂h_{i-1})^T dh_i, from dh_n = dy down to dx = dh_0.
     Names:     the parameters are called after their layer's position: 0.weight, and 1.0.weight of a Sequential inside.
 
     >>> from layers import Linear, ReLU

@@ -1,6 +1,6 @@
 """The figures of the study: each function gives a matplotlib figure and changes no global state.
 
-p_1 and p_2 are the probabilities that two classifiers give the target. The maps show -dL/dd, of a
+p_1 and p_2 are the probabilities that two classifiers give the target. The maps show -∂L/∂d, of a
 classifier's margin d: how strongly gradient descent increases that margin.
 """
 
@@ -34,7 +34,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def surfaces(weights: tuple[float, float] = (1.0, 1.0), exponent: float = 1.0) -> Figure:
-    """The loss of two classifiers over p_1 and p_2, -dL/dd of classifier 1 with the companion term and without."""
+    """The loss of two classifiers over p_1 and p_2, -∂L/∂d of classifier 1 with the companion term and without."""
     shape = (len(GRID), len(GRID))
     loss, own, pull = np.empty(shape), np.empty(shape), np.empty(shape)
     for i, p2 in enumerate(GRID):
@@ -158,7 +158,7 @@ def leader() -> Figure:
 
 
 def follow(p: tuple[float, ...], through_companions: bool, time: float = 60.0, step: float = 0.1) -> Array:
-    """The probabilities (1 + time / step, M) along dd/dt = -dL/dd (Euler's steps), from p (M,)."""
+    """The probabilities (1 + time / step, M) along ∂d/∂t = -∂L/∂d (explicit Euler), from p (M,)."""
     d = np.log(p) - np.log1p(-np.asarray(p))
     path = [np.asarray(p, np.float64)]
     for _ in range(round(time / step)):

@@ -2,7 +2,7 @@ r"""The loss of one sample taken apart: every factor and every term of the gradi
 
 The letters are those of cldl.loss. The gradient of classifier k is one vector times one number,
 
-    dL/dz^(k) = -r^(k) dd_k,     dd_k = dL/dd_k = -(own_k + sum over m != k of through_km)
+    ∂L/∂z^(k) = -r^(k) dd_k,     dd_k = ∂L/∂d_k = -(own_k + sum over m != k of through_km)
     own_k = lambda_k T^(k) q_k,  through_km = g p_k lambda_m C^(m) T^(m)
 
 so gradient descent moves the target ahead of the wrong classes in proportion to -dd_k, whatever the classes are.
@@ -54,7 +54,7 @@ def margins(z: Array, target: int) -> Array:
 
 
 def wrong_shares(z: Array, target: int) -> Array:
-    """r (M, K): the softmax over the wrong classes, and -1 on the target; dd/dz_j = -r_j."""
+    """r (M, K): the softmax over the wrong classes, and -1 on the target; ∂d/∂z_j = -r_j."""
     wrong = z.copy()
     wrong[:, target] = -np.inf
     r = np.exp(wrong - wrong.max(axis=1, keepdims=True))
@@ -81,7 +81,7 @@ def terms(
     r = wrong_shares(z, target)
     through = g * np.outer(p, lam * C * T) * (1 - np.eye(M)) * through_companions  # (M, M)
     own = lam * T * q
-    dd = -(own + through.sum(axis=1))  # dL/dd
+    dd = -(own + through.sum(axis=1))  # ∂L/∂d
     return Terms(lam, g, d, p, q, C, T, C * T, r, own, through, dd, -r * dd[:, None])
 
 

@@ -20,7 +20,7 @@ class Loss:
         gradients = []
         for k in range(self.M):
             others = self.companion_term(lam, k, C, T, d, g) if through else 0
-            dd = -self.own_term(lam, k, T, d) - others  # dL/dd_k
+            dd = -self.own_term(lam, k, T, d) - others  # ∂L/∂d_k
             gradients.append(self.scale(dd)[:, None] * self.direction(z[k], labels, d[k]))
         return value, C * T, gradients, T
 

@@ -77,10 +77,10 @@ class Conv2d(Layer):
         self.bias = Parameter((outputs,), bias or constant(0), lr_mult=lr_mult, decay_mult=0, name="bias")
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
-        return forward(self, [self], [False], x, ctx)
+        return forward_chain(self, [self], [False], x, ctx)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
-        return backward(self, [self], [False], dy, cache, ctx, need_dx)
+        return backward_chain(self, [self], [False], dy, cache, ctx, need_dx)
 
     def reference(self, x: Array) -> tuple[Array, list[tuple]]:
         """`forward` in plain NumPy: each group is a convolution of its own."""
@@ -116,7 +116,9 @@ class Conv2d(Layer):
         return np.split(array, self.groups, axis=-1)
 
     def conv_algorithm(self, shape: Shape, transforms: bool = True, inference: bool = False) -> ConvAlgorithm:
-        """What convolves images (N, H, W, C) in a training step, or in inference, where transforms are available or not."""
+        """The algorithm for images of shape (N, H, W, C), in a training step or in inference; without `transforms` (on a GPU) it
+        is that of patches.
+        """
         algorithm = self.algorithm if transforms else "patches"
         return choose(self.window, self.groups, shape, self.outputs, algorithm, INFERENCE if inference else STEP)
 
@@ -139,10 +141,13 @@ class Conv2d(Layer):
         return f"Conv2d({self.inputs} to {self.outputs}, {window}{groups})"
 
 
-def forward(
+def forward_chain(
     layer: Layer, convolutions: Sequence[Conv2d], relus: Sequence[bool], x: Array, ctx: Context
 ) -> tuple[Array, tuple]:
-    """Of a layer that is a convolution, then 1x1 convolutions, each with a ReLU behind it or not: y, and the cache."""
+    """y and the cache of a chain: a convolution, then 1x1 convolutions, each followed by a ReLU or not.
+
+    `layer` is the `Conv2d` itself, a chain of one, or the `FusedConv` that stands for several (see layers.fuse).
+    """
     x, y_like = check_input(layer, x)
     algorithm = convolutions[0].conv_algorithm(x.shape, ctx.transforms, not ctx.needs_backward)
     y = ctx.empty(y_like.shape, x.dtype)  # (N, Ho, Wo, D)
@@ -150,7 +155,7 @@ def forward(
     return y, (x, algorithm, ys, saved, y_like)
 
 
-def backward(
+def backward_chain(
     layer: Layer,
     convolutions: Sequence[Conv2d],
     relus: Sequence[bool],
@@ -159,7 +164,7 @@ def backward(
     ctx: Context,
     need_dx: bool,
 ) -> Array | None:
-    """dx; the gradients of all weights and biases are added to `ctx`."""
+    """dx of the chain; the gradients of all weights and biases are added to `ctx`."""
     x, algorithm, ys, saved, y_like = cache
     dy = check_gradient(layer, dy, y_like)
     dx = ctx.empty(x.shape, dy.dtype) if need_dx else None  # (N, H, W, C)

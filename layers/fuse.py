@@ -57,10 +57,10 @@ class FusedConv(Sequential):
         return list(dict.fromkeys(p for c in self.convolutions for p in (c.weight, c.bias)))
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
-        return conv2d.forward(self, self.convolutions, self.relus, x, ctx)
+        return conv2d.forward_chain(self, self.convolutions, self.relus, x, ctx)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array | None:
-        return conv2d.backward(self, self.convolutions, self.relus, dy, cache, ctx, need_dx)
+        return conv2d.backward_chain(self, self.convolutions, self.relus, dy, cache, ctx, need_dx)
 
 
 def fuse(nodes: Sequence[Node], exits: Collection[str]) -> list[Step]:

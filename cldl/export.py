@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cldl.commands import add_data_arguments, guarded, leave, parser
 from cldl.exporting import save_onnx, save_torch
-from cldl.exporting.graph import library
+from cldl.exporting.library import library
 from cldl.interop import save_weights
 from cldl.recipes.photos import PhotoSpec
 from cldl.training.run import Run

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from engine.errors import UserError
+from cldl.exporting.library import library
 from engine.typing import Array
 
 OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 and newer
-
-
-def library(name: str) -> Any:
-    """A module that exports; raises UserError where it is not installed."""
-    try:
-        return import_module(name)
-    except ImportError:
-        package = name.partition(".")[0]
-        raise UserError(f"the package {package} is needed, and not installed: pip install 'cldl[export]'.") from None
 
 
 class Graph:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cldl.exporting.flattened import channels_first, with_channels_first
-from cldl.exporting.graph import library
+from cldl.exporting.library import library
 from cldl.exporting.torch_layers import attribute, declaration, expression
 from cldl.exporting.torch_template import TEMPLATE
 from cldl.exporting.unfold import unfold

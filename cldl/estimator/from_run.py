@@ -23,10 +23,10 @@ def load(
     cache: str | Path | None = None,
     data: str | Path | None = None,
 ) -> CldlClassifier:
-    """The trained classifier in a run's folder; `fit` trains a copy of its network on, by the CLDL loss.
+    """The trained classifier in a run's folder; `fit` trains a copy of its network further, by the CLDL loss.
 
-    classes_ are the names of the run's classes, or the numbers 0 .. K-1 where they are called so; history_ has the lines of
-    metrics.jsonl.
+    The loss has the run's exponent and unweighted share, and equal weights. classes_ are the names of the run's classes, or the
+    integers 0 .. K-1 where the names are these; history_ has the lines of metrics.jsonl.
 
     cache, data -- where the data set is, should the preprocessing have to be fitted on it again (see `data.registry.load`)
 
@@ -41,6 +41,7 @@ def load(
         epochs=schedule.epochs,
         classifiers=len(model.network.exits),
         exponent=model.objective.g,
+        unweighted_share=model.objective.unweighted_share,
         preprocessing=model.preprocessing,
         batch_size=schedule.batch_size,
         learning_rate=schedule.learning_rate,

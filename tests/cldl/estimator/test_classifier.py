@@ -242,6 +242,7 @@ def test_a_run_is_loaded_as_a_classifier(tmp_path, monkeypatch):
     classifier = load(tmp_path / "run", threads=1, device="cpu")
     X = np.stack([tiny.bright(k) for k in (3, 7, 1)])
     assert classifier.classes_.tolist() == list(range(10))
+    assert classifier.unweighted_share == run.model(threads=1).objective.unweighted_share == 0
     assert classifier.predict(X).tolist() == [3, 7, 1]
     np.testing.assert_array_equal(
         classifier.predict_proba(X), Run.open(run.folder).model(threads=1, device="cpu").predict_proba(X)

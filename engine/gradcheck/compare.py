@@ -12,7 +12,7 @@ from engine.gradcheck.differences import error_over_tolerance, same_to
 from engine.gradcheck.report import GradientError
 from engine.gradcheck.under_test import Array, LayerUnderTest, Pass
 
-Result = tuple[float, float]
+Result = tuple[float, float]  # of a check: error over tolerance, relative error
 EXACT = same_to(np.float64)
 
 

@@ -26,15 +26,10 @@ import numpy as np
 Line = Callable[[complex], np.ndarray]
 
 EPS = float(np.finfo(np.float64).eps)
-SHRINK = (1.0, 1e-1, 1e-2, 1e-3)  # the steps that are tried where kinks are near, in units of the first
-FINER = (
-    1e-4,
-    1e-5,
-    1e-6,
-    1e-7,
-    1e-8,
-    1e-9,
-)  # and after them, while rounding leaves the difference as sharp as `rtol` asks
+# The steps that are tried one after another where kinks are near, in units of the first; those of FINER only as long as
+# rounding leaves the difference as sharp as `rtol` asks.
+SHRINK = (1.0, 1e-1, 1e-2, 1e-3)
+FINER = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 
 
 @dataclass(frozen=True)

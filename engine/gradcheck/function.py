@@ -28,7 +28,7 @@ class Function:
         for i, p in enumerate(self.parameters):
             name = getattr(p, "name", "") or f"parameter {i}"
             self.names.append(name if name not in self.names else f"{i}.{name}")
-        self.inputs = len(named)
+        self.n_inputs = len(named)
         arrays = [*named.values(), *(p.value for p in self.parameters)]
         for name, array in zip(self.names, arrays, strict=True):
             _expect_numbers(name, array)
@@ -67,9 +67,9 @@ class Function:
     def run(self, values: list[np.ndarray]) -> tuple[np.ndarray, Any]:
         before = [p.value for p in self.parameters]
         try:
-            for p, value in zip(self.parameters, values[self.inputs :], strict=True):
+            for p, value in zip(self.parameters, values[self.n_inputs :], strict=True):
                 p.value = value
-            y, cache = self.forward(*values[: self.inputs])
+            y, cache = self.forward(*values[: self.n_inputs])
             return self._joined(y), cache
         finally:
             for p, value in zip(self.parameters, before, strict=True):

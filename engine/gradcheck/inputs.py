@@ -18,9 +18,9 @@ Shapes = Shape | Sequence[Shape]  # of one input, or of several
 
 MARGIN = 1e-3  # from the nearest kink: far more than any step, and than float32 rounds
 ATTEMPTS = 200
-MEETINGS = (
-    8  # with a kink that only differences see, before an input is taken all the same: some function jumps everywhere
-)
+# So many inputs may be rejected for a kink that only differences see; then the first of them is used after all, because some
+# functions jump everywhere.
+MEETINGS = 8
 
 Domain = tuple[float, float]
 DOMAIN: Domain = (-2.0, 2.0)

@@ -47,15 +47,12 @@ class Inputs:
             )
         if samples.ndim != 4:
             return cls(samples.shape[1:], names=names), as_floats(samples)
-        is_small = samples.dtype.kind in "iu" and samples.min() >= 0 and samples.max() <= 255
-        samples = as_bytes(samples) if bytes_only or samples.dtype == bool else samples
-        samples = (
-            samples.astype(np.uint8, copy=False)
-            if is_small
-            else as_floats(samples)
-            if samples.dtype != np.uint8
-            else samples
-        )
+        if bytes_only or samples.dtype == bool:
+            samples = as_bytes(samples)
+        elif samples.dtype.kind in "iu" and samples.min() >= 0 and samples.max() <= 255:
+            samples = samples.astype(np.uint8, copy=False)
+        else:
+            samples = as_floats(samples)
         return cls(samples.shape[1:], PixelRange.of(samples)), samples
 
     def take(self, X: Any) -> Array:

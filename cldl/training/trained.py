@@ -47,10 +47,11 @@ class TrainedModel:
 
     def logits(self, images: Array) -> list[Array]:
         """The logits of the M classifiers, M arrays (N, K) float32; raises UserError for images of another form."""
-        images, of_floats = np.asarray(images), isinstance(self.preprocessing, Standardise)
-        split = (FloatSplit if of_floats else ArraySplit)(
-            images, np.zeros(images.shape[:1], np.int64)
-        )  # no label is read
+        images = np.asarray(images)
+        labels = np.zeros(images.shape[:1], np.int64)  # a split has labels; these are not read
+        split = (
+            FloatSplit(images, labels) if isinstance(self.preprocessing, Standardise) else ArraySplit(images, labels)
+        )
         if split.shape != tuple(self.network.input_shape):
             raise UserError(
                 f"images have shape {split.shape}; the network takes {tuple(self.network.input_shape)}: resize them."

@@ -18,9 +18,8 @@ from engine.parameters import Parameter, WeightTransform
 from engine.random import Key
 
 Jobs = Sequence[Callable[[], None]]
-Products = dict[
-    Parameter, list[tuple[int, np.ndarray, np.ndarray]]
-]  # of a weight: first sample, x and dy of each chunk
+# By weight: the first sample, x and dy of each chunk.
+Products = dict[Parameter, list[tuple[int, np.ndarray, np.ndarray]]]
 
 
 def run_sequentially(jobs: Jobs) -> None:
@@ -86,7 +85,7 @@ class Context:
     `engine.runtime.cuda_context.CudaContext` is the same on a GPU.
     """
 
-    transforms = True  # whether convolution by FFT is available
+    transforms = True  # whether convolution by FFT or Winograd's tiles is available
 
     def __init__(
         self,

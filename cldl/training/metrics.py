@@ -18,11 +18,8 @@ class EpochMetrics:
     wrong: Array  # (M + 1,): of each classifier by itself, then of the objective
     companions: Array  # (M,): of the T^(m)
     seconds: float
-    waited: float = 0.0  # of the seconds, for images that are read from the disk; a resumed epoch counts from there on
-    first_step: tuple[int, float] = (
-        0,
-        0.0,
-    )  # samples and seconds of the process's first step, which may compile kernels
+    waited: float = 0.0  # part of `seconds`, spent waiting for images from the disk; not kept when a run is resumed
+    first_step: tuple[int, float] = (0, 0.0)  # samples and seconds of the process's first step: it may compile kernels
 
     @classmethod
     def empty(cls, classifiers: int) -> EpochMetrics:

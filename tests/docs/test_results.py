@@ -86,7 +86,7 @@ def test_on_mnist_the_means_and_cldls_distance_from_softmax_are_those_of_the_see
     for name, _, mean in rows:
         assert f"{errors[name].mean():.2f}" == mean
     behind = mean_and_error(errors["mnist_nin"] - errors["mnist_nin_softmax"])
-    means = f"{errors['mnist_nin'].mean():.2f} to {errors['mnist_nin_softmax'].mean():.2f}"
+    means = f"{errors['mnist_nin'].mean():.2f} against {errors['mnist_nin_softmax'].mean():.2f}"
     assert f"not reproduced: {means}, worse by {{:.2f}} ± {{:.2f}} |".format(*behind) in WHOLE
 
 
@@ -102,7 +102,7 @@ def test_the_means_on_scenes_and_cldls_distances_are_those_of_the_seeds():
     assert "behind softmax by {:.2f} ± {:.2f} points".format(*behind["softmax"]) in page
     assert "behind deep supervision by {:.2f} ± {:.2f}".format(*behind["deep supervision"]) in page
     assert (
-        f"{means['CLDL']} to {means['softmax']}, worse by {{:.2f}} ± {{:.2f}} points".format(*behind["softmax"])
+        f"{means['CLDL']} against {means['softmax']}, worse by {{:.2f}} ± {{:.2f}} points".format(*behind["softmax"])
         in WHOLE
     )
 

@@ -1,6 +1,7 @@
-r"""From the classifiers' logits to one label.
+r"""The joint prediction of M classifiers: from their logits to one label.
 
-The loss is small where the classifiers agree on a class, so the label is the class whose loss is smallest:
+The loss L(y), computed as if y were the target, is small where the classifiers agree on y, so the label is the class with the
+smallest loss:
 
     y* = argmin over y of L(y),    L(y) = sum over m of lambda_m C^(m)(y) T^(m)(y)
 
@@ -21,11 +22,11 @@ from engine.typing import Array
 
 
 def margins(z: Array) -> Array:
-    """d (N, M, K): for each class, its score less the log-sum-exp of all the others; z (N, M, K).
+    """d (N, M, K): the margin of each class, its logit minus the log-sum-exp of all the others; z (N, M, K).
 
-    The sum over the others is the sum over all less the class's own term, which loses nothing as long as the class is
-    not the largest; for the largest class the others are summed by themselves. As in the loss, d is infinite where all others
-    are at -inf.
+    To take O(K) instead of O(K^2) time, the sum over the others is the sum over all classes minus the class's own term. That is
+    accurate unless the class has the largest logit, where it would cancel; for this one class the others are summed by
+    themselves. As in the loss, d is infinite where all others are at -inf.
     """
     z = z.astype(np.float64)
     top = z.argmax(axis=-1)[..., None]  # (N, M, 1)
@@ -68,8 +69,8 @@ def predict(logits: Sequence[Array], weights=None, exponent: float | None = None
 
     rule -- "argmin", the class of the smallest loss; "argmax", the poster's printed rule.
 
-    Where several classes' losses are equal (they underflow to 0 only where a classifier is certain), the class that the
-    classifiers' mean margin prefers is taken. Raises UserError as `cldl_loss`, and for an unknown rule.
+    Of classes with equal losses (they underflow to 0 where classifiers are certain), the one with the largest mean margin is
+    predicted. Raises UserError as `cldl_loss`, and for an unknown rule.
 
     >>> z = [np.array([[2.0, 0.0, 1.0]]), np.array([[0.0, 0.0, 3.0]])]
     >>> predict(z).tolist(), predict(z, rule="argmax").tolist()

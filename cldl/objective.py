@@ -1,4 +1,4 @@
-"""What a training minimises over the logits of M classifiers, and the label that is predicted from them."""
+"""What training minimises: a loss of the logits of M classifiers; and the label that is predicted from them."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Objective:
         "hinge"     the sum of lambda_m times the squared hinge losses    the top classifier's label
                     (cldl.hinge)
 
-    The last two are deep supervision: the companions, all classifiers but the top one, only help to train the layers below
-    them. "softmax" is CLDL with exponent 0.
+    The last two are deep supervision: all classifiers but the top one (in the DSN paper, the companions) only help to train the
+    layers below them. "softmax" is CLDL with exponent 0.
 
     weights            -- lambda (M,), from the bottom classifier to the top one
     exponent           -- g of "cldl"; None: 1 / (M - 1)
     through_companions -- of "cldl": whether the gradient passes through the T^(m) too
     companion_epochs   -- of deep supervision: after so many epochs only the top classifier is trained; None: all are, to the end
 
-    Two options of "cldl" go beyond the poster's formula. Both keep a classifier learning where its companions are right:
+    Two options of "cldl" go beyond the poster's formula. Both let a classifier learn from samples that its companions have right:
 
-    unweighted_share -- s, the share of each C^(m) that T^(m) leaves alone: the sum of lambda_m C^(m) (s + (1 - s) T^(m)) is
-                        minimised, from the poster's loss at s = 0 to deep supervision at s = 1
-    exponent_epochs  -- over so many epochs the exponent rises evenly from 0, deep supervision, to g; None: it is g throughout
+    unweighted_share -- s, the share of each C^(m) that T^(m) does not weigh down: sum of lambda_m C^(m) (s + (1 - s) T^(m)) is
+                        minimised, from the poster's loss at s = 0 to deep supervision at s = 1. The prediction keeps s = 0
+    exponent_epochs  -- over so many epochs the exponent rises linearly from 0, deep supervision, to g; None: it is g throughout
 
     Raises:    UserError for an unknown loss, a share that is not from 0 to 1, or epochs of 0 or less for the exponent.
 
@@ -96,7 +96,7 @@ class Objective:
         if self.loss == "hinge":
             return hinge_loss(logits, labels, self.weights, samples=samples, empty=empty)
         result = cldl_loss(logits, labels, self.weights, self.g, self.through_companions, samples=samples, empty=empty)
-        if self.unweighted_share:
+        if self.unweighted_share:  # (1 - s) of CLDL's loss plus s of the cross-entropies, in place
             unweighted = cldl_loss(logits, labels, self.weights, 0.0, samples=samples, empty=empty)
             pairs = zip(
                 (result.per_classifier, *result.gradients),
@@ -127,18 +127,18 @@ class Objective:
             "cldl"              P(y) = exp(-L(y)) / sum over j of exp(-L(j))
             deep supervision    P(y) = exp(z_y) / sum over j of exp(z_j), z the top classifier's logits
 
-        with L(y) the CLDL loss if y were the target. The prediction is the class of the smallest loss, so P must fall with the
-        loss; it is exp(-L) because a cross-entropy is -log P: for M = 1, P is the softmax of the logits. (The mean of the
-        classifiers' probabilities can be the largest at another class than the predicted one.) Of classes with equal losses, and
-        so equal P, `inference.predict` takes that of the larger mean margin. Under "hinge" P only ranks the classes: hinge losses
-        are not logarithms of probabilities.
+        with L(y) the CLDL loss if y were the target. The prediction is the class with the smallest loss, so P must decrease
+        with the loss; it is exp(-L) because a cross-entropy is -log P, and for M = 1 this gives the softmax of the logits. (The
+        mean of the classifiers' probabilities would not do: it can be largest for another class than the predicted one.) Of
+        classes with equal losses, and so equal P, `inference.predict` takes the one with the larger mean margin. Under "hinge"
+        P only ranks the classes: hinge losses are not logarithms of probabilities.
         """
         return inference.softmax(self.class_scores(logits))
 
     def companion_weights(self, logits: Sequence[Array], labels: Array) -> Array | None:
-        """T^(m) of each sample were these its labels (N,), (M, N); None under "hinge", which has none.
+        """T^(m) (M, N) of each sample for these labels (N,); None under "hinge", which has none.
 
-        It is 1 under "softmax", deep supervision. A share that T leaves alone (`unweighted_share`) is not in it.
+        It is 1 under "softmax". `unweighted_share` does not enter.
         """
         if self.loss == "hinge":
             return None

@@ -1,4 +1,4 @@
-"""A network's exits one after another: samples that have their answer leave, and the rest of the network sees the others.
+"""Early exit: a network's exits one after another; samples that leave at an exit are not computed by the layers above it.
 
 Source: Teerapittayanon, McDanel and Kung, "BranchyNet: fast inference via early exiting from deep neural networks", ICPR 2016.
 """
@@ -49,12 +49,12 @@ def forward_in_turn(network: Network, x: Array, ctx: Context, leaves: Leaves) ->
     The logits are M arrays (N, K), NaN where a sample had left. A sample that stays sees the same layers as in
     `network.forward`, in batches that become smaller. Numerics: equal to the last bits, which may depend on the batch.
     """
-    x = network._check_input(x)
+    x = network.check_input(x)
     N, M, ctx.needs_backward = len(x), len(network.exits), False
     logits = [np.full((N, network.classes), np.nan, np.float32) for _ in range(M)]
     left_at, staying, h = np.full(N, M - 1), np.arange(N), {INPUT: x}
     plan = turns(network)
-    reads = Counter(name for turn in plan for step in turn for name in step.inputs)
+    reads = Counter(name for turn in plan for step in turn for name in step.inputs)  # outputs are freed after the last
     for m, (turn, name) in enumerate(zip(plan, network.exits, strict=True)):
         for step in turn:
             h[step.name] = step.layer.forward(gather(h, step.inputs), ctx)[0]

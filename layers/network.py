@@ -70,7 +70,7 @@ class Network:
 
     def forward(self, x: Array, ctx: Context) -> tuple[list[Array], list]:
         """The logits, M arrays (N, K), and the cache for one `backward`."""
-        h, reads, cache = {INPUT: self._check_input(x)}, self._reads.copy(), []
+        h, reads, cache = {INPUT: self.check_input(x)}, self._reads.copy(), []
         del x
         for step in self.steps:
             h[step.name], own = step.layer.forward(_take(h, reads, step.inputs), ctx)
@@ -100,7 +100,7 @@ class Network:
             del dy, own
         return dh.get(INPUT)
 
-    def _check_input(self, x: Array) -> Array:
+    def check_input(self, x: Array) -> Array:
         """x; raises UserError unless it is an array of samples of `input_shape`."""
         x = check_array("the network", x)
         if x.shape[1:] != self.input_shape:
@@ -122,7 +122,7 @@ class Network:
 
     def trace(self, x: Array, ctx: Context) -> Iterator[tuple[Node, Any, Array]]:
         """The forward pass node by node: each node, its input (a tuple where there are several) and its output."""
-        h, reads = {INPUT: self._check_input(x)}, self._reads.copy()
+        h, reads = {INPUT: self.check_input(x)}, self._reads.copy()
         for node in self.nodes:
             inputs = _take(h, reads, node.inputs)
             h[node.name] = node.layer.forward(inputs, ctx)[0]

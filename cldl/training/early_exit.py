@@ -19,7 +19,6 @@ import numpy as np
 from cldl import exits
 from cldl.exits import ExitRule, Point
 from cldl.joint import SURE
-from cldl.objective import Objective
 from cldl.training.run_data import limited
 from cldl.training.trained import TrainedModel
 from data.dataset import Dataset, Part, Split
@@ -31,15 +30,10 @@ from engine.typing import Array
 from layers.in_turn import multiply_adds
 
 NAME, MAX_BYTES, REMEDY = "exits.json", 1 << 20, "make it anew by cldl.evaluate --exit."
-ABOVE = (
-    0.0,
-    0.05,
-    0.1,
-    0.2,
-    0.5,
-    1.0,
-)  # points of error above that of all classifiers, for each of which a threshold is kept
-USUAL = ABOVE[1]  # points: the threshold that is shown where only one is
+# In points: how much more error than the joint prediction's is allowed; a threshold is kept for each, and USUAL is the one that
+# is shown where only one is.
+ABOVE = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+USUAL = ABOVE[1]
 TIMED, ROUNDS = 2048, 3  # images, and how often they are timed in turn
 POINT = fields(
     {
@@ -225,17 +219,7 @@ def relative_times(model: TrainedModel, split: Split, rules: Sequence[ExitRule])
         _ = model.in_turn(part, rule) if rule else model.split_logits(part)
         return time.perf_counter() - began
 
-    rounds = [[seconds(rule) for rule in (None, *rules)] for _ in range(1 + ROUNDS)][
-        1:
-    ]  # kernels are compiled in the first
+    rounds = [[seconds(rule) for rule in (None, *rules)] for _ in range(1 + ROUNDS)]
+    del rounds[0]  # in which kernels are compiled
     whole, *others = [median(column) for column in zip(*rounds, strict=True)]
     return [other / whole for other in others]
-
-
-def labels_of(logits: Sequence[Array], left_at: Array, objective: Objective) -> Array:
-    """The labels (N,) of samples that left at `left_at`; the joint prediction of those that came to the top."""
-    top = np.flatnonzero(left_at == len(logits) - 1)
-    predictions = np.zeros(len(left_at), np.int64)
-    if len(top):
-        predictions[top] = objective.predictions([z[top] for z in logits])
-    return exits.answers(logits, left_at, predictions)

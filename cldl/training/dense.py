@@ -45,10 +45,9 @@ def dense_network(network: Network, image: Shape) -> Network:
             f"{network.input_shape[1]} that the network was trained on: give larger scales."
         )
     shapes, nodes = {INPUT: network.input_shape, **network.node_shapes()}, list[Node]()
-    flattened: dict[str, str] = {}  # by the name of a node that is left out, the map that it flattens
-    windows: dict[
-        str, tuple[int, int]
-    ] = {}  # of nodes that give vectors there and maps here: what a vector was a map of
+    flattened: dict[str, str] = {}  # by the name of a Flatten, which is left out, the node whose map it flattens
+    # By the name of a node that gives a vector in the given network and a map here: the size of the map that the vector was.
+    windows: dict[str, tuple[int, int]] = {}
     for node in network.nodes:
         inputs, layer = tuple(flattened.get(name, name) for name in node.inputs), node.layer
         window = next((windows[name] for name in node.inputs if name in windows), None)

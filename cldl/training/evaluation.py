@@ -20,29 +20,29 @@ from engine.typing import Array
 from layers.network import Network
 from layers.relu import ReLU
 
-MANY_CLASSES = 100  # of which the five best are told too
-PIECE = 1 << 22  # logits of all classifiers that are looked at at a time: each of them takes some 80 bytes meanwhile
-ALIVE_SAMPLES = 512  # images on which a unit must be 0 everywhere to count as dead
+MANY_CLASSES = 100  # from so many classes on, top-5 errors are reported too
+PIECE = 1 << 22  # logits, of all classifiers, that are evaluated at a time: each of them takes some 80 bytes meanwhile
+ALIVE_SAMPLES = 512  # a unit that is 0 on all of so many images counts as dead
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What M classifiers make of N labelled images, and how well.
+    """The predictions of M classifiers for N labelled images, and their errors.
 
-    Logits are looked at piece by piece and not kept. What is kept does not grow with the number of classes: 32 + 48 M bytes an
+    Logits are evaluated piece by piece and not kept. What is kept does not grow with the number of classes: 32 + 48 M bytes per
     image, 9 MB for three classifiers on ImageNet's 50,000 validation images, whose logits take 600 MB.
 
     labels         -- (N,)
-    objective      -- gave the losses and the predictions
+    objective      -- that of the losses and the predictions
     loss           -- the mean loss
     predictions    -- (N,), the joint ones
     deciding_exits -- (N,) in 0..M-1, which classifier decided each of them
-    answers        -- (M, N), the class of each classifier's largest logit,
-    confidences    -- (M, N), and the probability that it gives to this class
-    on_target      -- (M, N), P^(m)(y*): that of the right class
+    answers        -- (M, N), the class of each classifier's largest logit
+    confidences    -- (M, N), the probability that each classifier gives to this class
+    on_target      -- (M, N), P^(m)(y*), the probability of the right class
     losses, T      -- (M, N), the l^(m) and the T^(m)
-    ranks          -- (M + 1, N), the place of the right class among the scores of each classifier, and of all jointly: 1 is the
-                      best, the last of equals; above K where a score is not finite
+    ranks          -- (M + 1, N), the rank of the right class by the scores of each classifier, and of all jointly: 1 is the best,
+                      ties count against it; above K where a score is not finite
     """
 
     labels: Array
@@ -61,7 +61,7 @@ class Evaluation:
     def of(cls, logits: Sequence[Array], labels: Array, objective: Objective, samples: int | None = None) -> Evaluation:
         """What follows from the logits, M arrays (N, K); `samples` is what the loss is divided by, where these are a piece."""
         images = np.arange(len(labels))
-        with np.errstate(invalid="ignore", over="ignore"):  # it shows in the loss
+        with np.errstate(invalid="ignore", over="ignore"):  # of logits that are not finite: the loss shows them
             result = objective(logits, labels, samples=samples)
             predictions = objective.predictions(logits)
             P = [softmax(z.astype(np.float64)) for z in logits]

@@ -1,7 +1,7 @@
-"""A network of which only the classifier on top learns: what the layers below give for an image is computed once.
+"""A frozen network with one trainable classifier on top: the features of each image are computed only once.
 
-That is so where every other parameter has the learning rate 0, as in the recipes on features, and the images are seen in the same
-way in each epoch. Then a step of the classifier takes the time of one linear layer, and gradients are held for it alone.
+This applies if every other parameter has the learning rate 0, as in the recipes on features, images are not augmented, and
+training is on the CPU. Then a step takes the time of one linear layer, and gradients are needed for that layer only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from layers.node import Node
 
 
 def learning_part(network: Network, dataset: Dataset, augmentation: Augmentation | None, device: str) -> Network:
-    """The classifier on top, as a network of its own with the same parameters, where it alone learns; or else the network."""
+    """The part that is trained: the classifier on top as a network of its own, with the same parameters, or else the network."""
     top = network.nodes[-1]
     below = [p for node in network.nodes[:-1] for p in node.layer.parameters()]
     if (
@@ -39,7 +39,7 @@ def learning_part(network: Network, dataset: Dataset, augmentation: Augmentation
 
 
 class Features:
-    """What the layers below the classifier give for the images of a data set; computed when it is first needed.
+    """The outputs of the layers below the classifier for the images of a data set, computed when they are first needed.
 
     train, test -- (N, D) float32
     """

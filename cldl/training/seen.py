@@ -50,13 +50,12 @@ class Seen:
         return self == Seen()
 
     def __str__(self) -> str:
-        what = (
-            "whole, and mirrored"
-            if self.dense
-            else "in the middle"
-            if self.crops == 1
-            else f"{self.crops} crops of each"
-        )
+        if self.dense:
+            what = "whole, and mirrored"
+        elif self.crops == 1:
+            what = "in the middle"
+        else:
+            what = f"{self.crops} crops of each"
         return f"{what}, resized to {' and '.join(map(str, self.scales))} pixels" if self.scales else what
 
     def check(self, split: Split) -> VariedSplit:

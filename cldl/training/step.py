@@ -100,7 +100,7 @@ class CpuStep:
 
         self._backend.run(N, work, training=True, key=key)
         own = self._backend.comm.share(N)
-        with np.errstate(invalid="ignore"):  # it shows in the loss
+        with np.errstate(invalid="ignore"):  # of logits that are not finite: the loss below shows them
             joint = objective.predictions([z[own] for z in logits])
         predictions[own] = np.stack([*(z[own].argmax(axis=1) for z in logits), joint], axis=1)
         self._backend.comm.gather_rows(losses, companions, predictions)

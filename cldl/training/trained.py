@@ -1,4 +1,4 @@
-"""A trained network with all that it takes to use it on images."""
+"""A trained network with its preprocessing, classes and rule of prediction: what it takes to classify images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TINY = np.finfo(np.float32).tiny  # the least probability of which a logarithm i
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """What was learned: from uint8 images (N, H, W, C) to labels and probabilities; from floats, where it was trained on these.
+    """Classifies uint8 images (N, H, W, C), or floats if it was trained on floats: labels, probabilities, logits.
 
     model = Run.open(folder).model()    # of a run that was saved; trainer.model(): of a training in this process
     model.predict(images)               # (N,) labels; their names: [model.class_names[k] for k in labels]

@@ -110,6 +110,8 @@ class Trainer:
         comm: Communicator = ALONE,
     ) -> None:
         _check_fit(network, objective, dataset)
+        # Where only the classifier on top learns, it is trained alone, on features that are computed once (cldl.training.frozen),
+        # provided that the optimiser is of its parameters: `from_recipe` builds it so, another caller's may be of all.
         part = learning_part(network, dataset, augmentation, device)
         self.learner = part if optimiser.parameters == part.parameters() else network
         if optimiser.parameters != self.learner.parameters():
@@ -134,7 +136,7 @@ class Trainer:
         self.epoch = 0  # epochs that are finished
         self.step = 0  # steps that are finished in the present epoch
         self.metrics = EpochMetrics.empty(len(network.exits))
-        self._has_stepped = False  # in this process
+        self._has_stepped = False  # in this process, whose first step may compile kernels
 
     @classmethod
     def from_recipe(
@@ -274,6 +276,18 @@ class Trainer:
             crc = zlib.crc32(to_host(p.value).data, crc)
         return crc
 
+    def statistics(self) -> list[tuple[str, float, float, int]]:
+        """For each parameter its name, the largest |weight|, the largest |gradient| of the last step, and how many of
+        either are not finite: where to look when a run has diverged.
+        """
+        gradients = self.backend.gradients.views
+        rows = []
+        for p in self.learner.parameters():
+            w, dw = to_host(p.value), to_host(gradients[p])
+            bad = np.count_nonzero(~np.isfinite(w)) + np.count_nonzero(~np.isfinite(dw))
+            rows.append((p.name, float(np.abs(w).max()), float(np.abs(dw).max()), int(bad)))
+        return rows
+
     def _arrays(self) -> dict[str, Array]:
         """The arrays of `state`, where they are."""
         arrays = {f"weights/{p.name}": p.value for p in self.network.parameters()}
@@ -341,18 +355,6 @@ class Trainer:
         from cldl.training.cuda.step import CudaStep
 
         return CudaStep(*parts, cast(Any, self.backend), self.optimiser, self.schedule.batch_size)
-
-    def statistics(self) -> list[tuple[str, float, float, int]]:
-        """For each parameter its name, the largest |weight|, the largest |gradient| of the last step, and how many of
-        either are not finite: where to look when a run has diverged.
-        """
-        gradients = self.backend.gradients.views
-        rows = []
-        for p in self.learner.parameters():
-            w, dw = to_host(p.value), to_host(gradients[p])
-            bad = np.count_nonzero(~np.isfinite(w)) + np.count_nonzero(~np.isfinite(dw))
-            rows.append((p.name, float(np.abs(w).max()), float(np.abs(dw).max()), int(bad)))
-        return rows
 
 
 def _read_ahead(split: Split, backend: Backend) -> ReadAhead | None:

@@ -72,12 +72,10 @@ def module_source(model: TrainedModel, network: Network) -> str:
         if type(node.layer) is Dropout:
             variables[node.name] = inputs[0]
             continue
-        plain = node.name in flattened and isinstance(node.layer, Flatten)
-        text = (
-            f"{inputs[0]}.flatten(1)"
-            if plain
-            else expression(node.name, node.layer, inputs, gather(shapes, node.inputs))
-        )
+        if isinstance(node.layer, Flatten) and node.name in flattened:  # weights behind it are reordered
+            text = f"{inputs[0]}.flatten(1)"
+        else:
+            text = expression(node.name, node.layer, inputs, gather(shapes, node.inputs))
         forward.append(f"{variables[node.name]} = {text}  # {', '.join(map(str, _channels_first(shapes[node.name])))}")
     objective = model.objective
     values = {

@@ -120,13 +120,12 @@ images that each decides, after each epoch.</p>"""
 
 def _falling(joint: bool, several: bool, with_poster: bool) -> str:
     """What the learning curves show."""
-    who = (
-        "each classifier by itself gets wrong, and the share that their joint prediction gets wrong"
-        if joint
-        else "each classifier gets wrong; the prediction is the top one's"
-        if several
-        else "the network gets wrong"
-    )
+    if joint:
+        who = "each classifier by itself gets wrong, and the share that their joint prediction gets wrong"
+    elif several:
+        who = "each classifier gets wrong; the prediction is the top one's"
+    else:
+        who = "the network gets wrong"
     return f"""<p>The share of images that {who}, after each epoch (one pass over the training images). Lower is better; the scale
 is logarithmic. Above: test images, which the network is never trained on. Below: training images, counted during training,
 with dropout on, so this error can be the larger one.{" Dotted: what the poster reports." if with_poster else ""}</p>"""

@@ -1,4 +1,4 @@
-"""The classifier: `fit(X, y)`, `predict`, `predict_proba`, `score`, as scikit-learn has them."""
+"""`CldlClassifier`: `fit(X, y)`, `predict`, `predict_proba` and `score`, as in scikit-learn."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from engine.random import Key
 from engine.typing import Array, is_real, is_whole
 from layers.network import Network
 
-WATCHED = 100  # training samples whose metrics take the place of the validation's where there is none
+WATCHED = 100  # training samples that are evaluated instead of validation samples if none are held out
 
 
 class CldlClassifier(Estimator):
@@ -37,25 +37,26 @@ class CldlClassifier(Estimator):
         classifier = CldlClassifier("nin", epochs=12).fit(images, labels)
         classifier.predict(images), classifier.predict_proba(images), classifier.score(images, labels)
 
-    model               -- None: linear layers on vectors; "nin" or another name of `cldl.models`, for images; or a `Network`: a
-                           copy of it is trained, and weights that it has already are where training begins
-    epochs, batch_size  -- how long is trained, and how many samples a step
-    classifiers         -- M, from the top downwards; a Network has its own
+    model               -- None: linear layers on vectors; "nin" or another name of `cldl.models`, for images; or a `Network`, of
+                           which a copy is trained, starting from its weights if it has some
+    epochs, batch_size  -- the number of epochs, and of samples in a step
+    classifiers         -- M, the number of classifiers, from the top downwards; a Network has its own
     exponent            -- g of the loss; None: 1 / (M - 1); 0: deep supervision, every classifier learns every sample
     unweighted_share    -- the share of each loss that the other classifiers do not weigh down (see `cldl.objective`); 0 is the
-                           paper's, under which classifiers may divide a few easy classes among themselves
-    hidden              -- of linear layers: their sizes
-    model_options       -- of a network by name: {"width": 0.5} and others of its function
+                           paper's loss, with which classifiers may divide a few easy classes among themselves
+    hidden              -- the sizes of the hidden layers, where model is None
+    model_options       -- further arguments of a network by name, such as {"width": 0.5}
     preprocessing       -- "standard", by the mean and the deviation of each channel or feature; for images in bytes "scale",
                            "gcn" and "gcn_zca", too, or an object of `data.transforms.preprocessing`
     learning_rate, weight_decay -- AdamW's; the rate rises for half an epoch, then falls as half a cosine
-    validation_fraction -- of the samples that are held out to choose the best epoch by; 0: the last one is taken
-    patience            -- after so many epochs without a better one training ends; None: it does not
-    random_state        -- an integer, a NumPy generator, or None: another training each time
-    threads             -- None: one a processor; device -- "cpu", "cuda" (bytes only) or "auto"
+    validation_fraction -- the share of the samples held out to choose the best epoch; 0: the last epoch is kept
+    patience            -- training ends after so many epochs without a better one; None: it does not end early
+    random_state        -- an integer, a NumPy generator, or None: different random numbers each time
+    threads             -- of the CPU; None: one per processor
+    device              -- "cpu", "cuda" (bytes only) or "auto"
     verbose             -- whether a line is printed after each epoch, and one before if kernels are compiled
 
-    After `fit`: classes_, model_ (a `TrainedModel`), history_ (an entry an epoch), best_epoch_, n_features_in_ of vectors.
+    After `fit`: classes_, model_ (a `TrainedModel`), history_ (an entry per epoch), best_epoch_, n_features_in_ for vectors.
 
     >>> X = np.array([[0.0], [0.2], [0.9], [1.0]] * 10)
     >>> classifier = CldlClassifier(hidden=(8,), classifiers=1, random_state=0).fit(X, ["low", "low", "high", "high"] * 10)

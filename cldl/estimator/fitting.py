@@ -1,4 +1,4 @@
-"""A training with a part held out for validation: it can end early, and the weights of its best epoch are kept."""
+"""Training with a validation set: it can end early, and the weights of the best epoch are kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HELD_OUT = 4  # of the key's children, beside those of `cldl.training.trainer`
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training left beside the weights: an entry an epoch, and the number of the epoch whose weights were kept."""
+    """The history of a training, an entry per epoch, and the number of the epoch whose weights were kept."""
 
     history: list[dict]
     best_epoch: int
@@ -33,9 +33,9 @@ def split_of(X: Array, labels: Array) -> Split:
 
 
 def held_out(labels: Array, fraction: float, key: Key) -> tuple[Array, Array]:
-    """The indices of the samples that are trained on, and of those that are not: the same fraction of each class, if possible.
+    """A stratified split: the indices of the training samples, and of those that are held out, a fraction of each class.
 
-    Every class keeps a sample that is trained on.
+    Every class keeps a training sample.
 
     Raises:    DataError where none is left to be held out.
 

@@ -1,4 +1,4 @@
-"""A classifier out of a run's folder."""
+"""`load`: a classifier from a run's folder."""
 
 from __future__ import annotations
 

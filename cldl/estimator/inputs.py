@@ -1,4 +1,4 @@
-"""What a classifier was trained on, and new samples as such: the same layout, the same range, the same names."""
+"""The layout, range and feature names of the training samples, and the conversion of new samples to them."""
 
 from __future__ import annotations
 

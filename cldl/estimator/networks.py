@@ -15,7 +15,7 @@ from engine.random import Key
 from engine.typing import Shape
 from layers.network import Network
 
-NIN = "nin"  # by the images' channels one of the two published ones
+NIN = "nin"  # nin_mnist for images of one channel, otherwise nin_cifar
 TUNED: dict[str, Any] = {name: getattr(MNIST_NIN.model, name) for name in ("relu_on_logits", "lower_lr_mult")}
 
 
@@ -28,7 +28,7 @@ def make_network(
     hidden: Sequence[int],
     options: Mapping[str, Any] | None,
 ) -> Network:
-    """The network for samples of this shape and so many classes; a given one is copied.
+    """The network for samples of this shape and this number of classes; a given network is copied.
 
     Raises:    UserError where there is none of this name, or it does not fit the samples and the classes.
     """

@@ -1,4 +1,4 @@
-"""Which maps are flattened with the channels first, as PyTorch's layers do it."""
+"""Which feature maps the PyTorch module flattens with the channels first; then the weight behind them is reordered."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from layers.node import INPUT, Node
 from layers.normalise import L2Normalize
 from layers.relu import ReLU
 
-ANY_ORDER = (ReLU, Dropout, L2Normalize)  # layers to which the order of the elements makes no difference
+ANY_ORDER = (ReLU, Dropout, L2Normalize)  # layers that commute with a permutation of the elements
 
 
 def channels_first(network: Network) -> dict[str, Shape]:
-    """The map (H, W, C) that reaches each of these nodes flattened: a `Flatten`, and the linear layers that read it.
+    """By the name of a `Flatten`, and of the linear layers that read its output, the shape (H, W, C) of the map it flattens.
 
-    They are those of which only linear layers see the order. All others keep the order of (H, W, C).
+    Included are those whose order only linear layers depend on: their weights' rows are reordered, and the module
+    needs no transposition. All others keep the order of (H, W, C).
     """
     shapes = {INPUT: network.input_shape, **network.node_shapes()}
     found: dict[str, Shape] = {}

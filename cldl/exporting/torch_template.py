@@ -1,4 +1,4 @@
-"""The file that `save_torch` writes; what stands between two @ is filled in."""
+"""The template of the file that `save_torch` writes; each @NAME@ is replaced."""
 
 TEMPLATE = '''"""A network with several classifiers that predict jointly, exported from cldl; it needs PyTorch and safetensors.
 

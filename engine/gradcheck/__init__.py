@@ -1,9 +1,12 @@
 """Is a hand-written backward pass the gradient of its forward pass? The public checker, for your own layers too.
 
-`check_gradients` takes any forward/backward pair and holds each gradient against differences of the forward pass; `check_loss`
-takes a loss and its gradient. `engine.gradcheck.torch` and `engine.gradcheck.jax` take functions of these frameworks.
-`check_layer` takes a layer (see layers.layer), of one input or several, and checks that and the rest of a layer's contract;
-`layer_checks` and `parametrize_layers` are the same checks as a generator and as a pytest decorator.
+`check_gradients` takes any forward/backward pair and compares each gradient with finite differences of the forward pass;
+`check_loss` does the same for a loss and its gradient. `engine.gradcheck.torch` and `engine.gradcheck.jax` check functions of
+these frameworks. `check_layer` takes a layer with one input or several, and checks its gradients and everything else that
+layers.layer asks of a layer; `layer_checks` and `parametrize_layers` are the same checks as a generator and as a pytest
+decorator.
+
+To read the code, begin with check.py (gradients of functions) and checks.py (what is checked of a layer).
 """
 
 from engine.gradcheck.check import check_gradients, check_loss

@@ -31,21 +31,22 @@ def check_gradients(
     seed: int = 0,
     only: tuple[str, Index] | None = None,
 ) -> GradientReport:
-    """Hold every gradient that `backward` gives against differences of `forward`.
+    """Compare every gradient that `backward` returns with finite differences of `forward`.
 
     forward    -- y, cache = forward(*inputs); y an array or a number, or a tuple of them, the same for the same inputs
-    backward   -- gradients = backward(dy, cache): one for each input, then one for each parameter (a lone one as it is); dy has
-                  the form of y
-    inputs     -- float64 arrays, or a mapping from names to them, or the only one as it is; arrays of integers, such as labels,
-                  are handed on, and backward gives None for them
-    parameters -- what forward reads beside its inputs: objects with the float64 array `value`, such as
-                  engine.parameters.Parameter; while forward is called, moved arrays are put there
+    backward   -- gradients = backward(dy, cache): one for each input, then one for each parameter (a single one need not be in
+                  a list); dy has the form of y
+    inputs     -- float64 arrays, or a mapping from names to them (a single one need not be in a list); arrays of integers, such
+                  as labels, are passed on unchanged, and backward returns None for them
+    parameters -- what forward reads besides its inputs: objects with a float64 array `value`, such as
+                  engine.parameters.Parameter; perturbed arrays are assigned to it while forward is called
     dy         -- the upstream gradient; random by default, because ones hide bugs
     method     -- "elementwise", a central difference for every element; "directional", along random directions, for
                   whole networks; "taylor", the order of the Taylor remainder along them, which needs no step;
                   "complex", the complex step for every element, exact to rounding, where forward takes complex numbers
                   and is analytic (comparisons, `abs` and `np.var` are not)
-    step       -- of the differences, the first that is tried; that of `TOLERANCES` by default (elementwise: times max(1, |x|))
+    step       -- of the differences, where smaller ones may follow near kinks; that of `TOLERANCES` by default (elementwise:
+                  times max(1, |x|))
     rtol, atol -- replace those of `TOLERANCES`: |analytic - numeric| <= rtol max(|analytic|, |numeric|) + atol; by default
                   the second term is the rounding of the difference, noise (sum |dy y| + norm of gradient x) / step
     only       -- (name, index): one element (or direction) alone

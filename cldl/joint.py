@@ -1,15 +1,16 @@
-r"""Ways to make one answer of M classifiers: the poster's rule, and those that it is measured against.
+r"""Rules for the joint prediction of M classifiers: the poster's, and others that it is compared with.
 
     poster    argmin over y of L(y), the CLDL loss were y the target (cldl.inference)
     mean      the class of the largest mean probability, argmax over y of sum over m of P^(m)(y)
-    surest    the answer of the classifier whose largest probability is the largest
-    top       the answer of the top classifier
+    surest    the prediction of the classifier whose largest probability is the largest
+    top       the prediction of the top classifier
 
-A classifier that is too sure of itself wins by the surest, and weighs most in the others. A temperature makes the classifiers
-comparable: P = softmax(z / tau), tau such that the cross-entropy of images that were not trained on is the smallest (Guo,
-Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017).
+An overconfident classifier decides too often under "surest", and has too much weight in the other rules. A temperature makes the
+classifiers comparable: P = softmax(z / tau), with tau such that the cross-entropy of images that were not trained on is the
+smallest (Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017).
 
-Another way asks them in turn, so that the upper layers are only needed where the lower classifiers are not sure (`in_turn`).
+`in_turn` is early exit: the classifiers are asked from the bottom up, and the upper layers are only needed where the lower
+classifiers are not sure (cldl.exits has other measures and thresholds).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ COLDEST, HOTTEST = 1e-3, 1e3  # temperatures
 
 
 def answers(logits: Sequence[Array], weights=None, exponent: float | None = None) -> dict[str, Array]:
-    """The labels (N,) by each of RULES, from M arrays of logits (N, K); weights and exponent are the poster's rule's.
+    """The labels (N,) by each of RULES, from M arrays of logits (N, K); weights and exponent belong to the poster's rule.
 
     >>> z = [np.log([[0.6, 0.4, 1e-9]]), np.log([[0.1, 0.2, 0.7]]), np.log([[0.5, 0.45, 0.05]])]
     >>> {rule: labels.item() for rule, labels in answers(z).items()}

@@ -1,4 +1,4 @@
-"""The steps of a run of `cldl.train`, its checkpoints, and what becomes of it at its end or at Ctrl-C."""
+"""The training loop of `cldl.train`: steps, checkpoints, and what happens at the end or at Ctrl-C."""
 
 from __future__ import annotations
 

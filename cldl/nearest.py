@@ -1,4 +1,4 @@
-"""Which name was meant, where there is none of the one that was given."""
+"""Suggestions in error messages: which known name was meant by an unknown one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trained model says of one image, and how it is told: to a person, as JSON, or as a row of a table."""
+"""The prediction of a trained model for one image, and its form: text for a person, JSON, or a row of a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from data.dataset import ArraySplit
 from engine.typing import Array
 from layers.in_turn import multiply_adds
 
-LIKELIEST, OWN = 3, 5  # answers of all classifiers together that are told, and of each one by itself
+LIKELIEST, OWN = 3, 5  # how many classes are listed: of the joint prediction, and of each classifier by itself
 CLOSE = 0.1  # two probabilities that differ by no more
 COLUMNS = ("file", "label", "probability", "second", "probability_2", "third", "probability_3", "decided_by", "refused")
 

@@ -58,7 +58,7 @@ def find_digit(ink: Array) -> Found:
     """The digit in how far each pixel stands out, (H, W): ink is positive, what is on the other side of the ground negative."""
     photograph = max(ink.shape) >= DRAWN
     share = SHARE if photograph else DRAWN_SHARE
-    noise = float(np.median(np.abs(np.diff(ink, axis=1)))) if photograph else 0.0
+    noise = float(np.median(np.abs(np.diff(ink, axis=1)))) if photograph and ink.shape[1] > 1 else 0.0
     least = max(FAINTEST, NOISE * noise)
     strong, nothing = ink >= least, np.zeros(ink.shape, bool)
     if not strong.any():

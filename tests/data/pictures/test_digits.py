@@ -272,7 +272,10 @@ def test_what_is_no_picture_of_a_digit_is_refused_in_a_sentence(tmp_path):
             write_bytes(tmp_path / "altered.png", whole[:60] + bytes(20) + whole[80:]),
             save(seven(), tmp_path / "other.ppm"),
         ],
-        "shows no digit: nothing stands out": [save(np.full((50, 40), 200, np.uint8), tmp_path / "blank.png")],
+        "shows no digit: nothing stands out": [
+            save(np.full((50, 40), 200, np.uint8), tmp_path / "blank.png"),
+            save(np.full((300, 1), 200, np.uint8), tmp_path / "one_wide.png"),
+        ],
         "is a folder": [tmp_path],
         "is not there": [tmp_path / "none.png", tmp_path / ("x" * 300), tmp_path / "nul\0.png"],
     }

@@ -7,6 +7,7 @@ python -m cldl.report --poster runs/*
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -164,7 +165,8 @@ def main(argv: list[str] | None = None) -> int:
             "no run was named: give the folders of finished runs, or --poster for the poster's tables alone."
         )
     runs, refused = [], []
-    for folder in options.runs:
+    folders = list({os.path.realpath(folder): folder for folder in options.runs}.values())  # each counts once
+    for folder in folders:
         try:
             runs.append(finished(folder))
         except UserError as error:
@@ -176,7 +178,7 @@ def main(argv: list[str] | None = None) -> int:
     found = rows(runs)
     sections = (reach if options.poster else compare)(found)
     if refused:
-        sections[0] = replace(sections[0], remarks=[*sections[0].remarks, _left_out(options.runs, runs)])
+        sections[0] = replace(sections[0], remarks=[*sections[0].remarks, _left_out(folders, runs)])
     if options.csv:
         _write(options.csv, comma_separated(_numbers(found, options.poster)))
     if options.html:

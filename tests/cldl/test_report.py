@@ -72,6 +72,12 @@ def test_runs_that_differ_in_their_seeds_alone_share_a_row(tmp_path, capsys):
     assert second[1] == "CLDL (mnist_nin, learning_rate 0.01)"
 
 
+def test_a_run_that_is_named_twice_counts_once(tmp_path, capsys):
+    folder = finished(tmp_path / "run")
+    assert main([folder, f"{folder}/../run"]) == 0
+    assert table(capsys)[0][2:6] == ["0.50", "0.28", "+0.22", "0"]
+
+
 def test_what_all_runs_have_changed_is_said_once_below_the_table(tmp_path, capsys):
     one = finished(tmp_path / "one", learning_rate=0.01)
     assert main([one]) == 0

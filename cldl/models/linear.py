@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from cldl.models.heads import NamedLayers, attach_heads
 from engine.errors import UserError
 from engine.initialisers import constant
@@ -26,8 +28,8 @@ def linear(shape: Shape, classes: int, classifiers: int = 3, hidden: Sequence[in
     """
     if len(shape) != 1 or shape[0] < 1:
         raise UserError(f"the samples' shape is {tuple(shape)}; linear layers take vectors (F,).")
-    if not all(is_whole(size) and size > 0 for size in hidden):
-        raise UserError(f"the hidden layers are {tuple(hidden)}; give sizes of 1 or more, such as (64, 64, 64).")
+    if not np.iterable(hidden) or not all(is_whole(size) and size > 0 for size in hidden):
+        raise UserError(f"the hidden layers are {hidden!r}; give sizes of 1 or more, such as (64, 64, 64).")
     most = max(1, len(hidden))
     if not is_whole(classifiers) or not 1 <= classifiers <= most:
         raise UserError(
@@ -38,7 +40,7 @@ def linear(shape: Shape, classes: int, classifiers: int = 3, hidden: Sequence[in
     def head(seen: Shape) -> NamedLayers:
         return [("linear", Linear(seen[0], classes, weight=constant(0)))]
 
-    if not hidden:
+    if len(hidden) == 0:
         return Network(chain(INPUT, head(shape)), ["linear"], shape)
     trunk, sizes = [], (shape[0], *hidden)
     for i in range(1, len(sizes)):

@@ -202,6 +202,7 @@ def test_a_pickled_one_predicts_the_same():
         ({"preprocessing": "gcn"}, "preprocessing is 'gcn', which is of images: choose 'standard' for vectors."),
         ({"classifiers": 4}, "the number of classifiers is 4, and 2 hidden layers have places for 1 to 2"),
         ({"hidden": (8, 0)}, r"the hidden layers are \(8, 0\); give sizes of 1 or more"),
+        ({"hidden": 64}, "the hidden layers are 64; give sizes of 1 or more"),
         ({"random_state": "a"}, "random_state is 'a'; give a whole number"),
         ({"model": "nine"}, "there is no network 'nine'; choose one of nin, nin_mnist"),
         (

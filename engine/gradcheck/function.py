@@ -69,7 +69,7 @@ class Function:
         try:
             for p, value in zip(self.parameters, values[self.n_inputs :], strict=True):
                 p.value = value
-            y, cache = self.forward(*values[: self.n_inputs])
+            y, cache = as_pair(self.forward(*values[: self.n_inputs]))
             return self._joined(y), cache
         finally:
             for p, value in zip(self.parameters, before, strict=True):
@@ -113,6 +113,14 @@ class Function:
             return result
 
         return y
+
+
+def as_pair(result: Any) -> tuple[Any, Any]:
+    """What forward gave, as y and its cache; raises GradientError where it is no pair."""
+    if isinstance(result, tuple | list) and len(result) == 2:
+        return result[0], result[1]
+    given = f"{len(result)} values" if isinstance(result, tuple | list) else f"one {type(result).__name__}"
+    raise GradientError(f"forward gave {given}; two are needed: return y, cache, the second being what backward needs.")
 
 
 def _numbered(inputs: np.ndarray | Sequence[np.ndarray]) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 from engine.context import Context
 from engine.errors import UserError
 from engine.gradcheck.differences import kink_near
+from engine.gradcheck.function import as_pair
 from engine.random import Key
 from engine.typing import Shape, is_whole
 
@@ -111,6 +112,6 @@ def _meets_kink(layer: Any, x: Any, context: Callable[[], Context], key: Key) ->
 
     def line(t: complex) -> np.ndarray:
         moved = tuple(part + t * v for part, v in zip(xs, direction, strict=True))
-        return np.array(layer.forward(moved if isinstance(x, tuple) else moved[0], context())[0])
+        return np.array(as_pair(layer.forward(moved if isinstance(x, tuple) else moved[0], context()))[0])
 
     return kink_near(line, key.fold(len(xs)).normal(line(0.0).shape))

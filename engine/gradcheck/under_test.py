@@ -11,11 +11,12 @@ import numpy as np
 
 from engine.context import Context
 from engine.errors import UserError
+from engine.gradcheck.function import as_pair
 from engine.gradcheck.inputs import DOMAIN, Domain, Shapes, clear_input, every_shape, is_shape
 from engine.gradcheck.report import GradientError
 from engine.parameters import cast
 from engine.random import Key
-from engine.typing import Array, is_whole
+from engine.typing import Array, is_real, is_whole
 
 Arrays = tuple[Array, ...]
 EPS32 = float(np.finfo(np.float32).eps)
@@ -62,8 +63,10 @@ class LayerUnderTest:
                 f"{layer!r} takes {expected} inputs and was given {len(self.input_shapes)} input shapes: "
                 "give one shape for each input, such as [(4, 4, 3), (4, 4, 3)]."
             )
-        if not -np.inf < domain[0] < domain[1] < np.inf:
-            raise UserError(f"the domain is {domain}; (low, high) is needed, two finite numbers, the lower one first.")
+        if not (_is_pair(domain) and -np.inf < domain[0] < domain[1] < np.inf):
+            raise UserError(
+                f"the domain is {domain!r}; (low, high) is needed, two finite numbers, the lower one first."
+            )
         self.samples, self.seed, self.domain = samples, seed, domain
         self.not_promised: Mapping[str, str] = getattr(layer, "not_promised", {})
         self.key = Key(seed).fold(0x6AD)
@@ -109,7 +112,7 @@ class LayerUnderTest:
         x = clear_input(self.layer, self.batch_shape, self.context, self.x_key, self.domain)
         xs = x if self.several else (x,)
         for training in (True, False):
-            y, _ = self.layer.forward(self.pack(copies(xs)), self.context(training=training))
+            y, _ = as_pair(self.layer.forward(self.pack(copies(xs)), self.context(training=training)))
             if not np.isfinite(y).all():
                 raise GradientError(
                     f"y is not finite for inputs between {self.domain[0]:g} and {self.domain[1]:g}: where the layer is not "
@@ -195,6 +198,11 @@ class LayerUnderTest:
             return [*self.unpack(self.layer.backward(dy, own, ctx)), *self.gradients(ctx)]
 
         return forward, backward, dict(zip(self.x_names(), self.xs, strict=True)), self.layer.parameters()
+
+
+def _is_pair(domain: Any) -> bool:
+    """Whether these are two real numbers."""
+    return isinstance(domain, tuple | list) and len(domain) == 2 and all(map(is_real, domain))
 
 
 def _expect_layer(layer: Any) -> None:

@@ -137,6 +137,18 @@ def test_a_forward_that_gives_another_output_each_time_is_no_function():
     assert "repeatable" in report.failed
 
 
+class WithoutCache(MaskOfTheWeather):
+    def forward(self, x, ctx):
+        return 2 * x
+
+
+@pytest.mark.parametrize(("result", "given"), [(None, "one NoneType"), (X, "one ndarray"), ((X, X, X), "3 values")])
+def test_a_forward_that_gives_no_pair_is_refused(result, given):
+    with pytest.raises(GradientError, match=f"forward gave {given}; two are needed: return y, cache"):
+        check_gradients(lambda x: result, lambda dy, cache: dy, [X])
+    assert "every check: forward gave one ndarray; two are needed" in str(check_layer(WithoutCache(), (2,)))
+
+
 def test_rounding_in_another_order_is_no_other_output():
     """As of a sum that several threads share."""
     calls = []

@@ -271,6 +271,12 @@ def test_what_is_no_shape_is_refused(shape):
     )
 
 
+@pytest.mark.parametrize("domain", [3, "ab", None, (1.0,), (0, 1, 2), ("a", "b"), (1, 1), (0.0, np.inf)], ids=repr)
+def test_what_is_no_domain_is_refused(domain):
+    with pytest.raises(UserError, match=r"the domain is .*; \(low, high\) is needed"):
+        check_layer(ReLU(), (3,), domain=domain)
+
+
 def test_what_is_no_layer_is_refused():
     with pytest.raises(UserError, match=r"^ReLU is a class: give an object of it, such as ReLU\(\)\.$"):
         check_layer(ReLU, (3,))

@@ -19,6 +19,18 @@ BRIGHT = 100  # where pixels are as large as this, they are on a scale to 255
 LARGE = 8  # where pixels are as large as this, a scale to 1 is another one
 
 
+def of_one_shape(name: str, values: Any) -> Array:
+    """The values as an array; raises DataError where some have another shape than others."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise DataError(
+            f"{name} has elements of several shapes: bring them to one, as images by resizing them."
+        ) from None
+
+
 def as_array(X: Any) -> Array:
     """X as an array of numbers or booleans; raises DataError, or what NumPy raises, for what makes none."""
     if hasattr(X, "tocsr"):
@@ -29,7 +41,7 @@ def as_array(X: Any) -> Array:
             f"X is the name of a file, {os.fspath(first)!r}, and an array of pixels is needed: for files there is the command "
             "cldl.predict."
         )
-    X = np.asarray(X)
+    X = of_one_shape("X", X)
     if X.dtype.kind == "c":
         raise DataError("Complex data not supported: give real numbers.")
     if X.dtype.kind not in "biuf":

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cldl.estimator.arrays import of_one_shape
 from cldl.estimator.conventions import DataError, warn_of_column
 from engine.typing import Array
 
@@ -14,7 +15,7 @@ def check_y(y: Any, samples: int) -> Array:
     """The labels (N,), one a sample; raises DataError for what are none."""
     if y is None:
         raise DataError("CldlClassifier requires y to be passed, but the target y is None: give the labels.")
-    labels = np.asarray(y)
+    labels = of_one_shape("y", y)
     if labels.dtype.kind not in "biufUSOT":
         raise DataError(f"Unknown label type: y is of dtype {labels.dtype}; give integers, strings or booleans.")
     if labels.ndim == 2 and labels.shape[1] == 1:

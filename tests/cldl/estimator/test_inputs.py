@@ -125,6 +125,7 @@ def test_whole_numbers_of_bytes_become_bytes_and_floats_stay_floats_unless_bytes
         (np.zeros((0, 3)), "Found array with 0 sample(s)"),
         (np.zeros((3, 0)), "Found array with 0 feature(s)"),
         ([[1.0, np.nan]], "X contains NaN or infinity"),
+        ([GREY[0], GREY[0, :5]], "X has elements of several shapes: bring them to one"),
         ([[1j, 2]], "Complex data not supported"),
         ("photo.jpg", "X is the name of a file, 'photo.jpg', and an array of pixels is needed"),
         ([Path("a/photo.jpg")], "X is the name of a file, 'a/photo.jpg', and an array"),
@@ -144,6 +145,7 @@ def test_labels_of_any_type_are_the_classes_in_order():
 @pytest.mark.parametrize(
     ("y", "sentence"),
     [
+        ([[1], [2, 3], [4]], "y has elements of several shapes: bring them to one"),
         (None, "the target y is None"),
         ([1, 2], "X has 3 samples and y has 2 labels"),
         ([[1, 2], [3, 4], [5, 6]], "y should be a 1d array"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +25,7 @@ from engine.device import choose
 from engine.errors import UserError
 from engine.optim import AdamW, Cosine
 from engine.random import Key
+from engine.runtime.cpu import MAX_THREADS
 from engine.typing import Array, is_real, is_whole
 from layers.network import Network
 
@@ -163,6 +164,11 @@ class CldlClassifier(Estimator):
             raise DataError(
                 f"y has labels such as {labels.tolist()[0]!r}, and the classifier knows {known}: give these."
             )
+        if sample_weight is not None and (np.shape(sample_weight) != labels.shape or not np.sum(sample_weight) > 0):
+            raise DataError(
+                f"sample_weight has shape {np.shape(sample_weight)} and the sum {np.sum(sample_weight):g}: give one weight to "
+                f"each of the {len(labels)} samples, not all of them 0."
+            )
         return float(np.average(predicted == labels, weights=sample_weight))
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -172,7 +178,13 @@ class CldlClassifier(Estimator):
         if not hasattr(self, "model_"):
             refuse_unfitted(self)
         samples = self._inputs.take(X)
-        return self.model_.split_logits(split_of(samples, np.zeros(len(samples), np.int64)))  # no label is read
+        logits = self.model_.split_logits(split_of(samples, np.zeros(len(samples), np.int64)))  # no label is read
+        if not all(np.isfinite(z).all() for z in logits):
+            raise DataError(
+                f"X has numbers as large as {np.abs(samples).max():.3g}, so far from those of the training that the network's "
+                "answer is not finite: bring them to that range."
+            )
+        return logits
 
     def _become(self, model: TrainedModel, classes: Array, inputs: Inputs) -> None:
         """Take over what was learned."""
@@ -220,6 +232,12 @@ class CldlClassifier(Estimator):
                 raise UserError(
                     f"{name} is {value!r}; give a whole number of 1 or more" + ("." if name in whole else ", or None.")
                 )
+        if self.threads is not None and self.threads > MAX_THREADS:
+            raise UserError(f"threads is {self.threads!r}; give at most {MAX_THREADS:,}, or None.")
+        if self.model_options is not None and not isinstance(self.model_options, Mapping):
+            raise UserError(
+                f'model_options is {self.model_options!r}; give names and values, such as {{"width": 0.5}}.'
+            )
         ranges = {"learning_rate": 1000, "weight_decay": 1, "validation_fraction": 0.9, "unweighted_share": 1}
         for name, most in ranges.items():
             value = getattr(self, name)

@@ -45,6 +45,8 @@ def make_network(
     chosen = dict(options or {})
     if model == NIN:
         model, chosen = ("nin_mnist" if shape[-1] == 1 else "nin_cifar"), TUNED | chosen
+    if given := {"image_shape", "classes", "classifiers"} & set(chosen):
+        raise UserError(f"model_options has {min(given)!r}, which X, y and `classifiers` give: leave it out.")
     return build(model, shape, classes, FIXED[model][0] if model in FIXED else classifiers, **chosen)
 
 

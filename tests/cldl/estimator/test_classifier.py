@@ -203,6 +203,12 @@ def test_a_pickled_one_predicts_the_same():
         ({"classifiers": 4}, "the number of classifiers is 4, and 2 hidden layers have places for 1 to 2"),
         ({"hidden": (8, 0)}, r"the hidden layers are \(8, 0\); give sizes of 1 or more"),
         ({"hidden": 64}, "the hidden layers are 64; give sizes of 1 or more"),
+        ({"threads": 2000}, "threads is 2000; give at most 1,024, or None."),
+        ({"model": "nin", "model_options": ["width"]}, "model_options is .'width'.; give names and values"),
+        (
+            {"model": "nin", "model_options": {"classes": 3}},
+            "model_options has 'classes', which X, y and `classifiers` give",
+        ),
         ({"random_state": "a"}, "random_state is 'a'; give a whole number"),
         ({"model": "nine"}, "there is no network 'nine'; choose one of nin, nin_mnist"),
         (
@@ -229,6 +235,25 @@ def test_a_score_against_labels_that_are_no_classes_is_refused():
     ):
         classifier.score(X, np.zeros(len(X), int))
     assert classifier.score(X[:2], ["up", classifier.predict(X[1:2])[0]]) == 0.5
+
+
+@pytest.mark.parametrize("weights", [[1.0, 2.0], np.zeros(40), 1.0], ids=repr)
+def test_weights_of_samples_that_give_no_mean_are_refused(weights):
+    X, y = blobs(40)
+    classifier = CldlClassifier(**LINEAR, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=r"sample_weight has shape .*: give one weight to each of the 40 samples"):
+        classifier.score(X, y, sample_weight=weights)
+    assert classifier.score(X, y, sample_weight=classifier.predict(X) == y) == 1
+
+
+def test_numbers_that_a_network_cannot_answer_finitely_are_refused():
+    X, y = blobs(40)
+    classifier = CldlClassifier(**LINEAR, random_state=0).fit(X, y)
+    with (
+        np.errstate(over="ignore"),
+        pytest.raises(ValueError, match=r"X has numbers as large as .*e\+299, so far from"),
+    ):
+        classifier.predict_proba(X / np.abs(X).max() * 5e299)
 
 
 def test_it_is_shown_with_the_parameters_that_differ():

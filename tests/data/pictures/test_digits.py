@@ -262,6 +262,7 @@ def write_bytes(path, data):
     return path
 
 
+@pytest.mark.filterwarnings("error")
 def test_what_is_no_picture_of_a_digit_is_refused_in_a_sentence(tmp_path):
     whole = save(seven(), tmp_path / "whole.png").read_bytes()
     cases = {

@@ -142,18 +142,21 @@ class PixelRange:
     def fit(self, X: Array) -> Array:
         """Pixels in this range; raises DataError where they are in another, and it is not certain how to bring them here.
 
-        What lies outside the range by more than its width is refused, and so is 0..1 where the range is many times as large.
+        What lies outside the range by more than its width is refused, and so are 0..1 where the range is many times as large, and
+        bytes where it is larger than theirs.
         """
+        is_coarse = X.dtype == np.uint8 and self.high > 255
+        are_bytes = X.dtype.kind in "iu" and X.min() >= 0 and 1 < X.max() <= 255
         if self.is_bytes:
             X = as_bytes(X, self.high)
-        elif X.dtype == bool or (X.dtype == np.uint8 and X.max() > 1 and self.low >= 0 and self.high <= 1):
+        elif X.dtype == bool or (are_bytes and self.low >= 0 and self.high <= 1):
             X = as_bytes(X) / 255
         else:
             X = as_floats(X)
         low, high, width = float(X.min()), float(X.max()), self.high - self.low
         is_outside = low < self.low - width or high > self.high + width
         is_faint = self.low >= 0 and self.high >= LARGE and low >= 0 and 0 < high <= 1
-        if is_outside or is_faint:
+        if is_outside or is_faint or is_coarse:
             raise DataError(
                 f"the pixels are from {low:g} to {high:g}, and the network was trained on pixels from {self.low:g} to "
                 f"{self.high:g}: bring them to that range."

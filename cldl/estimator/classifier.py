@@ -11,7 +11,7 @@ from cldl.estimator.conventions import DataError, Estimator, refuse_unfitted
 from cldl.estimator.fitting import held_out, split_of, train_to_best
 from cldl.estimator.inputs import Inputs
 from cldl.estimator.labels import check_y, find_classes, shown_classes
-from cldl.estimator.networks import draw, make_network
+from cldl.estimator.networks import check_model, draw, make_network
 from cldl.estimator.settings import PREPROCESSINGS, STANDARD, find_preprocessing, seed_of
 from cldl.inference import deciding_exits, softmax
 from cldl.objective import Objective
@@ -225,6 +225,7 @@ class CldlClassifier(Estimator):
 
     def _check_parameters(self) -> None:
         """Raise UserError for a parameter that is out of range."""
+        check_model(self.model)
         whole = {"epochs": 1, "batch_size": 1}
         for name in (*whole, "patience", "threads"):
             value = getattr(self, name)

@@ -19,6 +19,13 @@ NIN = "nin"  # nin_mnist for images of one channel, otherwise nin_cifar
 TUNED: dict[str, Any] = {name: getattr(MNIST_NIN.model, name) for name in ("relu_on_logits", "lower_lr_mult")}
 
 
+def check_model(model: Any) -> None:
+    """Raise UserError unless this is the name of a network, a `Network` or None."""
+    names = (NIN, *NETWORKS)
+    if not (model is None or isinstance(model, Network) or (isinstance(model, str) and model in names)):
+        raise UserError(f"there is no network {model!r}; choose one of {', '.join(names)}, a Network or None.")
+
+
 def make_network(
     model: str | Network | None,
     shape: Shape,
@@ -30,7 +37,7 @@ def make_network(
 ) -> Network:
     """The network for samples of this shape and this number of classes; a given network is copied.
 
-    Raises:    UserError where there is none of this name, or it does not fit the samples and the classes.
+    Raises:    UserError where it does not fit the samples and the classes.
     """
     if isinstance(model, Network):
         if model.classes != classes:
@@ -38,10 +45,6 @@ def make_network(
         return copy.deepcopy(model)
     if model is None:
         return linear(shape, classes, classifiers, hidden)
-    if model != NIN and model not in NETWORKS:
-        raise UserError(
-            f"there is no network {model!r}; choose one of {NIN}, {', '.join(NETWORKS)}, a Network or None."
-        )
     chosen = dict(options or {})
     if model == NIN:
         model, chosen = ("nin_mnist" if shape[-1] == 1 else "nin_cifar"), TUNED | chosen

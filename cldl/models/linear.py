@@ -34,7 +34,7 @@ def linear(shape: Shape, classes: int, classifiers: int = 3, hidden: Sequence[in
     if not is_whole(classifiers) or not 1 <= classifiers <= most:
         raise UserError(
             f"the number of classifiers is {classifiers!r}, and {len(hidden)} hidden layers have places for 1 to {most}: give "
-            "more of these."
+            "such a number, or more layers."
         )
 
     def head(seen: Shape) -> NamedLayers:

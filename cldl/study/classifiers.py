@@ -38,10 +38,12 @@ def classifiers(out: Path, results: Path | None, seeds: Sequence[int], options: 
     files = {table: folder / f"{table}.jsonl" for table in SERIES}
     for table, path in files.items():
         status = status or training.compare(table, out / table, path, seeds, [], options)
-    figure = make_folder(out) / "classifiers.png"
-    with atomic_write(figure) as file:
-        draw({table: points(path) for table, path in files.items()}).savefig(file, format="png", dpi=150)
-    print(f"figure: {figure}")
+    found = {table: points(path) for table, path in files.items()}
+    if any(found.values()):
+        figure = make_folder(out) / "classifiers.png"
+        with atomic_write(figure) as file:
+            draw(found).savefig(file, format="png", dpi=150)
+        print(f"figure: {figure}")
     return status
 
 

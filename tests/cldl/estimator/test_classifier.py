@@ -211,6 +211,8 @@ def test_a_pickled_one_predicts_the_same():
         ),
         ({"random_state": "a"}, "random_state is 'a'; give a whole number"),
         ({"model": "nine"}, "there is no network 'nine'; choose one of nin, nin_mnist"),
+        ({"model": dict}, "there is no network <class 'dict'>; choose one of nin, nin_mnist"),
+        ({"classifiers": 0}, "have places for 1 to 2: give such a number, or more layers"),
         (
             {"model": "nin", "model_options": {"widht": 0.5}},
             "nin_mnist has no option 'widht'; choose from initialisation, ",

@@ -89,6 +89,12 @@ def test_floats_stay_in_the_range_of_the_training_and_bytes_are_brought_to_it():
     assert sixteenths.fit(np.array([3, 15], np.uint8)).tolist() == [3.0, 15.0]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_bytes_of_any_integer_type_are_divided_by_255_for_a_network_of_floats(dtype):
+    fractions = PixelRange.of(np.array([0.0, 1.0]))
+    assert fractions.fit(np.array([0, 51, 255], dtype)).tolist() == [0.0, 0.2, 1.0]
+
+
 @pytest.mark.parametrize(
     ("trained", "given"),
     [
@@ -98,6 +104,7 @@ def test_floats_stay_in_the_range_of_the_training_and_bytes_are_brought_to_it():
         ([0.0, 255.0], [0.0, 0.7]),
         ([0.5, 255.0], [0.0, 1.0]),
         ([0.0, 16.0], [0.0, 0.9]),
+        ([0, 65535], np.array([0, 255], np.uint8)),
     ],
 )
 def test_pixels_of_another_range_than_in_training_are_refused(trained, given):

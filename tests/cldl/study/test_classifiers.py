@@ -86,4 +86,6 @@ def test_the_figure_has_the_mean_of_the_seeds_and_beside_it_the_posters_four_num
 
 def test_an_option_that_no_run_knows_is_refused(study, capsys):
     assert study("--colour", "red") == 2
-    assert "there is no option --colour" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "there is no option --colour" in printed.err
+    assert "figure:" not in printed.out  # there is nothing to draw

@@ -1,6 +1,6 @@
-"""Labelled images, split into a part to train on and a part to test on.
+"""Labelled images, split into a training set and a test set.
 
-A split may be in memory (`ArraySplit`), on disk, or made as it is read: whatever reads it uses the protocol alone. The images
+A split may be in memory (`ArraySplit`), on disk, or generated on demand: readers rely on the protocol alone. The images
 of a chunk are read by the thread that takes the chunk through the network.
 """
 
@@ -18,15 +18,15 @@ from engine.errors import UserError
 from engine.random import Key
 from engine.typing import Array, Shape
 
-BATCH = 4096  # images that are read at a time where many are needed
+BATCH = 4096  # images per read when a whole split is read
 
 
 class Split(Protocol):
     """N images and their labels; a class that has these members is a split.
 
-    One that reads other numbers than bytes has a `dtype`, too (see `data.floats`).
+    A split whose samples are not bytes also has a `dtype` (see `data.floats`).
 
-    >>> class Grey:  # images that are made as they are read: the i-th is of the grey value i
+    >>> class Grey:  # images generated on demand: image i has the grey value i everywhere
     ...     labels, shape, fingerprint = np.arange(100) // 50, (28, 28, 1), "grey1"
     ...     def __len__(self):
     ...         return 100
@@ -56,20 +56,20 @@ class Split(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Letters and digits that differ where images or labels do, such as their SHA-256: a run continues on the same ones."""
+        """A string that identifies the images and labels, such as their SHA-256: a run resumes only on the same data."""
         ...
 
 
 class VariedSplit(Split, Protocol):
-    """A split whose images take long to read, and can be seen in another way each time: random crops of files on the disk."""
+    """A split that is slow to read and can be augmented while it is read: random crops of files on the disk."""
 
     @property
     def is_random(self) -> bool:
-        """Whether images are seen in another way each time; otherwise `varied` changes nothing."""
+        """Whether images are augmented at random; otherwise `varied` changes nothing."""
         ...
 
     def varied(self, key: Key) -> Split:
-        """The same images as drawn from a key: image i depends on the key and i alone."""
+        """The same images, augmented at random from a key: image i depends only on the key and i."""
         ...
 
     def cropped(self, number: int) -> Split:
@@ -77,7 +77,7 @@ class VariedSplit(Split, Protocol):
         ...
 
     def scaled(self, scale: int) -> VariedSplit:
-        """The same images, resized to this many pixels before crops of a test are taken."""
+        """The same images, resized to this scale (in pixels) before test crops are taken."""
         ...
 
     def whole_sizes(self) -> Array:
@@ -160,7 +160,7 @@ class Part:
 
     @property
     def dtype(self) -> np.dtype:
-        """That of the whole split."""
+        """The dtype of the whole split."""
         return dtype_of(self.split)
 
     def read(self, indices: Array, out: Array) -> None:
@@ -224,8 +224,8 @@ class Dataset:
     def limited(self, train: int | None = None, test: int | None = None, held_out: int | None = None) -> Dataset:
         """The data set with only the first `train` and the first `test` samples; None keeps all.
 
-        held_out -- the last so many training samples take the place of the test samples: who chooses by them has not looked at
-                    a test image
+        held_out -- this many training samples, the last ones, replace the test samples as a validation set, so that choices
+                    made by their error do not use test images
 
         Raises:    UserError for a limit below 1, and where too many are held out.
         """
@@ -270,7 +270,7 @@ def is_varied(split: Split) -> TypeGuard[VariedSplit]:
 
 
 def dtype_of(split: Split) -> np.dtype:
-    """What `split.read` writes: uint8, where the split does not name another."""
+    """The dtype that `split.read` writes: uint8 unless the split names another."""
     return np.dtype(getattr(split, "dtype", np.uint8))
 
 

@@ -21,10 +21,10 @@ class Loader(Protocol):
 
 
 LOADERS: dict[str, Loader] = {"mnist": mnist.load, "cifar100": cifar100.load}
-IMAGES: dict[str, tuple[Shape, int]] = {
+IMAGES: dict[str, tuple[Shape, int]] = {  # (H, W, C), classes
     "mnist": ((28, 28, 1), 10),
     "cifar100": ((32, 32, 3), 100),
-}  # (H, W, C), classes
+}
 PHOTOS: dict[str, Callable[..., Listing]] = {  # image files, of any size
     "folder": folder.find,
     "imagenet": imagenet.find,

@@ -1,8 +1,8 @@
-"""The index: what is known of the image files of a data set, a few dozen bytes a file, kept in the cache folder.
+"""The index: metadata of a data set's image files, a few dozen bytes per file, kept in the cache folder.
 
-When it is made, every file is read and decoded once, by all threads, so that what is damaged is known by name before a training
-begins, and a copy of a data set is recognised by what is in its files. Later only sizes and times of change are looked at, and
-files that differ in them are read again. An index that was not finished is continued.
+When it is made, all threads together read and decode every file once, so that damaged files are reported by name before training
+begins, and a copy of a data set is recognised by its contents. Later only sizes and modification times are compared, and
+files that differ in them are read again. An unfinished index is continued.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from engine.typing import Array
 
 KIND = "image index"
 DIGEST = 16  # bytes of a file's SHA-256 that are kept
-WINDOW = 2048  # files that are read between two looks at the clock
-SAVE_SECONDS = 60.0  # between two savings of an index that is not finished
+WINDOW = 2048  # files read between two checks of the clock
+SAVE_SECONDS = 60.0  # between two saves of an unfinished index
 GONE, FORBIDDEN = "is not there", "may not be read"
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """N files below a folder, an array a property.
+    """N files below a folder, one array per property.
 
     names   -- (.) uint8, their paths below it, one after another; ends -- (N,) int64, where each ends
     sizes   -- (N,) int64, bytes; times -- (N,) int64, nanoseconds, of the last change
@@ -91,7 +91,7 @@ def load_index(root: Path, paths: Sequence[str], file: Path, what: str, say: Say
     reasons, done = np.zeros(len(names), np.uint8), rows >= 0
     for new, kept in ((digests, old.digests), (shapes, old.shapes), (reasons, old.reasons)):
         new[done] = kept[rows[done]]
-    reasons[sizes < 0] = reasons_known().index(GONE)  # or it is no file: a pipe would never end
+    reasons[sizes < 0] = reasons_known().index(GONE)  # or not a regular file: reading a pipe might never end
     done |= sizes < 0
     todo = np.flatnonzero(~done)
 
@@ -119,13 +119,13 @@ def load_index(root: Path, paths: Sequence[str], file: Path, what: str, say: Say
                 saved = time.monotonic()
     finally:
         pool.shutdown(cancel_futures=True)
-        _write(file, index())  # as far as it was made, after Ctrl-C too
+        _write(file, index())  # as far as it got, also after Ctrl-C
     return index()
 
 
 def reasons_known() -> tuple[str, ...]:
     """Why files are skipped; the first stands for those that are not. Their order is that of the cached files."""
-    from data.pictures import decode as why  # Pillow, which no import of the project's needs
+    from data.pictures import decode as why  # imported here, as it imports Pillow
 
     return ("", why.EMPTY, why.OTHER, why.CUT, why.DAMAGED, why.LARGE, why.LONG, GONE, FORBIDDEN)
 

@@ -1,4 +1,4 @@
-"""Lists of image files, as data sets come with them: text files, an image a line."""
+"""Lists of image files that come with data sets: text files with one image per line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_lines(path: Path, where: str) -> list[str]:
 def read_paths(path: Path, where: str, columns: int = 1) -> list[list[str]]:
     """The lines of a list of `columns` columns, of which the first is a path below the folder of images.
 
-    Spaces or a comma part the columns; a "/" at the beginning of a path is left out.
+    Columns are separated by spaces or a comma; a leading "/" of a path is dropped.
 
     Raises:    UserError where a line has other columns, or a path leads elsewhere.
     """

@@ -70,7 +70,7 @@ class Photos:
 def load_photos(
     listing: Listing, cache: str | Path | None = None, say: Say = quiet, threads: int | None = None
 ) -> Photos:
-    """Index the files of a listing; what is skipped is told.
+    """Index the files of a listing, and report those that are skipped.
 
     Raises:    UserError where a listed file is not there, or no image is left.
     """

@@ -1,7 +1,7 @@
-"""Batches of a split that takes long to read, read by threads of their own while the batch before is trained on.
+"""Prefetching for a split that is slow to read: separate threads read the next batch while the current one is trained on.
 
-Reading and decoding mostly happen outside of Python's lock, so the threads use every core that the training leaves idle: while a
-step computes they share the cores with it, and while they wait for the disk it has all of them.
+Reading and decoding mostly release the GIL, so the threads use every core that the training leaves idle: while a step computes
+they share the cores with it, and while they wait for the disk it has all of them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from data.dataset import Split, VariedSplit
 from engine.random import Key
 from engine.typing import Array, Shape
 
-PIECE = 4  # images that a thread reads before it takes the next ones
+PIECE = 4  # images that a thread takes at a time
 
 
 class ReadAhead:
     """A `Split` that holds two batches: the one that was prepared, and the next one, which is being read.
 
-    `waited` is how many seconds `prepare` has waited for images, since they were last taken.
+    `waited` is how many seconds `prepare` has waited for images since the last `take_waited`.
     """
 
     def __init__(self, split: VariedSplit, threads: int) -> None:
@@ -53,7 +53,7 @@ class ReadAhead:
         return self.split.fingerprint
 
     def vary(self, key: Key) -> None:
-        """From now on the images are those that are drawn from this key (see `VariedSplit.varied`)."""
+        """From now on draw the images from this key (see `VariedSplit.varied`)."""
         self._rows = {}
         if self._begun[0] == key:  # they are being read already
             self._drawn = self._begun[1]
@@ -64,7 +64,7 @@ class ReadAhead:
     def prepare(self, batch: Array, next_batch: Array, next_key: Key | None = None) -> None:
         """Have the images `batch` ready, and begin to read those of `next_batch`, which may be empty.
 
-        next_key -- of a next batch that is drawn anew, as the first one of the next epoch is: `vary` will be called with it
+        next_key -- the key of the next batch where it differs, as for the first batch of an epoch: `vary` will be called with it
         """
         began = time.perf_counter()
         if not self._is_begun(batch):

@@ -1,4 +1,4 @@
-"""A split whose images are files: each is read and decoded when it is asked for."""
+"""A split whose images are files: each is read and decoded on demand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DiskSplit:
     labels -- (N,) int64
     view   -- how they are resized and cropped
     crop   -- which crop of a test image (see `View.crop`)
-    key    -- where the windows are drawn from, image i's from key.fold(i); None: those of a test
+    key    -- for random crops: image i's window is drawn from key.fold(i); None: test crops
     """
 
     root: Path
@@ -48,7 +48,7 @@ class DiskSplit:
 
     @property
     def is_random(self) -> bool:
-        """Whether training images are seen in another way each time."""
+        """Whether training images are cropped at random."""
         return self.view.is_random
 
     def varied(self, key: Key) -> DiskSplit:

@@ -9,8 +9,8 @@ from pathlib import Path
 from engine.errors import UserError
 
 SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"),  # what is in a file is told by its bytes
-    *(".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl"),  # these cannot be read: they are skipped by name
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"),  # a file's format is detected from its bytes
+    *(".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl"),  # not supported: skipped, and reported by name
 )
 MAX_DEPTH = 64  # of folders
 
@@ -24,7 +24,7 @@ def folders(folder: Path) -> list[str]:
 def image_files(folder: Path) -> list[str]:
     """The paths, below the folder, of all files that are named as images, sorted; hidden ones are left out.
 
-    Links are followed; a folder that is a link to one around it is not entered again.
+    Links are followed; a link to an enclosing folder is not followed.
     """
     return sorted(_walk(folder, "", ()))
 
@@ -45,7 +45,7 @@ def _walk(folder: Path, below: str, around: tuple[tuple[int, int], ...]) -> Iter
 
 
 def _listing(folder: Path):
-    """What is in a folder; raises UserError where that cannot be told."""
+    """The entries of a folder; raises UserError where it cannot be listed."""
     try:
         return os.scandir(folder)
     except OSError as error:

@@ -7,8 +7,9 @@ How a photograph is resized to the scale S:
     "warp"    S x S pixels, whatever its proportions (Caffe's examples/imagenet/create_imagenet.sh)
 
 In training S is drawn anew for each image from a range (scale jitter, ibid.), the crop from all places with equal probability,
-and half of the crops are mirrored. What is drawn depends on a key and the image alone, so that neither batches, chunks, threads
-nor a resumed run change it. For a test S is fixed, and the crop is the one in the middle, or one of ten, or one of GoogLeNet's.
+and half of the crops are mirrored. The draw depends only on a key and the image, not on batches, chunks,
+threads or whether the run was resumed. For a test S is fixed, and the crop is the one in the middle, or one of ten, or one of
+GoogLeNet's.
 """
 
 from __future__ import annotations

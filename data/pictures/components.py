@@ -76,9 +76,8 @@ def components(mask: Array) -> tuple[Array, list[Component]]:
 def _touching(rows: Array, starts: Array, ends: Array, width: int) -> tuple[Array, Array]:
     """Pairs of runs, one above the other, that touch at an edge or a corner."""
     stride = width + 2  # between rows, so that a run at the right edge does not reach the next row
-    first = np.searchsorted(
-        rows * stride + ends, (rows + 1) * stride + starts
-    )  # the first below that ends there or later
+    # the first run of the next row that ends where this one starts, or later
+    first = np.searchsorted(rows * stride + ends, (rows + 1) * stride + starts)
     last = np.searchsorted(rows * stride + starts, (rows + 1) * stride + ends, "right")
     counts = np.maximum(last - first, 0)
     above = np.repeat(np.arange(len(rows)), counts)

@@ -4,7 +4,7 @@ Pillow decodes. A JPEG file is decoded at a half, a quarter or an eighth of its 
 wanted, which libjpeg does as part of the inverse DCT. simplejpeg, the other library that does this, is no faster once the
 image is resized too (docs/images.md has the times), so Pillow is the only one.
 
-What is refused is refused with the predicate of a sentence, such as "is cut short": who knows the file's name puts it before.
+An error holds the predicate of a sentence, such as "is cut short"; the caller, who knows the file's name, prepends it.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ TURNS = {  # what makes an image of each orientation upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_quiet = threading.Lock()  # held while a header is read, of whose oddities Pillow warns
+_quiet = threading.Lock()  # held while Pillow reads a header, as it may warn
 
 
 class Encoded:
     """The image in the bytes of a file, of which the header has been read: its size, upright, is `height` and `width`.
 
-    The kind of file is told by its first bytes, not by its name.
+    The format is detected from the file's first bytes, not from its name.
 
     Raises:    UserError for what is no such image, or a larger one than is read.
     """
@@ -59,7 +59,7 @@ class Encoded:
             raise UserError(EMPTY)
         if len(data) > MAX_BYTES:
             raise UserError(LONG)
-        with _refusing(), _quiet, warnings.catch_warnings():  # the filters of warnings are the process's
+        with _refusing(), _quiet, warnings.catch_warnings():  # warning filters are global to the process
             warnings.simplefilter("ignore")
             opened = _plugin(data)(io.BytesIO(data))
             turn = _orientation(opened)

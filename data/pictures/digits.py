@@ -23,10 +23,7 @@ from engine.errors import UserError
 from engine.typing import Array
 
 LARGEST = 400  # pixels; larger pictures are made smaller first
-CUT, SIMPLER = (
-    0.1,
-    0.0005,
-)  # of what is unexplained: what is cut off counts so much, and so much the simpler ground is preferred
+CUT, SIMPLER = 0.1, 0.0005  # penalties: times the share of the picture cut off, and times the ground's rank
 
 
 def read_digit(path: Path) -> Array:

@@ -22,7 +22,7 @@ def without_frame(picture: Array) -> tuple[Array, int]:
         labels, found = components(frame)
         total = np.isin(labels, [c.label for c in found if c.touches_edge(labels.shape)])
         box, sides = _trim(np.pad(total.astype(int), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1))
-        if sides:  # a pixel more is cut off, which is blurred
+        if sides:  # one more pixel is cut off, as the edge is blurred
             return picture[box[0] + 1 : box[2] - 1, box[1] + 1 : box[3] - 1], sides
     return picture, 0
 

@@ -22,10 +22,7 @@ from engine.typing import Array
 DARK = 12.0  # of 255: added to brightness before it is divided, since a camera's black is no ratio
 COARSE, WINDOW = 64, 33  # pixels: the longer side of the picture whose median is taken, and its window's
 FIT, STEPS = 48, 12  # pixels of the picture that a surface is fitted to, and steps of it
-FIRST, LAST = (
-    0.8,
-    0.1,
-)  # how far from the fit a pixel is left out, of a logarithm: at the first step and at the last one
+FIRST, LAST = 0.8, 0.1  # the residual (of logarithms) from which a pixel is an outlier, at the first and the last step
 
 Ground = tuple[Array, Array]  # the least and the most it may be, each broadcast to (H, W, C)
 

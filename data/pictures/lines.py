@@ -34,7 +34,7 @@ def _without_rows(mask: Array) -> Array:
     height, width = mask.shape
     columns, end = np.arange(width), max(1, width // ENDS)
     if not (mask[:, :end].any() and mask[:, -end:].any()):
-        return mask  # as most are
+        return mask  # most masks have no lines
     thick = np.pad(mask, ((1, 1), (0, 0)))
     thick = thick[:-2] | thick[1:-1] | thick[2:]  # so that a line may wander by a pixel
     shears = np.rint(SLOPES[:, None] * (columns - width / 2)).astype(int)  # (slopes, W)

@@ -1,9 +1,9 @@
 """CIFAR-100: 50,000 + 10,000 colour images of 32 x 32 pixels in 100 classes, from its binary archive.
 
-The archive comes from its authors' page, or from the cache folder where the user put it, or the user names it, or a
-folder with its files. The original archive is known by its SHA-256. Re-packed copies are common; they are taken if their files
-have the right sizes and labels, with a warning that says whether their images are those of CIFAR-100. Nothing is unpickled.
-The images and their fine labels are then cached in one HDF5 file.
+The archive is downloaded from its authors' page, or read from the cache folder or a path that the user names (the archive, or a
+folder with its files). The original archive is recognised by its SHA-256. Re-packed copies are common; they are accepted if
+their files have the right sizes and labels, with a warning that says whether their images are those of CIFAR-100. Nothing is
+unpickled. The images and their fine labels are then cached in one HDF5 file.
 
 Source: Krizhevsky, "Learning multiple layers of features from tiny images", technical report, University of Toronto (2009);
 the files are described at https://www.cs.toronto.edu/~kriz/cifar.html.
@@ -35,9 +35,7 @@ ARCHIVE_SHA256 = "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8
 ARCHIVE_BYTES = 168_513_733
 
 SIDE, CHANNELS = 32, 3
-RECORD = (
-    2 + CHANNELS * SIDE * SIDE
-)  # bytes: the coarse label, the fine label, the red, green and blue pixels row by row
+RECORD = 2 + CHANNELS * SIDE * SIDE  # bytes: coarse label, fine label, then the red, green and blue planes row by row
 COARSE, FINE = 20, 100  # classes
 COUNTS = {"train": 50_000, "test": 10_000}  # records
 RECORDS_SHA256 = {  # of the records in whatever order (see `digest`), from a re-packed copy of all 60,000 images

@@ -1,4 +1,4 @@
-"""Augmentation: training images that differ a little every time they are seen."""
+"""Augmentation: random changes of the training images."""
 
 from __future__ import annotations
 

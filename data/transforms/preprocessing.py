@@ -44,7 +44,7 @@ from engine.typing import Array, Shape
 NORM = 55.0  # of an image after contrast normalisation
 BIAS = 0.1  # is added to the covariance's eigenvalues
 Form = dict[str, tuple[Shape, np.dtype]]
-ROWS = 5000  # images that are fitted at a time,
+ROWS = 5000  # images processed at a time in a fit,
 PART_BYTES = 1 << 26  # and their bytes
 MOST_WHITENED = 8192  # numbers of an image: P takes 256 MiB then
 
@@ -141,7 +141,7 @@ class Whitening:
     Fit:       mean (D,) and covariance V diag(lambda) V^T (D, D), divided by N, of g over the training images
     Source:    lisa-lab/pylearn2, datasets/cifar100.py (gcn=55.) and datasets/preprocessing.py (ZCA, filter_bias 0.1);
                Coates, Lee and Ng, AISTATS 2011.
-    Numerics:  fitted in float64 by one thread, so that their number changes nothing; kept and applied in float32.
+    Numerics:  fitted in float64 on one thread, so that the result does not depend on their number; stored and applied in float32.
     """
 
     mean: Array

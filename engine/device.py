@@ -1,8 +1,8 @@
-"""Where arrays are, and so where work is done: NumPy's on the CPU, CuPy's on an NVIDIA GPU.
+"""Where arrays live, and so where work runs: NumPy's on the CPU, CuPy's on an NVIDIA GPU.
 
-The device follows the arrays. `dispatch(pooling.max_forward, x, y, ...)` calls that very function of `engine.kernels.cpu.pooling`
+The device follows the arrays. `dispatch(pooling.max_forward, x, y, ...)` calls this function of `engine.kernels.cpu.pooling`
 if x is a NumPy array, and the function registered as its CUDA version (`cuda_version_of`) if x is a CuPy array: a layer says
-what is to be done, the arrays say where. No CUDA library is imported before a CuPy array is met or "cuda" is asked for.
+what to compute, the arrays say where. No CUDA library is imported before the first CuPy array or a request for "cuda".
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def dispatch(kernel: Callable, *arguments: Any) -> Any:
         return cuda_version(kernel)(*arguments)
     try:
         return kernel(*arguments)
-    except Exception:  # Numba's, for a type that it does not know, or the kernel's own
+    except Exception:  # from Numba for an unsupported type, or from the kernel itself
         check_same_device(*arguments)
         raise
 

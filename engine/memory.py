@@ -1,7 +1,7 @@
-"""Scratch memory that is used again, and arrays that begin at a cache line.
+"""A pool of scratch memory, and arrays that begin at a cache line.
 
-A vector that lies across two cache lines costs two accesses. NumPy's arrays begin at any multiple of 16 bytes, so half of the
-vectors of 32 bytes, and all of 64, would lie across two.
+A vector that straddles two cache lines costs two accesses. NumPy aligns arrays to 16 bytes only, so half of the vectors of
+32 bytes, and all of 64, could straddle two.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Piece(np.ndarray):
 
 
 class _Block(np.ndarray):
-    """A piece in use: the array handed out and all views of it rest on it, so it dies with the last of them.
+    """A piece in use: the array handed out and all its views refer to it, so it dies with the last of them.
 
     A view of a view normally refers straight to the array that owns the memory. NumPy stops short where the class changes, hence
     a class of its own for blocks and for pieces.
@@ -68,7 +68,7 @@ class Memory:
 
     @property
     def nbytes_in_use(self) -> int:
-        """Bytes on which arrays that are alive rest."""
+        """Bytes in use by live arrays."""
         return self.nbytes - sum(size * len(pieces) for size, pieces in self._idle.items())
 
     def _array(self, piece: Any, idle: list[Any], shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:

@@ -21,7 +21,7 @@ from engine.codegen.jit import exact
 from engine.codegen.simd import LANES, intrinsic
 
 MASK = 0xFFFFFFFF
-SLICE = 2**21  # numbers that are drawn at a time, so that little memory is needed beside the result
+SLICE = 2**21  # numbers drawn at a time, to bound the temporary memory
 _MASK, _SHIFT = np.uint64(MASK), np.uint64(32)
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # the multipliers of Philox4x32
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)  # the steps of its key (golden ratio, sqrt(3) - 1)

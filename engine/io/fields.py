@@ -1,4 +1,4 @@
-"""What a value that was read from a file may be, declared once beside each format.
+"""Validation of values read from a file: each format declares once what its values may be.
 
     CHECK = fields({"epoch": whole(1, 100_000), "loss": number(), "errors": by_name(number(0, 100))})
     CHECK(value, "")

@@ -1,7 +1,7 @@
-"""JSON as a stranger may have written it: of bounded size and depth, and nothing that is not JSON.
+"""A strict JSON parser for untrusted files: bounded size and depth, and nothing that is not JSON.
 
-Python's own parser also takes NaN and infinity, a name twice, half a surrogate pair and numbers that no float holds, and it
-follows a text as far and as deep as it goes.
+Python's own parser also accepts NaN and infinity, duplicate names, lone surrogates and numbers that overflow a float, and
+limits neither size nor depth.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 from engine.errors import UserError
 from engine.io.fields import Check
 
-MAX_DEPTH = 16  # of objects and arrays in each other
+MAX_DEPTH = 16  # of nested objects and arrays
 MAX_DIGITS = 300  # of a whole number: a float can hold it
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @contextmanager
 def refusing(path: Path, remedy: str) -> Iterator[None]:
-    """Make the predicates that UserErrors of the block are into sentences about the file."""
+    """Turn each UserError of the block, a predicate, into a sentence about the file."""
     try:
         yield
     except UserError as error:
@@ -41,7 +41,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            data = file.read(min(size, most) + 1)  # as much memory is taken as may be read
+            data = file.read(min(size, most) + 1)  # `read` allocates all that it is asked for
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})") from None
     if len(data) > most:
@@ -107,7 +107,7 @@ def _finite(text: str) -> float:
 
 
 def _check(value: Any, depth: int) -> None:
-    """Raise UserError for half a surrogate pair, RecursionError for objects and arrays that are more than `depth` deep."""
+    """Raise UserError for a lone surrogate, RecursionError for objects and arrays that are more than `depth` deep."""
     if isinstance(value, str):
         if _SURROGATE.search(value):
             raise UserError("has half a surrogate pair in a text")

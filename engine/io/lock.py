@@ -38,7 +38,7 @@ def exclusive(folder: Path) -> Iterator[None]:
                 raise UserError(f"{folder} is in use by {holder}: wait until that has ended, or stop it.") from None
             except OSError:  # no locks on this file system
                 pass
-        with suppress(OSError):  # the name is only told
+        with suppress(OSError):  # the name is only informative
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
         yield

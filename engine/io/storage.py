@@ -83,7 +83,7 @@ def read_arrays(
 
 
 class _Uncomplaining(io.RawIOBase):
-    """A file that keeps its first error, and takes no notice of it: HDF5 cannot close a file on a full disk cleanly."""
+    """A file that records its first error instead of raising it: HDF5 cannot cleanly close a file on a full disk."""
 
     def __init__(self, file: Any) -> None:
         self.file, self.position, self.size = file, 0, 0

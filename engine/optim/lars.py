@@ -1,7 +1,7 @@
-"""Layer-wise adaptive rate scaling: SGD whose rate is, for each weight, in proportion to the weight's length.
+"""Layer-wise adaptive rate scaling: SGD whose learning rate is, for each weight array, proportional to its norm.
 
-With very large batches the learning rate has to be so high that the layers whose gradients are long beside their weights diverge,
-while others hardly move. LARS makes the length of each weight's step a fixed part of the weight's own:
+With very large batches the learning rate has to be so high that layers whose gradients are large relative to their weights
+diverge, while others hardly move. LARS makes the norm of each weight's step a fixed fraction of the weight's norm:
 
     r = trust |w| / (|g| + weight_decay |w|)
     v = momentum v + lr r (g + weight_decay w)

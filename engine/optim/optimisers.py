@@ -63,7 +63,7 @@ def bound_reference(w: Array, max_norm: float) -> Array:
 
 
 class Optimiser:
-    """What both rules share: the parameters, the penalty, the number of steps made, and the state that a checkpoint stores.
+    """The base of all optimisers: the parameters, the penalty, the number of steps made, and the state that a checkpoint stores.
 
     One update is one pass over memory: the parameters' values become views of one flat buffer, which `bind` lays out.
 
@@ -82,7 +82,7 @@ class Optimiser:
         self.state: dict[str, FlatBuffer] = {}
 
     def bind(self) -> None:
-        """Lay out the weights and a new state on the device of the parameters; the first step calls it where it must."""
+        """Lay out the weights and a new state on the device of the parameters; the first step calls it if need be."""
         self.weights = FlatBuffer.holding(self.parameters)
         self.state = {slot: FlatBuffer(self.parameters) for slot in self.slots}
         xp = array_module(self.weights.buffer)

@@ -1,4 +1,4 @@
-"""The interface of what runs a batch, and the choice of one."""
+"""The interface of the backends, which run batches, and the choice of one."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def make_backend(
 ) -> Backend:
     """The backend for "cpu" or "cuda"; on a GPU the parameters are moved there.
 
-    sample_bytes -- what an image's outputs of all layers take: of large ones a thread takes fewer at once
+    sample_bytes -- of all layers' outputs for one sample: the larger, the fewer samples a thread takes at once
     comm         -- the processes that take their slices of each batch; on GPUs each has its own
 
     Raises:    UserError, on all of several ranks, where a node has fewer GPUs than ranks.

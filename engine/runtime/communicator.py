@@ -4,8 +4,8 @@
               size, are summed over the ranks; each rank makes the same update
 
 A network sees no other rank: samples do not interact in a pass, random numbers belong to a sample's place in the batch, and
-gradients lie in one flat buffer. So what the ranks have to say to each other is in this one object. `ALONE` is a single process,
-for which nothing is done; `engine.runtime.mpi` is that of several.
+gradients lie in one flat buffer. So all communication goes through this one object. `ALONE` is a single process, for which
+there is nothing to do; `engine.runtime.mpi` has the communicator of several.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def cut(starts: Sequence[int], itemsize: int) -> Iterator[slice]:
 
 
 class GradientSum(Protocol):
-    """The sum of one flat buffer over the ranks, in pieces: a piece is given when it is final here, and comes to hold the sum.
+    """The sum of one flat buffer over the ranks, in pieces: a piece is handed over once it is final here, and receives the sum.
 
     pieces -- of the buffer, in the order in which all ranks give them
     """
@@ -50,15 +50,15 @@ class GradientSum(Protocol):
     pieces: tuple[slice, ...]
 
     def give(self, piece: int) -> None:
-        """This rank's part of piece number `piece` is final: it is neither read nor written until `finish` has returned."""
+        """Hand over piece number `piece`, which is final on this rank: do not read or write it until `finish` has returned."""
         ...
 
     def advance(self) -> bool:
-        """Move what can be moved without waiting; whether anything is under way."""
+        """Make what progress is possible without waiting; whether anything is in flight."""
         ...
 
     def finish(self) -> None:
-        """Wait until all pieces hold the sum; the next step begins."""
+        """Wait until all pieces hold the sum, and get ready for the next step."""
         ...
 
 
@@ -69,7 +69,7 @@ class Communicator:
 
     rank    -- the number of this process, from 0
     size    -- the number of processes
-    overlap -- whether sums begin while the layers below are still at work; False is for measuring what that gives
+    overlap -- whether sums begin while the layers below are still at work; False is for measuring the gain
     remedy  -- what to do where a rank is lost
     """
 
@@ -93,7 +93,7 @@ class Communicator:
         """Fill in the other ranks' rows of arrays (N, ...), in C order, in which each rank has written its `share(N)`."""
 
     def gather(self, value: Any) -> list[Any]:
-        """The values of all ranks, in their order: what JSON holds."""
+        """The values of all ranks, in rank order; a value is anything that JSON can hold."""
         return [value]
 
     def broadcast(self, array: Array) -> None:
@@ -104,7 +104,7 @@ class Communicator:
         return flag
 
     def wait_for_all(self) -> None:
-        """Wait until all ranks have come here."""
+        """A barrier: wait until all ranks have reached it."""
 
 
 ALONE = Communicator()

@@ -33,7 +33,7 @@ from engine.runtime.overlap import Overlap
 
 MAX_THREADS = 1024
 CHUNK = 64  # images; of 16, 32 and 64 the fastest for networks on small images
-CHUNK_BYTES, SMALLEST = 2**29, 4  # at most, for the outputs of all layers of a chunk, unless it has so few images
+CHUNK_BYTES, SMALLEST = 2**29, 4  # the limit for all layers' outputs of a chunk; a chunk has SMALLEST images or more
 Work = Callable[[Context, int, int], None]
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def available_threads() -> int:
 
 
 def chunk_of(sample_bytes: int) -> int:
-    """Images that a thread takes through a network at once, where an image's outputs of all layers take so many bytes.
+    """How many images a thread takes through a network at once, given the bytes of all layers' outputs for one image.
 
     >>> chunk_of(10**6), chunk_of(60 * 10**6), chunk_of(10**9)
     (64, 8, 4)
@@ -99,7 +99,7 @@ class CpuBackend:
             self._overlap.begin()
         own = self.comm.share(samples) if training else slice(0, samples)
         each = -(-(own.stop - own.start) // self.threads)
-        chunk = min(self.chunk, max(1, each))  # a small batch is work for all threads, too
+        chunk = min(self.chunk, max(1, each))  # a small batch is spread over all threads, too
         chunks = [(start, min(start + chunk, own.stop)) for start in range(own.start, own.stop, chunk)]
         shared, key = deque(chunks), key or Key(0)
         queues = [deque(chunks[thread :: self.threads]) if training else shared for thread in range(self.threads)]
@@ -180,7 +180,7 @@ class CpuBackend:
 
 
 class _InThisThread(Executor):
-    """A pool of no threads: what it is given runs at once."""
+    """An executor without threads: work runs at once, in the calling thread."""
 
     def submit(self, work: Callable, /, *arguments: Any, **options: Any) -> Future:
         future: Future = Future()

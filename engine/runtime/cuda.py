@@ -43,12 +43,12 @@ class CudaBackend:
         if comm.size > 1:
             from engine.runtime.nccl import NcclGradientSum, choose_gpu  # CuPy warns where NCCL is missing
 
-            cupy.cuda.Device(choose_gpu(comm)).use()  # Numba follows
+            cupy.cuda.Device(choose_gpu(comm)).use()  # Numba uses the current device of CuPy
         for parameter in parameters:
             if not on_gpu(parameter.value):
                 parameter.value = cupy.asarray(parameter.value)
         self.chunk, self.precision = chunk, precision
-        self.stream = cupy.cuda.Stream()  # it waits for work on the default stream, and the other way round
+        self.stream = cupy.cuda.Stream()  # a blocking stream: it and the default stream wait for each other
         self.gradients = FlatBuffer(parameters)
         if comm.size > 1:
             self._total = NcclGradientSum(comm, self.gradients)

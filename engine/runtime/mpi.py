@@ -1,12 +1,12 @@
-"""The ranks of an MPI job, by mpi4py: sums of gradients in a fixed order, and waiting that leaves the processor to others.
+"""The ranks of an MPI job, by mpi4py: sums of gradients in a fixed order, and waiting that does not keep a core busy.
 
 Sum. Rank r owns the r-th part of a piece. It receives this part of all others, adds them in the order of the ranks, and sends the
 sum to all: a reduce-scatter and an all-gather by direct messages, in which each rank sends 2 (n - 1) / n of the piece's bytes,
-which is the least there is. The order is the code's own, so the bits depend on neither the MPI library, nor its choice among
+the minimum of an all-reduce. The order is the code's own, so the bits depend on neither the MPI library, nor its choice among
 algorithms, nor which ranks share a machine.
 
-Waiting. An MPI library waits in a loop without a rest. Here every message is sent and received without waiting, and asked about
-between short rests, so that the threads that compute, and other ranks on the same machine, have the processor meanwhile.
+Waiting. An MPI library busy-waits. Here every message is non-blocking, and is polled between short sleeps, so that the threads
+that compute, and other ranks on the same machine, can use the core meanwhile.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ mpi4py.rc.initialize = mpi4py.rc.finalize = False  # see `MpiCommunicator`
 from mpi4py import MPI  # noqa: E402 -- which reads these settings
 
 LARGEST = 1 << 24  # bytes of a piece that are summed at a time: as much is needed as scratch memory
-AT_ONCE = 4  # pieces under way
-TRIES, REST = 20, 1e-3  # of a wait: how often it only lets others run, and how long it rests at most, in seconds
-FORWARDED = 0.5  # seconds in which a launcher passes on what was said
+AT_ONCE = 4  # pieces in flight
+TRIES, REST = 20, 1e-3  # of a wait: how often it only yields, then the longest sleep in seconds
+FORWARDED = 0.5  # seconds in which a launcher forwards what was printed
 PATIENCE = 600.0  # seconds after which a rank that others wait for is taken to hang, though its process lives
 
 
@@ -43,7 +43,7 @@ class MpiCommunicator(Communicator):
     """All processes that mpiexec, or srun, has started together."""
 
     def __init__(self) -> None:
-        os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # MPICH's, which repeats what was said
+        os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # of MPICH, which would repeat our message
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
         self._comm = MPI.COMM_WORLD.Dup()
         self.rank, self.size = self._comm.rank, self._comm.size
@@ -93,9 +93,9 @@ class MpiCommunicator(Communicator):
         MPI.Finalize()
 
     def abort(self, status: int) -> None:
-        """End all ranks; what is to be said has been said, and a launcher has the time to pass it on."""
+        """End all ranks; the message has been printed, and a launcher gets the time to forward it."""
         time.sleep(FORWARDED)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the library would say that it was called
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the library would report the call
         MPI.COMM_WORLD.Abort(status)
 
     def _lost(self, rank: int) -> None:
@@ -178,13 +178,13 @@ class MpiGradientSum:
         """Send sent[rank] to each other rank, and receive received[rank] of it."""
         self._awaited = {rank: self._comm.Irecv(received[rank], rank, tag) for rank in others}
         requests = [*self._awaited.values(), *(self._comm.Isend(sent[rank], rank, tag) for rank in others)]
-        yield  # what was given meanwhile begins, too
+        yield  # pieces handed over meanwhile start, too
         while not MPI.Request.Testall(requests):
             yield
 
 
 class Waiting:
-    """One wait: at first it only lets others run, later it rests for ever longer times."""
+    """One wait with back-off: at first it only yields to others, later it sleeps for longer and longer."""
 
     def __init__(self) -> None:
         self._tries, self._seconds, self._looked = 0, 0.0, time.monotonic()

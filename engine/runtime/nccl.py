@@ -5,7 +5,7 @@ gradients final, and the second stream waits for it before it sums the piece; an
 and the first stream waits for it before the update. The CPU waits for nothing, so a step's graph can hold all of it.
 
 Losses and predictions are summed, too: a rank writes its rows among zeros, and their bits are added as integers, which gives
-every rank all rows. So the update is decided where it is made.
+every rank all rows. So each rank decides by itself, and all alike, whether to make the update.
 
 Gradients are added in an order that is NCCL's own. All ranks receive the same bits. That two runs do is not written down by
 NVIDIA; additions inside NVLink's switches, which are known to differ from call to call, are switched off.
@@ -90,13 +90,13 @@ class NcclGradientSum:
     def wait(self, stream: Any) -> None:
         """Wait for all that a stream was given; raises UserError where NCCL has met an error, as a sum then never ends.
 
-        Between two looks Python attends to signals.
+        Between two polls Python can handle signals.
         """
         while cupy.cuda.runtime.streamQuery(stream.ptr) == NOT_READY:
             with _errors_in_words():
                 self._nccl.check_async_error()
             time.sleep(POLL)
-        stream.synchronize()  # which raises what else has gone wrong
+        stream.synchronize()  # raises any other error
 
     def _sum(self, array: CudaArray) -> None:
         self._final.record(cupy.cuda.get_current_stream())

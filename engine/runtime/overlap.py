@@ -63,12 +63,12 @@ class Overlap:
         for future in futures:
             future.result()
         for i, threads in enumerate(self._at_work):
-            if threads:  # they said nothing of it
+            if threads:  # some of them never reported it as final
                 self._give(i)
         self._total.finish()
 
     def _give(self, piece: int) -> None:
-        """Give a piece that is final here, once all before it are given: in the same order on all ranks."""
+        """Hand over a piece that is final here, after all those before it: in the same order on all ranks."""
         for parameter in self._parameters[piece]:
             self._reduce(parameter)
         self._final.add(piece)

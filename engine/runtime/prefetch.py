@@ -34,7 +34,7 @@ class Prefetcher:
         return sum(rows.nbytes for rows in self._on_gpu)
 
     def start(self, index: np.ndarray) -> None:
-        """Start to copy the rows `index`; what reads the rows copied two calls ago must have ended."""
+        """Start to copy the rows `index`; readers of the rows copied two calls ago must have finished."""
         self._turn, self._index = 1 - self._turn, index
         pinned, on_gpu = (buffers[self._turn][: len(index)] for buffers in (self._pinned, self._on_gpu))
         self._copied[self._turn].synchronize()  # the pinned buffer may still be being copied

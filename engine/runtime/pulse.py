@@ -1,4 +1,4 @@
-"""A sign of life from rank to rank: one that was killed, has stopped or lost its network is noticed within seconds.
+"""A heartbeat from rank to rank: a rank that was killed, has stopped or lost its network is noticed within seconds.
 
 Each rank sends a byte to the next one every second, from a thread of its own, however long the others compute, read or write. A
 rank that hears nothing of the one before it for SILENCE seconds says so and ends them all.

@@ -34,7 +34,7 @@ REMARK = (
 
 @dataclass(frozen=True)
 class Section:
-    """A table with its title and its remarks; the first columns `grouped` are left empty where they repeat themselves.
+    """A table with its title and its remarks; the first `grouped` columns are left empty where they repeat the row above.
 
     Without a head there is no table.
     """
@@ -94,7 +94,7 @@ def html(sections: Sequence[Section], drawing: str = "") -> str:
 
 
 def _grouped(section: Section) -> list[tuple[str, ...]]:
-    """The cells of a table, without what the row above has too in the grouped columns."""
+    """The cells of a table; in the grouped columns, those equal to the row above are empty."""
     rows, last = list[tuple[str, ...]](), ("",) * len(section.head)
     for row in section.cells:
         same = next((i for i in range(section.grouped) if row[i] != last[i]), section.grouped)

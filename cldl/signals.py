@@ -45,7 +45,7 @@ class Interruption:
         interruption.defer()
         ...                             # a signal sets interruption.asked; a second one raises KeyboardInterrupt
 
-    quiet -- whether another process says what happens
+    quiet -- whether to print nothing, as another process reports the signal
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -72,7 +72,7 @@ class Interruption:
 
 
 def end_at_once_while_importing() -> None:
-    """In a process of `python -m cldl.COMMAND` that imports the command, have Ctrl-C end it; anywhere else, do nothing."""
+    """Have Ctrl-C end a `python -m cldl.COMMAND` process while it imports the command; in any other process, do nothing."""
     if sys.argv[:1] == ["-m"] and any(word.startswith("cldl.") for word in sys.orig_argv):
         signal.signal(signal.SIGINT, _end)
 

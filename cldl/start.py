@@ -1,4 +1,4 @@
-"""A run of `cldl.train` before its first step: a new one is begun, or one that was stopped goes on."""
+"""The start of `cldl.train`, up to the first step: begin a new run, or resume one that was stopped."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def begin(
     run = on_first(comm, create)
     if args.weights:
         trainer.take_over()
-        run.save(*trainer.state())  # so that it goes on without the file
+        run.save(*trainer.state())  # so that it can be resumed without the file of weights
     return run, dataset, trainer, []
 
 
@@ -169,7 +169,7 @@ def resume(
 
 
 def change_epochs(run: Run, trainer: Trainer, display: Display) -> None:
-    """Make a run one of the trainer's number of epochs, and say what this does to its learning rate."""
+    """Change a run to the trainer's number of epochs, and say what this does to its learning rate."""
     old, new, done = run.recipe.schedule, trainer.schedule, trainer.epoch
     begun = done + (trainer.step > 0)
     if new.epochs < begun:

@@ -2,8 +2,8 @@
 
     {"name": ..., "summary": ..., "data": {"type": "images", "dataset": ...}, "model": {"type": "nin", ...}, "loss": ..., ...}
 
-It is read strictly: every name must be known, every value there and in its range. A value that has a default may be missing: a
-run of a version that did not know it yet goes on.
+It is read strictly: every name must be known, every value there and in its range. A value that has a default may be missing, so
+that runs of versions that did not know it yet can be resumed.
 """
 
 from __future__ import annotations

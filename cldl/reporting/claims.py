@@ -1,9 +1,9 @@
-"""What the numbers of a run carry, in sentences: who answers, who starves, whether it still improved, whether it over-fits.
+"""What a run's numbers support, in sentences: which classifiers decide or starve, whether it still improved, whether it overfits.
 
-An error rate p over N images is uncertain by its binomial standard error, sqrt(p (1 - p) / N). Two answers to the same images
-differ in those that only one of them gets right: with n such images, the difference of the two error rates has the standard
-error sqrt(n) / N where neither is better (McNemar, Psychometrika 12, 1947). A difference of less than CLEAR standard errors is
-not called one. Each claim is a function of `Facts`, and a sentence or nothing; the thresholds are stated once, here.
+An error rate p over N images is uncertain by its binomial standard error, sqrt(p (1 - p) / N). Two classifiers on the
+same images differ in those that only one of them gets right: with n such images, the difference of the two error rates has the
+standard error sqrt(n) / N if neither is better (McNemar, Psychometrika 12, 1947). A difference of less than CLEAR standard errors
+is not called one. Each claim is a function of `Facts`, and a sentence or nothing; the thresholds are stated once, here.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from math import sqrt
 
 from cldl.reporting.poster import classifier_names
 
-CLEAR = 2.0  # standard errors: a difference of so many is taken for one
-SOLE = 95.0  # % of the images: who decides so many answers nearly alone
-IDLE = 1.0  # %: who decides fewer hardly answers
-STARVED_LEFT = 0.2  # of its loss: the others leave less than that to a classifier that starves,
-STARVED_TIMES, STARVED_POINTS = 5.0, 5.0  # and its error is so many times the best one's, and so many points above it
+CLEAR = 2.0  # standard errors: smaller differences are not reported
+SOLE = 95.0  # % of the images: a classifier that decides more decides nearly alone
+IDLE = 1.0  # %: a classifier that decides fewer hardly decides
+STARVED_LEFT = 0.2  # a classifier starves if the others leave less than this share of its loss,
+STARVED_TIMES, STARVED_POINTS = 5.0, 5.0  # and its error exceeds the best one's by this factor and by these points
 QUARTER = 4  # the last quarter of the epochs is what "still" means
 
 
@@ -112,7 +112,7 @@ class Facts:
 
 
 def standard_error(error: float, images: int) -> float:
-    """Of an error rate in %, in points; with no mistake, or nothing but mistakes, as if there were one of the other kind.
+    """The standard error, in points, of an error rate in %; at 0% or 100% as if one image were of the other kind.
 
     >>> f"{standard_error(0.5, 10_000):.2f}", f"{standard_error(50, 10_000):.2f}", f"{standard_error(0, 100):.1f}"
     ('0.07', '0.50', '1.0')

@@ -1,4 +1,4 @@
-"""The figures of a run's report that have a row for each class: which classifier decides it, and what it is taken for."""
+"""The figures of a run's report with a row for each class: which classifiers decide it, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Size:
 
 
 FEW, MANY = Size((WIDTH, 5.4), 10, 0.28, 10), Size((WIDTH, 5.2), 3, 0.16, 7)  # many: cells have no numbers either
-MOST = 20  # classes that are few
+MOST = 20  # the most classes for which FEW is the size
 MARGIN = 1.2  # of the bars: inches
 PERCENT = (0, 100)  # the ends of an axis
 NUMBER: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9}
@@ -64,7 +64,7 @@ def decided(evaluation: Evaluation, K: int) -> Array:
 
 
 def confusion(evaluation: Evaluation, class_names: Sequence[str]) -> Figure:
-    """How often each class was predicted for each class; the diagonal grey, mistakes the darker the more frequent."""
+    """The confusion matrix: the diagonal grey, the more frequent a mistake the darker."""
     K = len(class_names)
     counts = confusions(evaluation, K)
     mistakes = counts - np.diag(np.diag(counts))
@@ -79,7 +79,8 @@ def confusion(evaluation: Evaluation, class_names: Sequence[str]) -> Figure:
     if K <= MOST:
         for row, column in np.argwhere(counts):
             dark = mistakes[row, column] > DARK * most
-            color = "black" if row == column else FIXED_WHITE if dark else FIXED_BLACK
+            on_mistake = FIXED_WHITE if dark else FIXED_BLACK
+            color = "black" if row == column else on_mistake
             axes.text(column, row, f"{counts[row, column]}", color=color, **NUMBER)
     else:
         figure.colorbar(cells, ax=axes, ticks=MaxNLocator(integer=True), **SCALE)
@@ -91,7 +92,7 @@ def confusion(evaluation: Evaluation, class_names: Sequence[str]) -> Figure:
 
 
 def confusions(evaluation: Evaluation, K: int) -> Array:
-    """How often class j was predicted for class i, (K, K)."""
+    """The confusion matrix (K, K): how often class j was predicted for an image of class i."""
     return np.bincount(evaluation.labels * K + evaluation.predictions, minlength=K * K).reshape(K, K)
 
 

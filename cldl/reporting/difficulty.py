@@ -1,4 +1,4 @@
-"""Who answers what, by difficulty, and what T leaves of each loss: where the division of labour shows that CLDL is meant for."""
+"""Which classifier decides which images, by difficulty, and what T leaves of each loss: CLDL's intended division of labour."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def difficulty(evaluation: Evaluation) -> Array:
 
 
 def answers_by_difficulty(evaluation: Evaluation) -> tuple[Array, Array]:
-    """In % of each of GROUPS groups from the easiest images to the hardest: right answers by who decided, and wrong ones.
+    """For GROUPS groups of images, easiest to hardest, in %: right answers by deciding classifier, and wrong answers.
 
     right (M, GROUPS), wrong (GROUPS,). Where there are fewer images than groups, some groups are empty, and 0.
     """
@@ -74,7 +74,7 @@ def shares_by_difficulty(evaluation: Evaluation) -> Figure:
 
 
 def in_turn(evaluation: Evaluation) -> str:
-    """A sentence: what each classifier would answer if they were asked in turn (`cldl.joint.in_turn`), and how well."""
+    """A sentence: what each classifier would answer if they ran in turn (`cldl.joint.in_turn`), and how well."""
     answering = joint.first_sure(evaluation.confidences)
     is_wrong = evaluation.answers[answering, np.arange(len(answering))] != evaluation.labels
     parts = []

@@ -22,7 +22,7 @@ IMAGES = {  # to train on
 }
 FORWARD = 1 / 3  # of the time of a training step: there is no backward pass
 UNITS = (("years", 365 * 86400), ("weeks", 7 * 86400), ("days", 86400), ("h", 3600), ("min", 60))
-FEW = 1.5  # of a unit: less is told in the next smaller one
+FEW = 1.5  # of a unit: shorter times are given in the next smaller one
 
 
 def seconds(recipe: Recipe) -> float | None:
@@ -37,7 +37,7 @@ def seconds(recipe: Recipe) -> float | None:
 
 
 def about(seconds: float) -> str:
-    """A time in one unit, as an estimate is told.
+    """An estimated time, rounded, in one unit.
 
     >>> about(1262), about(23000), about(90000), about(400000), about(9e6), about(4e8)
     ('21 min', '6 h', '25 h', '5 days', '15 weeks', '13 years')

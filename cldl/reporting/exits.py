@@ -1,4 +1,4 @@
-"""The figures and the page of early exit: error against cost, who leaves where, and how far each classifier can be believed."""
+"""The figures and the page of early exit: error against cost, the exits that images take, and calibration."""
 
 from __future__ import annotations
 
@@ -21,17 +21,13 @@ from cldl.reporting.svg import hover
 from cldl.training.early_exit import ExitStudy
 from data.dataset import Dataset, Split, read_images
 
-COST, HISTOGRAM, CALIBRATION, IMAGES = (
-    (WIDTH, 4.4),
-    (WIDTH, 3.8),
-    (WIDTH / 3, 2.9),
-    (WIDTH, 1.5),
-)  # inches; the last two a classifier
+COST, HISTOGRAM = (WIDTH, 4.4), (WIDTH, 3.8)  # inches
+CALIBRATION, IMAGES = (WIDTH / 3, 2.9), (WIDTH, 1.5)  # inches for each classifier
 COLUMNS = 8  # of images
 GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}  # of images with one channel
 CAPTION: dict[str, Any] = {"fontsize": 8, "labelpad": 2}
 NONE: dict[str, Any] = {"s": "none of the test images", "ha": "center", "color": "0.35"}
-FEW = 10  # images, of which a share says nothing
+FEW = 10  # images; a share of fewer says nothing
 LINES = {"confidence": "-", "margin": "--", "entropy": ":"}
 KEPT: dict[str, Any] = {
     "marker": "o",

@@ -51,7 +51,7 @@ class Cost:
     output: Shape = ()
     algorithm: str = ""
     flops: int = 0  # forward and backward, of the direct convolution
-    bytes: int = 0  # forward and backward, were each array read or written once
+    bytes: int = 0  # forward and backward, if each array is read or written once
     forward: float = 0.0  # seconds, the median over the steps
     backward: float = 0.0
 
@@ -85,7 +85,7 @@ class Timed(Layer):
 
 
 def explain(recipe: Recipe, steps: int = STEPS) -> tuple[list[Cost], list[float]]:
-    """The parts of a training step, the time outside the layers last; and the peak of one thread in FLOP/s, beside every step.
+    """The parts of a training step, the time outside the layers last; and the peak FLOP/s of one thread, measured at every step.
 
     Steps and peak are measured in turn, so that what else the machine does slows down both.
     """
@@ -164,7 +164,7 @@ def _cost(network: Network, step: Step, samples: int) -> Cost:
 
 
 def _flops(network: Network, nodes: Sequence[Node], samples: int) -> int:
-    """Forward, and as many for the weights' gradient, and for the input's where a parameter below it needs that."""
+    """Those of the forward pass, as many for dW, and as many for dx if a parameter below needs it."""
 
     def products(node: Node) -> int:
         return 3 if any(map(network.learns, node.inputs)) else 2

@@ -58,7 +58,7 @@ def easy_and_hard(evaluation: Evaluation, split: Split, class_names: Sequence[st
 def chosen(evaluation: Evaluation) -> tuple[Array, Array]:
     """Which images are easy, (N,): the bottom one is right, and sure; and which hard: only the top one is right.
 
-    Of one classifier: which it has right, and which wrong.
+    With one classifier: those it gets right, and those it gets wrong.
     """
     right = evaluation.answers == evaluation.labels  # (M, N)
     if len(right) == 1:

@@ -1,4 +1,4 @@
-"""What the page of a run says of its method: what is trained, by which formula, and where that is explained."""
+"""The part of a run's page that explains its method: what is trained, the formula of the loss, and links to the docs."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from cldl.recipes.recipe import Recipe
 
-NAMES = {
+NAMES = {  # of the data sets
     "mnist": "MNIST",
     "cifar100": "CIFAR-100",
     "imagenet": "ImageNet",
@@ -19,9 +19,9 @@ NAMES = {
     "sun397": "SUN397",
     "places205": "Places205",
     "folder": "a folder of your own",
-}  # of the data sets
+}
 CLASSIFIERS = 3  # of CLDL
-TOP5 = ("ImageNet", "Places205")  # where a prediction is right if the class is among the five best
+TOP5 = ("ImageNet", "Places205")  # data sets with top-5 errors
 Cells = Mapping[str, Mapping[str, float]]  # by data set and system, as the poster has them
 ERRORS: Cells = {  # object classification: test error in %
     "CIFAR-100": {"Maxout": 38.57, "NIN": 35.96, "DSN": 34.57, "CLDL": 30.40},
@@ -59,7 +59,7 @@ def errors(dataset: str, augmented: bool = False) -> dict[str, float]:
 
 
 def top5_errors(dataset: str) -> dict[str, float]:
-    """The same on data sets of which the poster counts the five best classes."""
+    """The same on the data sets for which the poster reports top-5 errors."""
     return _errors(dataset) if dataset in TOP5 else {}
 
 

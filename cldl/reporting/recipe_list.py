@@ -25,7 +25,7 @@ GROUPS = {  # a heading, and the data sets below it
 
 
 def list_recipes() -> Iterator[str]:
-    """The lines: name, the poster's number where it has one, about how long it takes, and what it is."""
+    """The lines: name, the poster's number if there is one, the estimated time, and a description."""
     yield from wrap(FIRST, WIDTH, break_on_hyphens=False)
     by_data: dict[str, list[Recipe]] = {}
     for recipe in RECIPES.values():

@@ -1,4 +1,4 @@
-"""The command that makes a run again, with other values where they are asked for."""
+"""The command that repeats a run, optionally with other values."""
 
 from __future__ import annotations
 

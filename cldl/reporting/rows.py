@@ -38,7 +38,7 @@ class Row:
 
     @property
     def is_top5(self) -> bool:
-        """Whether the errors are of the five best classes, as the poster's of this data set are, and the runs tell them."""
+        """Whether the errors are top-5 errors: the poster reports these for the data set, and the runs have them."""
         return poster.dataset(self.recipe) in poster.TOP5 and bool(self.last("test_top5_error"))
 
     @property
@@ -47,7 +47,7 @@ class Row:
         return self.last("test_top5_error" if self.is_top5 else "test_error")
 
     def last(self, name: str) -> list[float]:
-        """An error of the prediction in the last line of each run's metrics; empty where one does not tell it."""
+        """An error of the prediction in the last line of each run's metrics; empty if a run lacks it."""
         lines = [run.metrics()[-1] for run in self.runs]
         return [line[name]["fused"] for line in lines] if all(name in line for line in lines) else []
 

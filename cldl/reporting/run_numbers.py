@@ -1,4 +1,4 @@
-"""Finished runs as numbers for other programs: a line a run, in full precision."""
+"""Finished runs as numbers for other programs: one line per run, in full precision."""
 
 from __future__ import annotations
 

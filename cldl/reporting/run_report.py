@@ -23,7 +23,7 @@ from data.dataset import Dataset
 from engine.io.files import explained
 from engine.typing import Array
 
-# figures that a report may be without
+# figures that not every report has
 FIGURES = {"learning_curves", "companions", "shares", "shares_by_class", "confusion", "easy_and_hard"}
 
 
@@ -132,7 +132,7 @@ with dropout on, so this error can be the larger one.{" Dotted: what the poster 
 
 
 def _answers(evaluation: Evaluation, names: Sequence[str]) -> Iterator[Section]:
-    """Which of several classifiers decides which class, and how hard an image."""
+    """Which classifier decides, by class and by difficulty."""
     shares = ", ".join(f"classifier {m}: {share:.1f} %" for m, share in evaluation.shares.items())
     text = f"""<p>The same for the present network, class by class: some classes need more layers than others. Over all classes:
 {shares}.</p>"""
@@ -181,7 +181,7 @@ poster's first figure: the bottom classifier handles simple images, the top one 
 
 
 def _confusion(evaluation: Evaluation, names: Sequence[str]) -> Section:
-    """What was taken for what, with the most frequent mistakes in words; without a mistake there is no figure."""
+    """The confusion matrix, with the most frequent mistakes in words; without a mistake there is no figure."""
     title = "Confusion matrix"
     counts = classes.confusions(evaluation, len(names))
     np.fill_diagonal(counts, 0)

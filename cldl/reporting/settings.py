@@ -41,7 +41,7 @@ def how_it_ran(run: Run, metrics: Sequence[dict]) -> str:
 
 
 def numbers(metrics: Sequence[dict], joint: bool) -> str:
-    """A row an epoch: losses, errors, learning rate and time; of classifiers that predict jointly T, and who decides, too."""
+    """One row per epoch: losses, errors, learning rate and time; for a joint prediction also T and the deciding exits."""
     alone = [name for name in metrics[0]["test_error"] if name != "fused"]
     names = [*alone, "fused"] if joint else alone
     head = [

@@ -1,4 +1,4 @@
-"""The story of a run: what its numbers say, and the one step that would be next, with its command."""
+"""The story of a run: what its numbers say, and one suggested next step with its command."""
 
 from __future__ import annotations
 

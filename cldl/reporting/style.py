@@ -22,7 +22,7 @@ from engine.typing import Array
 WIDTH = 5.6  # inches of every figure: on a telephone its letters can still be read
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")  # Okabe and Ito, 2008
 MARKERS = "os^Dv<>"
-MANY_EPOCHS = 50  # with more of them, the marks of lines are not seen, but found by the pointer
+MANY_EPOCHS = 50  # with more of them, markers are invisible and only answer to the pointer
 ONE_COLOUR = 98.0  # % of every bar that one classifier has
 MANY_BARS = 120  # with more of them, there are no gaps between them
 FLOOR = 0.01  # where 0 is drawn on a logarithmic axis

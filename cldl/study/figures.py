@@ -23,7 +23,7 @@ GRID = np.linspace(0.01, 0.99, 99)  # of p_1 and of p_2
 
 
 def write(folder: Path) -> list[Path]:
-    """All figures as PNG files in a folder, which is made; returns their paths."""
+    """Write all figures as PNG files into a folder, which is created; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for make in (method, surfaces, companions, naive_form, v_curve, leader):

@@ -49,7 +49,7 @@ class Terms:
 
 
 def margins(z: Array, target: int) -> Array:
-    """d (M,): the target's score less the log-sum-exp of the wrong ones; z (M, K)."""
+    """d (M,): the target's logit minus the log-sum-exp of the others; z (M, K)."""
     return z[:, target] - reduce(np.logaddexp, np.delete(z, target, axis=1).T)
 
 

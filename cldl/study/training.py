@@ -2,8 +2,8 @@
 
 Each variant and seed is a run in a folder of its own, and leaves a line in a file of results when it has ended. A run that was
 stopped is resumed, one that has its line is not trained again, so the study can be stopped at any time, and extended by more
-seeds. All runs of a table see the same images as often, and are tested on the same: training images that were held out where
-the table chooses between variants.
+seeds. All runs of a table see the same images equally often, and are tested on the same images: held-out training images if the
+table chooses between variants.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ classifiers 1 to M: the error of each by itself, from the bottom to the top"""
 def compare(
     name: str, out: Path, results: Path | None, seeds: Sequence[int], only: Sequence[str], options: Sequence[str]
 ) -> int:
-    """Train what has no line yet, seed by seed, and show the comparison after each; the exit status.
+    """Train every run that has no line yet, seed by seed, and show the comparison after each seed; the exit status.
 
     name    -- of the table
     out     -- the folder of the runs, and of the figure

@@ -8,7 +8,7 @@ SOFTMAX = "--classifiers 1"
 DSN = "--exponent 0"
 LEARNING = "--lower-lr-mult 1"  # of the lower classifiers: as fast as the rest
 MEAN, CONV = f"--lower-head mean {LEARNING}", f"--lower-head conv {LEARNING}"
-MAP = "--lower-head map --lower-lr-mult 0.1"  # it has so many weights that at the full rate it runs ahead
+MAP = "--lower-head map --lower-lr-mult 0.1"  # it has so many weights that at the full rate it learns too fast
 DROPPED = "--lower-head map --lower-dropout 0.5"
 
 

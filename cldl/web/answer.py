@@ -1,4 +1,4 @@
-"""What a trained run says of an uploaded image, as JSON: from the bytes of a picture's file, which stay in memory.
+"""The prediction of a trained run for an uploaded image, as JSON; the file's bytes stay in memory.
 
 The image is prepared as `cldl.predict` does, by the run's data, and answered by the same function (`cldl.prediction.tell`). For
 each classifier there is more than a command prints: how its probabilities are spread, its T, and how sure it is at its exit.

@@ -1,4 +1,4 @@
-"""The page and the endpoint as an ASGI application: what is answered, what is refused, and what no browser may do with it.
+"""The page and the endpoint as an ASGI application: its routes, its refusals, and its security headers.
 
     GET  /              the page: plain HTML, CSS and JavaScript of the package
     GET  /api/run       what is known of the run
@@ -6,7 +6,7 @@
 
 A refusal is an object with one sentence, `refused`. A body is read piece by piece into memory, and never beyond MAX_BYTES; images
 are answered one at a time. A request is for this host by name, or refused: a page elsewhere could have its own name resolve to
-127.0.0.1 (DNS rebinding). What is sent must come from the page itself, or from a program, which names no origin.
+127.0.0.1 (DNS rebinding). An upload must come from the page itself, or from a program, which sends no Origin header.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ REFUSALS: dict[Any, Any] = {  # of what is raised
     404: lambda request, error: refusal(404, NOWHERE),
     405: lambda request, error: refusal(405, NOWHERE),
     HTTPException: lambda request, error: refusal(error.status_code, error.detail),
-    ClientDisconnect: lambda request, error: refusal(400, SLOW),  # to no reader
+    ClientDisconnect: lambda request, error: refusal(400, SLOW),  # nothing reads it: the client has gone
     Exception: lambda request, error: refusal(500, FAILED),
 }
 

@@ -24,7 +24,7 @@ from layers.network import Network
 README = "wanglimin/Places205-VGGNet, README: features of fc6, divided by their length"
 AS_VGG = UNTRIED + ": as " + README
 SVM = UNTRIED + ": the usual linear classifier of features"
-METHODS = {
+METHODS = {  # the poster's names for the features of these networks
     "alexnet": "AlexNet",
     "places_alexnet": "Places-AlexNet",
     "cnds8": "Places-CNDS8",
@@ -33,7 +33,7 @@ METHODS = {
     "vgg13": "Places205-VGG13",
     "vgg16": "Places205-VGG16",
     "vgg19": "Deep19",
-}  # as the poster calls the features of these networks
+}
 
 
 @dataclass(frozen=True, kw_only=True)

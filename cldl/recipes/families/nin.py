@@ -251,7 +251,7 @@ CIFAR100_NIN_PUBLISHED = CIFAR100_NIN.changed(
     **published_training(CIFAR_DEF, learning_rate=0.02, weight_decay=5e-4),
 )
 
-MODELS: dict[str, ModelSpec] = {}  # it is in `folder`, as it takes images of any size there
+MODELS: dict[str, ModelSpec] = {}  # registered in `folder`, where it takes images of any size
 RECIPES = (
     MNIST_NIN,
     MNIST_NIN_SOFTMAX,

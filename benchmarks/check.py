@@ -1,8 +1,8 @@
 """Do both engines compute the same? The same weights, images and labels, without dropout: the loss and every gradient.
 
 In float64 they agree to rounding: nothing but the order of the sums is different. In float32 that order decides near
-the kinks of ReLU and pooling. An element of a map of n that falls to the other side moves the gradient by about
-1 / sqrt(n) of its norm: one such element in the smallest map is what any two orders may differ by. Beyond that, each
+the kinks of ReLU and pooling. If one of the n elements of a feature map falls to the other side, the gradient changes
+by about 1 / sqrt(n) of its norm; any two orders may differ by one such element in the smallest map. Beyond that, each
 engine must be as near to float64 as the other, within a small factor.
 """
 

@@ -28,7 +28,7 @@ class CldlEngine:
     def __init__(self, folder: Path, **place: str) -> None:
         self.place: dict[str, Any] = place
         self.folder, self.job = folder, json.loads((folder / "job.json").read_text())
-        self.arrays = np.load(folder / "arrays.npz")  # each is read when it is asked for, and not kept
+        self.arrays = np.load(folder / "arrays.npz")  # lazy: each access reads the array
         self.versions = {"Python": platform.python_version(), "NumPy": np.__version__}
         self.trainer = self._trainer(len(self.arrays["labels"]))
         self.stream = endless_steps(self.trainer)

@@ -58,7 +58,7 @@ class Chosen(NamedTuple):
         return cls(*(layer.conv_algorithm(shape, inference=inference).name for inference in (True, False)))
 
     def seconds(self, measured: dict[str, Seconds]) -> Seconds:
-        """What they take."""
+        """Their seconds."""
         return Seconds(measured[self.forward].forward, measured[self.step].step)
 
 

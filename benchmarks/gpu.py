@@ -27,14 +27,14 @@ MODES = ("eager", "compiled")
 
 @dataclass(frozen=True)
 class Row:
-    """A network at one batch size and precision: median seconds of a step, and what they come to."""
+    """A network at one batch size and precision: median seconds of a step, and the rates that follow."""
 
     network: str
     batch: int
     precision: str
     seconds: dict[str, float]  # by engine
     flops: int  # by direct convolution
-    bytes: int  # were every array read or written once
+    bytes: int  # if every array is read or written once
     peak: float  # FLOP/s
     copy: float  # bytes a second
     launched: str

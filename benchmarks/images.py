@@ -31,7 +31,7 @@ from data.disk.read_ahead import ReadAhead
 from engine.random import Key
 from engine.runtime.cpu import available_threads
 
-SIZES = (
+SIZES = (  # height, width
     (375, 500),
     (500, 375),
     (333, 500),
@@ -40,7 +40,7 @@ SIZES = (
     (240, 320),
     (480, 640),
     (1200, 1600),
-)  # height, width
+)
 QUALITY = 92
 CLASSES = 20
 SIDE = 1600  # of the pictures that the images are cut from
@@ -107,7 +107,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict:
 
 
 def training(recipe: Recipe, dataset: Dataset, options: argparse.Namespace) -> dict:
-    """An epoch of training, behind two steps that are not timed: kernels are compiled in them."""
+    """An epoch of training, after two steps that are not timed, in which kernels are compiled."""
     recipe = recipe.changed(**recipe.data.found(dataset))
     trainer = Trainer.from_recipe(recipe, dataset, threads=options.threads)
     for _ in zip(range(2), trainer.steps(), strict=False):

@@ -1,4 +1,4 @@
-"""What is timed: the networks of the rows, each with a batch that their authors used or one that fits a machine of two cores."""
+"""The networks that are timed, each with the batch size of its authors or one that fits a machine of two cores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Timed(NamedTuple):
     changed: dict
 
 
-HE = {"initialisation": "he", "learning_rate": 1e-5}  # the deep networks neither vanish nor diverge on noise
+HE = {"initialisation": "he", "learning_rate": 1e-5}  # activations of deep networks neither vanish nor diverge on noise
 THREE = {"classifiers": 3, "loss": find("mnist_nin").loss}
 NETWORKS = {
     "mnist_nin": Timed("mnist_nin", 128, 128, {}),  # cuda-convnet's batch
@@ -27,7 +27,7 @@ NETWORKS = {
     "alexnet": Timed("places205_alexnet", 64, 2, HE | THREE | {"definition": "alexnet"}),
     "googlenet": Timed("imagenet_googlenet", 32, 2, HE),
 }
-SMALL = ("mnist_nin", "cifar100_nin")  # what is timed where nothing is named
+SMALL = ("mnist_nin", "cifar100_nin")  # the default
 
 
 def recipe(name: str, batch: int | None = None, size: int | None = None, **values) -> Recipe:

@@ -54,9 +54,8 @@ def _ink(digits: list[np.ndarray], height: int, width: int, rng: Rng, *, thin: b
     ink = np.zeros((height, width), np.float32)
     if not digits:
         return ink
-    size = int(
-        min(0.8 * height, 0.8 * width / len(digits)) * rng.uniform(0.5, 1.0)
-    )  # of a digit's box and what is around it
+    # of a digit's box with its margin
+    size = int(min(0.8 * height, 0.8 * width / len(digits)) * rng.uniform(0.5, 1.0))
     drawn = [_drawn(digit, rng, size, thin, turn) for digit in digits]
     top = int(rng.uniform(0.1 * height, 0.9 * height - max(len(tile) for tile in drawn)))
     left = int(rng.uniform(0.1 * width, 0.9 * width - size * len(digits)))

@@ -1,4 +1,4 @@
-"""How many photographs of digits a run reads rightly, refuses, or has wrong, on each kind of paper.
+"""How many photographs of digits a run reads correctly, refuses, or misreads, on each kind of paper.
 
 python -m benchmarks.papers runs/mnist_nin-20260101-120000
 python -m benchmarks.papers RUN --each 100 --kinds ruled framed --folder pictures    # the pictures stay there, to be looked at

@@ -1,4 +1,4 @@
-"""The roofline of a training step: what each layer reaches beside what the machine could give it.
+"""The roofline of a training step: what each layer attains, and what the machine allows.
 
 python -m benchmarks.roofline FILE.png
 

@@ -1,4 +1,4 @@
-"""A row of the benchmark: what was timed, the engines' times and memory, and what they come to."""
+"""A row of the benchmark: what was timed, the engines' times and memory, and the ratios that follow."""
 
 from __future__ import annotations
 

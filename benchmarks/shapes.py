@@ -36,11 +36,11 @@ class Geometry(NamedTuple):
         return self.height, self.width, self.inputs
 
 
-KNOWN = {
+KNOWN = {  # model, side of the images
     "VGG": ("vgg16", 224),
     "GoogLeNet": ("googlenet", 224),
     "AlexNet": ("alexnet", 227),
-}  # model, side of the images
+}
 
 
 def geometries() -> dict[Geometry, str]:

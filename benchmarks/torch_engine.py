@@ -56,7 +56,7 @@ class GlobalAvgPool(nn.Module):
 class Network(nn.Module):
     """The job's nodes, each a layer on the outputs of earlier ones, and its exits.
 
-    An output is let go once its last reader has run, as it is in a network that is written by hand.
+    An output is freed once its last consumer has run, as in a hand-written network.
     """
 
     def __init__(self, layers: list[dict], exits: list[str]) -> None:
@@ -86,9 +86,9 @@ class Network(nn.Module):
 def cldl_loss(logits: list[Tensor], labels: Tensor, weights: Tensor, exponent: float) -> Tensor:
     """The mean over the samples of sum_m lambda_m C^(m) T^(m), from margins, as in cldl/loss.py."""
     target = labels[:, None]
-    margins = torch.stack(
+    margins = torch.stack(  # (M, N)
         [z.gather(1, target)[:, 0] - z.scatter(1, target, -torch.inf).logsumexp(1) for z in logits]
-    )  # (M, N)
+    )
     C = functional.softplus(-margins, threshold=50)
     log_q = -functional.softplus(margins, threshold=50)
     T = (exponent * (log_q.sum(0) - log_q)).exp()
@@ -106,7 +106,7 @@ class TorchEngine:
         torch.set_num_threads(self.job["threads"])
         torch.manual_seed(0)
         self.versions = {"Python": platform.python_version(), "PyTorch": torch.__version__}
-        self.arrays = np.load(folder / "arrays.npz")  # each is read when it is asked for, and not kept
+        self.arrays = np.load(folder / "arrays.npz")  # lazy: each access reads the array
         self.images, self.labels = (
             torch.from_numpy(self.arrays[name]).to(self.device) for name in ("images", "labels")
         )

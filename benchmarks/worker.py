@@ -1,4 +1,4 @@
-"""The child's side of a pipe: an engine that keeps its warm state and sleeps until it is asked to do something.
+"""The child's side of a pipe: an engine that keeps its warm state and sleeps until the next request.
 
 Each line that comes in is JSON, [method, arguments]; each line that goes out is {"result": ...} or {"error": "..."}.
 Nothing but the standard library is needed here, for PyTorch may live in another environment.
@@ -15,20 +15,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-LONG = 0.05  # seconds of a call for which caches that were full of something else do not matter
+LONG = 0.05  # seconds: in a longer call, starting with cold caches does not matter
 
 
 def serve(make: Callable) -> None:
-    """Make an engine of the command line's words, and do as it is told until the pipe closes."""
-    predictions = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what others print is no answer
+    """Make an engine from the command line's arguments, and serve its methods until the pipe closes."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print goes to stderr, not among the replies
 
     def answer(ask: Callable):
         try:
             reply = {"result": ask()}
         except Exception as error:
             reply = {"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}
-        print(json.dumps(reply), file=predictions, flush=True)
+        print(json.dumps(reply), file=replies, flush=True)
 
     engine: list = []
 
@@ -66,7 +66,7 @@ def least_of_three(act: Callable[[], object], clock: Callable[[], float]) -> flo
 
 
 def forget_peak() -> None:
-    """Let the peak be that from now on, where the system can do that: what a start needs is no part of a step."""
+    """Reset the peak where the system supports it, as the memory of the start does not count for a step."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

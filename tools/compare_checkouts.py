@@ -18,11 +18,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 RECIPES = ("mnist_nin", "cifar100_nin", "mnist_dsn", "mnist_maxout")
-ROUNDS, BLOCK, REST = (
-    12,
-    4,
-    0.1,
-)  # of the timing: rounds, calls of each checkout in a round, seconds of rest before them
+ROUNDS, BLOCK, REST = 12, 4, 0.1  # of the timing: rounds, calls per checkout in a round, seconds of rest before them
 PROBE = """
 import hashlib, sys, time
 import numpy as np

@@ -137,7 +137,7 @@ def score(states: list[str]) -> float:
 
 
 def main(name: str, patterns: list[str]) -> int:
-    """Run a group's mutants, tell of those that live, and say whether they are few enough."""
+    """Run a group's mutants, report the survivors, and say whether they are few enough."""
     group = GROUPS[name]
     environment = os.environ | {"HYPOTHESIS_PROFILE": "mutation"} | group.environment
     started = time.monotonic()

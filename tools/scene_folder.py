@@ -4,7 +4,7 @@ python tools/scene_folder.py scenes                        # scenes/train/castle
 python -m cldl.train mit67_vgg11 --dataset folder --data scenes --size 64
 
 The images are doubled to 64 x 64 pixels (Lanczos) and written with quality 95. None of them has more detail than its 32 x 32
-pixels: what is tried is the way from files on the disk to a deep network's error, on real images.
+pixels: this tries out the whole path from files on the disk to a deep network's error, on real images.
 """
 
 from __future__ import annotations
@@ -19,18 +19,8 @@ from PIL import Image
 from cldl.commands import add_data_arguments, guarded, parser, whole
 from data.sources import cifar100
 
-SCENES = (
-    12,
-    17,
-    37,
-    68,
-    76,
-    23,
-    33,
-    49,
-    60,
-    71,
-)  # of "large man-made" and of "large natural outdoor" things, bridge to sea
+# the "large man-made" and the "large natural outdoor" things, bridge to sea
+SCENES = (12, 17, 37, 68, 76, 23, 33, 49, 60, 71)
 QUALITY = 95
 
 

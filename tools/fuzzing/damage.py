@@ -148,10 +148,8 @@ def arrays(random: Random, data: bytes) -> bytes:
         file.visititems(lambda name, item: found.update({name: item[...]}) if isinstance(item, h5py.Dataset) else None)
     if random.random() < 0.3:
         image, text = io.BytesIO(data), json_tree(random, json.dumps(header).encode())
-        with (
-            suppress(OSError),
-            h5py.File(image, "r+", libver=("v110", "v110")) as file,
-        ):  # the first format has no long texts
+        # the first format has no long texts
+        with suppress(OSError), h5py.File(image, "r+", libver=("v110", "v110")) as file:
             file.attrs.create("header", np.bytes_(text or b" "))
         return image.getvalue()
     attributes = header["attributes"]

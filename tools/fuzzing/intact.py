@@ -141,7 +141,7 @@ def fit(folder: Path) -> list[bytes]:
 
 
 def images(folder: Path) -> list[bytes]:
-    """A folder of two classes, one of which will have an image that is damaged."""
+    """A folder of two classes; one image will be damaged."""
     files = pictures(folder)
     for name, data in zip(("cat/1.png", "dog/1.png", "dog/2.png"), files, strict=False):
         path = folder / "photos" / name

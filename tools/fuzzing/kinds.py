@@ -94,7 +94,7 @@ def make_run(file: str, folder: Path) -> list[bytes]:
 
 
 def read_config(folder: Path) -> None:
-    """All that is made of a recipe but its data, and the report of runs."""
+    """Everything that is built from a recipe, except its data; and the report of runs."""
     recipe = Run.open(folder).recipe
     recipe.build_optimiser(build_network(recipe)), recipe.build_objective().at(1)
     recipe.schedule.learning_rate_at(0.5), recipe.schedule.momentum_at(0.5)
@@ -204,7 +204,7 @@ def network_of_weights() -> Network:
 
 
 def read_weights(name: str, folder: Path) -> None:
-    """What fits of a file of weights, and how it is told."""
+    """The weights of a file that fit a network, and the report on them."""
     str(load_weights(network_of_weights(), folder / name, strict=False))
 
 

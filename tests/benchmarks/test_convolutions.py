@@ -1,4 +1,4 @@
-"""Every algorithm is timed on every convolution, and choices that were not the fastest are told."""
+"""Every algorithm is timed on every convolution, and choices that were not the fastest are reported."""
 
 import sys
 

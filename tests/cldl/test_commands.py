@@ -1,4 +1,4 @@
-"""What all commands share: how they end by a signal, and what becomes of their output."""
+"""What all commands share: how they end on a signal, and where their output goes."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""Early exit from logits: who leaves where, with which answer, and what that costs."""
+"""Early exit from logits: which samples leave at which exit, with which answer and cost."""
 
 import numpy as np
 import pytest

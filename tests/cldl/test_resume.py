@@ -1,4 +1,4 @@
-"""What a resumed run may find in its folder, and what may be asked of it."""
+"""What a resumed run may find in its folder, and which options it accepts."""
 
 import json
 

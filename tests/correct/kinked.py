@@ -1,4 +1,4 @@
-"""With kinks or jumps, which the checker has to find clear inputs for by itself: no layer here says where they are."""
+"""Layers with kinks or jumps, which the checker has to find clear inputs for by itself: no layer here says where they are."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""With parameters, and with several inputs: scales, products, convolutions of sequences, sums."""
+"""Layers with parameters or several inputs: scales, products, convolutions of sequences, sums."""
 
 import numpy as np
 

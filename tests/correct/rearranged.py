@@ -1,4 +1,4 @@
-"""Numbers moved, repeated and averaged, as images and sequences need it."""
+"""Layers that move, repeat or average numbers, for images and sequences."""
 
 import numpy as np
 

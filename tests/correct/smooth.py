@@ -1,4 +1,4 @@
-"""Element by element, and smooth."""
+"""Smooth elementwise layers."""
 
 import numpy as np
 

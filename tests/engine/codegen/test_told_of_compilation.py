@@ -1,4 +1,4 @@
-"""Who waits for a compilation is told of it, once; who finds the kernels in the cache is not."""
+"""A user who waits for a compilation is told so, once; with the kernels in the cache there is no message."""
 
 import subprocess
 import sys

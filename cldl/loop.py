@@ -45,9 +45,7 @@ def train(run: Run, dataset: Dataset, trainer: Trainer, lines: list[dict], displ
             line, evaluation = trainer.end_epoch()
             check_same(comm, {"set of weights": trainer.checksum()}, "one of the machines computes wrongly")
             lines.append(line)
-            run.record(
-                lines
-            )  # before the checkpoint: after a kill between the two, the epoch and its line are repeated
+            run.record(lines)  # before the checkpoint: a kill between the two repeats the epoch and its line
             run.save(*trainer.state())
             log.epoch(trainer, line)
             display.epoch(line)

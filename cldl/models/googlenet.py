@@ -48,12 +48,8 @@ INCEPTIONS = {
     "5a": Inception(256, 160, 320, 32, 128, 128),
     "5b": Inception(384, 192, 384, 48, 128, 128),
 }
-TAPS = (
-    "inception_4d",
-    "inception_4a",
-    "inception_3b",
-    "inception_5a",
-)  # of the second, third, fourth, fifth classifier
+# Of the second, third, fourth and fifth classifier.
+TAPS = ("inception_4d", "inception_4a", "inception_3b", "inception_5a")
 
 
 def googlenet(

@@ -29,9 +29,8 @@ from engine.codegen.pointers import keep_alive, pointer, prefetch
 from engine.codegen.simd import LANES, LINE, REGISTERS, Vector, intrinsic
 from engine.typing import Array
 
-MAX_NR = (
-    4 if REGISTERS == 32 else 2
-)  # vectors of a micro-tile: with B's row and one element of A they fill the registers
+# Vectors in a row of a micro-tile: with a row of B and one element of A they fill the registers.
+MAX_NR = 4 if REGISTERS == 32 else 2
 MR_SIZES = (6, 4, 2, 1)  # rows of a micro-tile: 6, and the smaller ones for the rows that are left over
 
 

@@ -25,9 +25,8 @@ def _has_avx512() -> bool:
     return get_host_cpu_features().get("avx512f", False)
 
 
-LANES, REGISTERS = (
-    (16, 32) if _has_avx512() else (8, 16)
-)  # float32 in a vector register, and how many registers there are
+# The float32 numbers in a vector register, and the number of registers.
+LANES, REGISTERS = (16, 32) if _has_avx512() else (8, 16)
 LINE = np.intp(memory.LINE // 4)  # float32 in a cache line; of type intp for the reason given in engine.codegen.jit
 intrinsic: Any = extending.intrinsic  # a type checker cannot know that it hides the first argument
 

@@ -79,6 +79,22 @@ def figure_2_row(line):
     return f"| {row} | {line['train_errors']['fused']:.2f} |"
 
 
+LONG = {line["variant"]: line for line in read(NOTES / "cifar100_long.jsonl")}
+
+
+@pytest.mark.parametrize("variant", LONG)
+def test_the_errors_of_the_long_runs_are_those_of_each_run(variant):
+    line, page = LONG[variant], section("### Sixty epochs at half the width")
+    *alone, fused = line["errors"].values()
+    rules = [f"{line['rules'][rule]:.2f}" if len(alone) > 1 else "" for rule in ("mean", "surest")]
+    cells = [variant, f"{fused:.2f}", *rules, ", ".join(f"{error:.2f}" for error in alone)]
+    row = " | ".join(cells).replace("  ", " ")
+    assert f"| {row} | {line['train_errors']['fused']:.2f} |" in page
+    curve = line["curve"]
+    assert len(curve) == 60
+    assert f"| {variant} | {' | '.join(f'{curve[epoch - 1]:.2f}' for epoch in (1, *range(10, 61, 10)))} |" in page
+
+
 def test_on_mnist_the_means_and_cldls_distance_from_softmax_are_those_of_the_seeds():
     rows = re.findall(r"^\| .*?`python -m cldl\.train (\w+)` \| (.*); mean (\S+) \|", WHOLE, re.MULTILINE)
     errors = {name: np.array([float(error) for error in seeds.split(", ")]) for name, seeds, _ in rows}

@@ -27,6 +27,7 @@ from cldl.reporting.style import (
 from cldl.reporting.svg import hover
 
 LETTERS = 62  # of a line of the legend
+LOGARITHMIC = 20.0  # %: where no error is below, the axis is linear
 HEIGHT, LINE = 3.8, 0.22  # inches: of the figure, and of a line of its legend
 LEGEND: dict[str, Any] = {"loc": "outside upper left", "ncols": 1, "frameon": False, "fontsize": 9}
 
@@ -52,7 +53,11 @@ def curves(rows: Sequence[Row]) -> Figure:
     axes.set_ylabel("test error in %")
     axes.grid(**GRID)
     over_epochs(axes, range(1, most + 1))
-    logarithmic(axes, 100)
+    least = min(line["test_error"]["fused"] for row in rows for run in row.runs for line in run.metrics())
+    if least < LOGARITHMIC:
+        logarithmic(axes, 100)
+    else:
+        axes.set_ylim(0.9 * least, 100)
     figure.legend(*axes.get_legend_handles_labels(), **LEGEND)
     return figure
 

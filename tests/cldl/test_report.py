@@ -203,6 +203,14 @@ def test_runs_that_differ_in_their_seeds_alone_have_one_colour_and_one_name(tmp_
     assert legend(figure) == ["MNIST: CLDL (mnist_nin, 2 seeds)", "MNIST: CLDL (mnist_nin, learning_rate 0.01)"]
     assert third.get_ydata().tolist() == [12.5, 0.5]
     assert legend_is_clear(figure)
+    assert figure.axes[0].get_yscale() == "log"
+
+
+def test_the_axis_is_linear_where_no_error_is_small(tmp_path, monkeypatch):
+    run = Run.open(Path(finished(tmp_path / "run")))
+    monkeypatch.setattr(Run, "metrics", lambda self: [{"test_error": {"fused": error}} for error in (90.0, 50.0)])
+    axes = comparison.curves(rows([run])).axes[0]
+    assert (axes.get_yscale(), axes.get_ylim()) == ("linear", (45.0, 100.0))
 
 
 def test_a_run_that_is_not_finished_is_refused_with_the_way_to_finish_it(tmp_path, capsys):

@@ -103,6 +103,9 @@ def test_on_mnist_the_means_and_cldls_distance_from_softmax_are_those_of_the_see
         assert f"{errors[name].mean():.2f}" == mean
     behind = mean_and_error(errors["mnist_nin"] - errors["mnist_nin_softmax"])
     means = f"{errors['mnist_nin'].mean():.2f} against {errors['mnist_nin_softmax'].mean():.2f}"
+    ahead = mean_and_error(errors["mnist_dsn"] - errors["mnist_nin"])
+    dsn = f"{errors['mnist_nin'].mean():.2f} against {errors['mnist_dsn'].mean():.2f}"
+    assert f"On MNIST they are level: {dsn}, by {{:.2f}} ± {{:.2f}} |".format(*ahead) in WHOLE
     assert f"not reproduced: {means}, worse by {{:.2f}} ± {{:.2f}} |".format(*behind) in WHOLE
 
 

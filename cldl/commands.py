@@ -38,13 +38,17 @@ class Parser(argparse.ArgumentParser):
             self.refuse(others[0])
         return options
 
+    @property
+    def names(self) -> list[str]:
+        """All option strings, such as --threads."""
+        return [string for action in self._actions for string in action.option_strings]
+
     def refuse(self, word: str) -> NoReturn:
         """Raise UserError for a word that is no option of these."""
         option = word.partition("=")[0]
         if not option.startswith("-"):
             raise UserError(f"{word!r} is one argument too many (--help lists them).")
-        known = [string.removeprefix("--") for action in self._actions for string in action.option_strings]
-        similar = nearest(option.removeprefix("--"), known, prefix="--")
+        similar = nearest(option.removeprefix("--"), [name.removeprefix("--") for name in self.names], prefix="--")
         raise UserError(f"there is no option {option}{similar or ' (--help lists them).'}")
 
     def error(self, message: str) -> NoReturn:

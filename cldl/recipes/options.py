@@ -59,13 +59,13 @@ def _add_words(parser: Parser) -> None:
     """Every leaf of every spec, and every section that has kinds, as an option that takes a word."""
     specs = [spec for kinds in KINDS.values() for spec in kinds.values()]
     names = {name for spec in specs for leaf in leaf_types(spec) for name in (f"{spec.section}.{leaf}", leaf)}
-    for option in sorted({_option(name) for name in names | set(CHOICES)} - set(_names(parser))):
+    for option in sorted({_option(name) for name in names | set(CHOICES)} - set(parser.names)):
         parser.add_argument(option)
 
 
 def _add_leaves(parser: Parser, recipe: Recipe, types: Types) -> None:
     """The leaves of a recipe with these types of specs, a group a section; the help tells their values and sources."""
-    own = set(_names(parser))
+    own = set(parser.names)
     counts = Counter(leaf for spec in types.values() for leaf in leaf_types(spec))
     for section, spec in types.items():
         group = parser.add_argument_group(f"{section} ({spec.kind})", recipe.sources.get(section))
@@ -128,11 +128,6 @@ def _refuse(word: str, parser: Parser, recipe: Recipe | None = None, types: Type
     if recipe and owners:
         raise UserError(f"{recipe.name} has no option {option}, which belongs to {' and '.join(owners)}.")
     parser.refuse(word)
-
-
-def _names(parser: Parser) -> list[str]:
-    """All option strings of a parser."""
-    return [string for action in parser._actions for string in action.option_strings]
 
 
 def _option(name: str) -> str:

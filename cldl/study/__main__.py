@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from cldl.study.variants import TABLES
 DEFAULT = "gradient"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> commands.Parser:
     """The studies, a sub-command each."""
     main = commands.parser("cldl.study", f"Studies of CLDL; without a name, `{DEFAULT}`.")
     studies = main.add_subparsers(dest="study", metavar="STUDY", required=True)
@@ -69,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         out = options.out or Path("runs/training") / options.table
         return training.compare(options.table, out, options.results, options.seeds, options.only, others)
     if others:
-        whole.error(f"unrecognized arguments: {' '.join(others)}")
+        whole.refuse(others[0])
     from cldl.study import walk
 
     walk.gradient(options.out)

@@ -95,6 +95,18 @@ def test_the_errors_of_the_long_runs_are_those_of_each_run(variant):
     assert f"| {variant} | {' | '.join(f'{curve[epoch - 1]:.2f}' for epoch in (1, *range(10, 61, 10)))} |" in page
 
 
+def test_the_lead_of_cldl_in_the_long_runs_is_that_of_their_curves():
+    softmax, cldl = (np.array(LONG[variant]["curve"]) for variant in ("softmax", "CLDL"))
+    page = section("### Sixty epochs at half the width")
+    lead = softmax - cldl
+    assert f"CLDL is ahead by {lead[9]:.1f} points after 10 epochs, by {lead[29]:.1f} after 30" in page
+    assert abs(lead[35:].mean()) < 0.5  # a standard error
+    top, errors = LONG["CLDL"]["errors"]["3"], [LONG[variant]["errors"]["fused"] for variant in ("softmax", "CLDL")]
+    assert f"gains {top - errors[1]:.1f} points over the best of the three classifiers" in page
+    assert f"that one is {top - errors[0]:.1f} points worse than softmax's" in page
+    assert "60 epochs: {1:.2f} against {0:.2f};".format(*errors) in WHOLE
+
+
 def test_on_mnist_the_means_and_cldls_distance_from_softmax_are_those_of_the_seeds():
     rows = re.findall(r"^\| .*?`python -m cldl\.train (\w+)` \| (.*); mean (\S+) \|", WHOLE, re.MULTILINE)
     errors = {name: np.array([float(error) for error in seeds.split(", ")]) for name, seeds, _ in rows}

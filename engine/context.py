@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, Future
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,8 +19,12 @@ from engine.parameters import Parameter, WeightTransform
 from engine.random import Key
 
 Jobs = Sequence[Callable[[], None]]
+Share = tuple[int, int]  # a range: begin, end
 # By weight: the first sample, x and dy of each chunk.
 Products = dict[Parameter, list[tuple[int, np.ndarray, np.ndarray]]]
+
+
+LEAST_SHARE = 2**20  # multiply-adds: less is not worth the wait for another thread
 
 
 def run_sequentially(jobs: Jobs) -> None:
@@ -80,6 +85,7 @@ class Context:
                       backward pass
     products       -- where products for gradients of large weights are left (see `defer_product`), if anywhere
     parallel_for   -- runs a list of independent jobs: one after another, or with the help of idle threads
+    threads        -- how many threads there are for this chunk: more than one where a batch has fewer images than threads
     on_finished    -- if set, told by a network's backward of parameters to whose gradients the pass adds nothing more
 
     `engine.runtime.cuda_context.CudaContext` is the same on a GPU.
@@ -103,6 +109,8 @@ class Context:
         self.first_sample = first_sample
         self.needs_backward = True
         self.parallel_for = parallel_for
+        self.threads = 1
+        self._forks: list[Context] = []
         self.on_finished: Callable[[Iterable[Parameter]], None] | None = None
         self._key = key or Key(0)
         self._draws = 0
@@ -113,9 +121,9 @@ class Context:
         self._transformed_gradients: dict[WeightTransform, np.ndarray] = {}
         self._accumulated: set[WeightTransform] = set()  # of them, those that hold a sum
 
-    def restart(self, *, training: bool, key: Key, first_sample: int) -> None:
+    def restart(self, *, training: bool, key: Key, first_sample: int, threads: int = 1) -> None:
         """Begin the pass of the next chunk; gradients keep accumulating."""
-        self.training, self.first_sample, self.needs_backward = training, first_sample, True
+        self.training, self.first_sample, self.needs_backward, self.threads = training, first_sample, True, threads
         self._key, self._draws = key, 0
 
     def next_key(self) -> Key:
@@ -142,7 +150,30 @@ class Context:
     @property
     def nbytes(self) -> int:
         """Bytes of scratch memory held, in use or not: the peak so far."""
-        return self._memory.nbytes
+        return self._memory.nbytes + sum(fork.nbytes for fork in self._forks)
+
+    def forks(self, threads: Sequence[int]) -> Sequence[Context]:
+        """This pass for several jobs at the same time, in inference: with memory of their own, and so many threads each."""
+        while len(self._forks) < len(threads):
+            self._forks.append(Context(weight_cache=self._weight_cache, parallel_for=self.parallel_for))
+        for fork, count in zip(self._forks, threads, strict=False):
+            fork.needs_backward, fork.threads = False, count
+        return self._forks[: len(threads)]
+
+    def shares(self, count: int, multiply_adds: int, unit: int = 1) -> list[Share]:
+        """0 .. count - 1 in ranges for `parallel_for`, one a thread of this chunk: whole units, none of little work.
+
+        multiply_adds -- of all together
+
+        >>> ctx = Context()
+        >>> ctx.threads = 3
+        >>> ctx.shares(10, 10**9), ctx.shares(10, 10**9, unit=4), ctx.shares(10, 100)
+        ([(0, 3), (3, 6), (6, 10)], [(0, 4), (4, 8), (8, 10)], [(0, 10)])
+        """
+        units = -(-count // unit)
+        parts = max(min(self.threads, multiply_adds // LEAST_SHARE, units), 1)
+        ends = [min(units * part // parts * unit, count) for part in range(parts + 1)]
+        return list(pairwise(ends)) if count else []
 
     def transformed_weight(self, transform: WeightTransform) -> np.ndarray:
         """The transformed weight, computed once a step and shared by all threads."""

@@ -52,7 +52,7 @@ class Linear(Layer):
         x, y_like = check_input(self, x)
         y = ctx.empty(y_like.shape, x.dtype)  # (N, D)
         if large_linear.is_large(x, self.weight.value):
-            large_linear.forward(x, self.weight.value, self.bias.value, y)
+            large_linear.forward(x, self.weight.value, self.bias.value, y, ctx)
             return y, (x, y_like)
         W, b, relu = (self.weight.value,), (self.bias.value,), (False,)
         dispatch(fused_linear.forward, _pixels(x), PIXEL, W, b, relu, y, ctx)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from engine.kernels.cpu import normalise
 from engine.typing import Array, Shape, is_real, is_whole
 from layers.border import check_gradient, check_input
 from layers.layer import Layer
+
+COST = 100  # of a number, in multiply-adds of a matrix product
 
 
 class LocalResponseNorm(Layer):
@@ -50,7 +53,14 @@ class LocalResponseNorm(Layer):
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         x, y_like = check_input(self, x)
         y, s = (ctx.empty(x.shape, x.dtype) for _ in range(2))
-        dispatch(normalise.lrn_forward, *map(_rows, (x, y, s)), *self._constants(x))
+        rows, constants = [_rows(array) for array in (x, y, s)], self._constants(x)
+        shares = ctx.shares(len(rows[0]), COST * x.size)
+        ctx.parallel_for(
+            [
+                partial(dispatch, normalise.lrn_forward, *(r[slice(*share)] for r in rows), *constants)
+                for share in shares
+            ]
+        )
         return y, (x, s, y_like)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:

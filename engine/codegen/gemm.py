@@ -86,6 +86,17 @@ def panel_width(vectors, first):
     return (left + panels - 1) // panels
 
 
+def even_block(rows: int, most: int) -> int:
+    """How many of so many rows make a block, `most` at most: whole micro-tiles, and all blocks but the last equally many.
+
+    >>> even_block(196, 96), even_block(1, 96)
+    (66, 6)
+    """
+    rows = max(rows, 1)
+    blocks = -(-rows // most)
+    return -(-rows // (blocks * MR_SIZES[0])) * MR_SIZES[0]
+
+
 def matmul(A: Array, B: Array, C: Array) -> None:
     """C = A B: A (m, k), B (k, n), C (m, n)."""
     _matmul(A, B, C, -C.dtype.type(np.inf))

@@ -11,7 +11,8 @@ in the nearest caches, and the products of one block prefetch what the next one 
 the windows ever exist as a whole; the backward pass lays the windows out again.
 
 The backward pass is split into jobs with private accumulators so that idle threads can steal work (`Context.parallel_for`); they
-are reduced in job order, so results do not depend on scheduling.
+are reduced in job order, so results do not depend on scheduling. The forward pass is divided by rows where several threads have
+one chunk.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.codegen.gemm import MR_SIZES, even_block
 from engine.context import Context
 from engine.device import contiguous
 from engine.kernels.cpu.fused_linear import BLOCK, PADDED_LENGTH, chain_backward, chain_forward
@@ -69,12 +71,22 @@ def backward_reference(
 def forward(x: Array, window: Window, W: Arrays, b: Arrays, relu: tuple[bool, ...], y: Array, ctx: Context) -> Arrays:
     """Write the last y_l to y; return all y_l, or in inference (`ctx.needs_backward` is False) the last one only."""
     n = len(y)
-    rows_kept = n if ctx.needs_backward else min(n, BLOCK)
-    ys = (*(ctx.empty((rows_kept, W_l.shape[1]), x.dtype) for W_l in W[:-1]), y)
-    P = ctx.empty((BLOCK if window != PIXEL else 0, len(W[0])), x.dtype)
     W, clip_min = tuple(map(contiguous, W)), tuple(x.dtype.type(0 if relu_l else -np.inf) for relu_l in relu)
-    chain_forward(x, *window, P, len(ys), *map(_padded, (W, b, ys, clip_min)))
-    return ys if ctx.needs_backward else ys[-1:]
+
+    def outputs(rows: int) -> Arrays:
+        return (*(ctx.empty((rows, W_l.shape[1]), x.dtype) for W_l in W[:-1]), y)
+
+    kept = outputs(n) if ctx.needs_backward else ()
+    jobs = []
+    for begin, end in ctx.shares(n, n * sum(W_l.size for W_l in W), unit=MR_SIZES[0]):
+        block = even_block(end - begin, BLOCK)
+        P = ctx.empty((BLOCK if window != PIXEL else 0, len(W[0])), x.dtype)
+        ys = kept or outputs(min(n, BLOCK))
+        jobs.append(
+            partial(chain_forward, x, *window, begin, end, block, P, len(ys), *map(_padded, (W, b, ys, clip_min)))
+        )
+    ctx.parallel_for(jobs)
+    return kept or (y,)
 
 
 def backward(

@@ -19,7 +19,7 @@ from engine.codegen.simd import LANES
 from engine.context import Context
 from engine.device import on_gpu
 from engine.kernels.cpu.elementwise import bias_backward
-from engine.kernels.cpu.large_linear import ROWS, large_forward, large_input_gradient, large_weight_gradient
+from engine.kernels.cpu.large_linear import PANEL, ROWS, large_forward, large_input_gradient, large_weight_gradient
 from engine.memory import Empty
 from engine.parameters import Parameter
 from engine.typing import Array
@@ -38,9 +38,10 @@ def is_shared(weight: Parameter) -> bool:
     return len(weight.shape) == 2 and weight.size >= LARGE
 
 
-def forward(x: Array, W: Array, b: Array, y: Array) -> None:
+def forward(x: Array, W: Array, b: Array, y: Array, ctx: Context) -> None:
     """y (n, D) = x (n, C) W + b."""
-    large_forward(x, W, b, y)
+    shares = ctx.shares(W.shape[1], len(x) * W.size, unit=PANEL)
+    ctx.parallel_for([partial(large_forward, x, W, b, y, *columns) for columns in shares])
 
 
 def backward(x: Array, weight: Parameter, bias: Parameter, dy: Array, dx: Array | None, ctx: Context) -> None:

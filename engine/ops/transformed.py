@@ -95,7 +95,7 @@ class Winograd(Transformed):
     def convolve(self, x: Array, layer: FusedLayer, y: Array, ctx: Context) -> None:
         """m = v u at every point."""
         U = ctx.transformed_weight(WeightTiles(layer.weight, self.groups))
-        winograd.forward(x, U, layer.bias.value, _clip_min(layer), y, self.padding, self.groups, ctx.empty)
+        winograd.forward(x, U, layer.bias.value, _clip_min(layer), y, self.padding, self.groups, ctx)
 
     def convolve_backward(
         self, x: Array, dy: Array, y: Array | None, saved: None, layer: FusedLayer, dx: Array | None, ctx: Context

@@ -38,13 +38,17 @@ computations", SIAM, 1980; on the points, Barabasz, Anderson, Soodhalter and Gre
 Winograd convolution for deep neural networks", ACM TOMS 46(4), 2020 (arXiv 1803.10986).
 """
 
+from functools import lru_cache, partial
+
 import numpy as np
 
-from engine.codegen.gemm import MAX_NR, MR_SIZES
+from engine.codegen.gemm import MAX_NR, MR_SIZES, even_block
 from engine.codegen.simd import LANES, LINE
 from engine.codegen.winograd import BT, OUTPUT, TILE, A, G
+from engine.context import Context, Share
 from engine.kernels.cpu.winograd import (
     TILE_POINTS,
+    panel_at,
     winograd_backward,
     winograd_forward,
     winograd_weight,
@@ -54,6 +58,9 @@ from engine.memory import Empty, aligned
 from engine.typing import Array
 
 BLOCK, LARGE_BLOCK = 96, 192  # tiles at most
+FEW_TILES = (
+    0.23  # for an output: then to read U costs more than to transform the tiles in every thread (engine.ops.cost)
+)
 LARGE_WEIGHT = 2**20  # elements of U from which on blocks are large
 
 
@@ -99,12 +106,18 @@ def exchanged(w: Array, groups: int = 1) -> Array:
     return np.ascontiguousarray(in_groups.transpose(0, 1, 4, 3, 2)).reshape(k, k, D // groups, groups * C)
 
 
-def forward(
-    x: Array, U: Array, b: Array, clip_min: float, y: Array, padding: int, groups: int = 1, empty: Empty = aligned
-) -> None:
-    """y (N, Ho, Wo, D) = max(x * w + b, clip_min) for x (N, H, W, C) and U of w."""
-    block, V, M, tile = _scratch(x, y, groups, empty)
-    winograd_forward(x, U, b, x.dtype.type(clip_min), y, padding, groups, V, M, block, tile)
+def forward(x: Array, U: Array, b: Array, clip_min: float, y: Array, padding: int, groups: int, ctx: Context) -> None:
+    """y (N, Ho, Wo, D) = max(x * w + b, clip_min) for x (N, H, W, C) and U of w.
+
+    Threads that share it divide the tiles, or where these are few, the outputs: each then reads a part of U only.
+    """
+    jobs = []
+    for tiles, outputs in _shares(x, y, groups, ctx):
+        scratch = _scratch(tiles[1] - tiles[0], x, y, groups, ctx.empty)
+        jobs.append(
+            partial(winograd_forward, x, U, b, x.dtype.type(clip_min), y, padding, groups, tiles, outputs, *scratch)
+        )
+    ctx.parallel_for(jobs)
 
 
 def backward(
@@ -125,7 +138,7 @@ def backward(
 
     UT is the transform of `exchanged(w)`, needed for dx only; dy counts where y > 0, or everywhere if y is None.
     """
-    block, V, M, tile = _scratch(x, dy, groups, empty)
+    V, M, block, tile = _scratch(tile_count(*dy.shape[:3]), x, dy, groups, empty)
     sums_of_tiles = empty((block, _whole(dy.shape[3])), x.dtype)
     sums_of_block = empty((x.shape[3] * MAX_NR * LANES,), x.dtype)
     winograd_backward(
@@ -135,14 +148,8 @@ def backward(
 
 
 def block_size(tiles: int, weights: int) -> int:
-    """How many of so many tiles make a block: whole micro-tiles, and all blocks but the last equally many.
-
-    weights -- multiply-adds at each of the 36 points
-    """
-    most = LARGE_BLOCK if TILE_POINTS * weights >= LARGE_WEIGHT else BLOCK
-    tiles = max(tiles, 1)
-    blocks = -(-tiles // most)
-    return -(-tiles // (blocks * MR_SIZES[0])) * MR_SIZES[0]
+    """How many of so many tiles make a block; `weights` is the number of multiply-adds at each of the 36 points."""
+    return even_block(tiles, LARGE_BLOCK if TILE_POINTS * weights >= LARGE_WEIGHT else BLOCK)
 
 
 def tile_count(images: int, out_height: int, out_width: int) -> int:
@@ -150,12 +157,30 @@ def tile_count(images: int, out_height: int, out_width: int) -> int:
     return images * -(-out_height // OUTPUT) * -(-out_width // OUTPUT)
 
 
-def _scratch(x: Array, y: Array, groups: int, empty: Empty) -> tuple[int, Array, Array, Array]:
-    """The size of a block, and scratch memory for V and M of one and for a tile."""
+def _shares(x: Array, y: Array, groups: int, ctx: Context) -> list[tuple[Share, Share]]:
+    """The tiles and the columns of each thread that shares a forward pass."""
+    tiles, D = tile_count(*y.shape[:3]), y.shape[3]
+    starts, multiply_adds = _panel_starts(D // groups, groups), TILE_POINTS * tiles * x.shape[3] * D // groups
+    if tiles < FEW_TILES * D:
+        return [((0, tiles), (starts[i], starts[j])) for i, j in ctx.shares(len(starts) - 1, multiply_adds)]
+    return [(share, (0, starts[-1])) for share in ctx.shares(tiles, multiply_adds, unit=MR_SIZES[0])]
+
+
+@lru_cache(maxsize=64)
+def _panel_starts(outputs: int, groups: int) -> list[int]:
+    """The first column of every panel, in groups of so many outputs, and where the last one ends."""
+    columns, starts = _whole(outputs), [0]
+    while starts[-1] < groups * columns:
+        starts.append(starts[-1] + panel_at(starts[-1], columns)[2])
+    return starts
+
+
+def _scratch(tiles: int, x: Array, y: Array, groups: int, empty: Empty) -> tuple[Array, Array, int, Array]:
+    """Scratch memory for V and M of a block, the size of a block, and scratch memory for a tile."""
     C, D = x.shape[3], y.shape[3]
-    block = block_size(tile_count(*y.shape[:3]), C * D // groups)
+    block = block_size(tiles, C * D // groups)
     V, M = (empty((TILE_POINTS, block * _whole(width) + int(LINE)), x.dtype) for width in (C, D))
-    return block, V, M, empty((TILE_POINTS, LANES), x.dtype)
+    return V, M, block, empty((TILE_POINTS, LANES), x.dtype)
 
 
 def _whole(columns: int) -> int:

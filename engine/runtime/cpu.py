@@ -5,9 +5,13 @@ pass. In training each thread has its own chunks and its own gradients, which ar
 given number of threads the result is the same to the last bit. A backward pass is split into jobs with private accumulators so
 that idle threads can steal work (`Context.parallel_for`); the accumulators are reduced in job order, so results do not depend
 on scheduling. Large weights have one gradient for all threads, a product over the whole batch that all threads compute together
-when the pass is over (engine.ops.large_linear). Without gradients (inference) all threads take chunks from one queue. Chunks
-are small so that what one layer writes is still in the cache when the next one reads it. The BLAS's own threads are switched
-off: they would only compete.
+when the pass is over (engine.ops.large_linear). Without gradients (inference) all threads take chunks from one queue.
+
+Where a batch has fewer images than threads, those without a chunk help with the others': an operation is divided among them
+(`Context.shares`), and in inference a network's branches run at the same time (layers.branches). The bits remain the same.
+
+Chunks are small so that what one layer writes is still in the cache when the next one reads it. The BLAS's own threads are
+switched off: they would only compete.
 """
 
 from __future__ import annotations
@@ -101,9 +105,12 @@ class CpuBackend:
         each = -(-(own.stop - own.start) // self.threads)
         chunk = min(self.chunk, max(1, each))  # a small batch is spread over all threads, too
         chunks = [(start, min(start + chunk, own.stop)) for start in range(own.start, own.stop, chunk)]
-        shared, key = deque(chunks), key or Key(0)
+        shared, key, sharing = deque(chunks), key or Key(0), self.threads // max(len(chunks), 1)
         queues = [deque(chunks[thread :: self.threads]) if training else shared for thread in range(self.threads)]
-        futures = [self._pool.submit(self._run_chunks, i, queue, work, training, key) for i, queue in enumerate(queues)]
+        futures = [
+            self._pool.submit(self._run_chunks, i, queue, work, training, key, sharing)
+            for i, queue in enumerate(queues)
+        ]
         if training and self._overlap:
             self._overlap.wait([*refreshes, *futures])
             return
@@ -127,11 +134,13 @@ class CpuBackend:
             if parameter in views and views[parameter] is not total:
                 total += views[parameter]
 
-    def _run_chunks(self, thread: int, chunks: deque[tuple[int, int]], work: Work, training: bool, key: Key) -> None:
-        """One thread's part of `run`."""
+    def _run_chunks(
+        self, thread: int, chunks: deque[tuple[int, int]], work: Work, training: bool, key: Key, sharing: int
+    ) -> None:
+        """One thread's part of `run`; `sharing` threads are there for a chunk."""
         ctx = self._contexts[thread]
         self._products[thread].clear()
-        for gradient in self._views[thread].values():
+        for gradient in self._views[thread].values() if training else ():
             gradient.fill(0)
         overlap = self._overlap if training and self.comm.overlap else None
         if overlap and not chunks:
@@ -139,7 +148,7 @@ class CpuBackend:
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the loss
             try:
                 for start, stop in _pop_all(chunks):
-                    ctx.restart(training=training, key=key, first_sample=start)
+                    ctx.restart(training=training, key=key, first_sample=start, threads=max(sharing, 1))
                     if overlap and not chunks:  # the thread's last one
                         ctx.on_finished = partial(overlap.finished, thread, ctx)
                     work(ctx, start, stop)

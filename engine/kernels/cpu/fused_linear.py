@@ -14,14 +14,15 @@ PADDED_LENGTH = 3  # of the tuples, or a multiple: a kernel is compiled for the 
 
 
 @jit
-def chain_forward(x, kernel, stride, padding, P, depth, W, b, y, clip_min):
-    """The outputs y of the first `depth` maps: P is scratch for a block's windows, without rows for 1x1 windows.
+def chain_forward(x, kernel, stride, padding, begin, end, block, P, depth, W, b, y, clip_min):
+    """Rows begin .. end - 1 of the outputs y of the first `depth` maps, in blocks of so many rows.
 
-    A y that has fewer rows than the last is scratch for a block, and is overwritten by the next one.
+    P is scratch for a block's windows, without rows for 1x1 windows. A y that has fewer rows than the last is scratch for a
+    block, and is overwritten by the next one.
     """
     n = len(y[depth - 1])
-    for r in range(0, n, BLOCK):
-        m = min(BLOCK, n - r)
+    for r in range(begin, end, block):
+        m = min(block, end - r)
         K = W[0].shape[0]
         A, a, prefetch_length = pointer(x), r * K, m * K
         if len(P) > 0:
@@ -32,7 +33,7 @@ def chain_forward(x, kernel, stride, padding, P, depth, W, b, y, clip_min):
             C, c = pointer(y[i]), r * D if kept else 0
             gemm(
                 A, a, K, ONE, pointer(W[i]), ZERO, D, pointer(b[i]), ZERO, ZERO, C, c, D,
-                m, D, K, clip_min[i], A, a + BLOCK * K, prefetch_length,
+                m, D, K, clip_min[i], A, a + block * K, prefetch_length,
             )  # fmt: skip
             A, a, prefetch_length = C, c, m * D if kept else 0
 

@@ -7,30 +7,37 @@ import numpy as np
 
 from engine.codegen.gemm import MAX_NR, gemm
 from engine.codegen.jit import ONE, ZERO, jit
-from engine.codegen.pointers import keep_alive, pointer
-from engine.codegen.simd import LANES
+from engine.codegen.pointers import keep_alive, pointer, prefetch
+from engine.codegen.simd import LANES, LINE
 
 DEPTH = 32  # rows of W in a block of the forward pass
 OUTPUTS = 2**16  # of y, at most, that are summed while W passes by: they stay in the second-level cache
+PANEL = LANES * MAX_NR  # columns of a panel
 ROWS = 48  # of W in a block of the backward pass
 
 
 @jit
-def large_forward(x, W, b, y):
-    """y = x W + b: some rows of W at a time are multiplied and added to y, while the next ones are prefetched."""
+def large_forward(x, W, b, y, begin, end):
+    """Columns begin .. end - 1 of y = x W + b: some rows of W at a time are multiplied and added to y.
+
+    Meanwhile the same columns of the next rows are prefetched, a panel with a panel.
+    """
     (n, C), D = x.shape, W.shape[1]
-    neg_inf, A, B, Y, panel = -x.dtype.type(np.inf), pointer(x), pointer(W), pointer(y), LANES * MAX_NR
-    width = max(OUTPUTS // max(n, 1) // panel, 1) * panel
-    for column in range(0, D, width):
-        columns = min(width, D - column)
+    neg_inf, A, B, Y = -x.dtype.type(np.inf), pointer(x), pointer(W), pointer(y)
+    width = max(OUTPUTS // max(n, 1) // PANEL, 1) * PANEL
+    for left in range(begin, end, width):
+        right = min(left + width, end)
         for first in range(0, C, DEPTH):
             depth, following = min(DEPTH, C - first), first + DEPTH
-            ahead = min(DEPTH, C - following) * D if columns == D and following < C else 0
-            Z, z, ldz = (pointer(b), column, ZERO) if first == 0 else (Y, column, D)
-            gemm(
-                A, first, C, ONE, B, first * D + column, D, Z, z, ldz, Y, column, D,
-                n, columns, depth, neg_inf, B, following * D, ahead,
-            )  # fmt: skip
+            for column in range(left, right, PANEL):
+                for row in range(following, min(following + DEPTH, C)):
+                    for line in range(0, PANEL, LINE):
+                        prefetch(B, row * D + column + line)
+                Z, z, ldz = (pointer(b), column, ZERO) if first == 0 else (Y, column, D)
+                gemm(
+                    A, first, C, ONE, B, first * D + column, D, Z, z, ldz, Y, column, D,
+                    n, min(PANEL, right - column), depth, neg_inf, B, ZERO, ZERO,
+                )  # fmt: skip
 
 
 @jit

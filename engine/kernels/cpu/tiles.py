@@ -49,8 +49,8 @@ def gather_images(x, padding, first, n, rows, columns, V, tile):
 
 
 @jit
-def scatter_outputs(M, bias, clip_min, y, first, n, rows, columns, tile):
-    """y (N, Ho, Wo, D) = max(A^T m A + bias, clip_min) of the tiles m number first .. first + n - 1."""
+def scatter_outputs(M, bias, clip_min, y, first, n, rows, columns, outputs, tile):
+    """y (N, Ho, Wo, D) = max(A^T m A + bias, clip_min) of the tiles m number first .. first + n - 1: a range of its D outputs."""
     _, H, W, D = y.shape
     source, target, buffer, distance, lanes = pointer(M), pointer(y), pointer(tile), M.shape[1], LANES
     whole, offset = whole_vectors(D), pointer(bias)
@@ -58,7 +58,7 @@ def scatter_outputs(M, bias, clip_min, y, first, n, rows, columns, tile):
         image, i, j = _unravel_tile(first + t, rows, columns)
         height, width = min(OUTPUT, H - OUTPUT * i), min(OUTPUT, W - OUTPUT * j)
         start = ((image * H + OUTPUT * i) * W + OUTPUT * j) * D
-        for c in range(0, D, LANES):
+        for c in range(outputs[0], min(outputs[1], D), LANES):
             transform_output(source, t * whole + c, TILE * distance, distance, buffer, ZERO, OUTPUT * lanes, lanes)
             b = load_partial(offset, c, D - c)
             least = clip_min + zeros_like(b)

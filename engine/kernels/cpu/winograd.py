@@ -31,20 +31,23 @@ TILE_POINTS = TILE * TILE
 
 
 @jit
-def winograd_forward(x, U, b, clip_min, y, padding, groups, V, M, block, tile):
-    """y (N, Ho, Wo, D) = max(x * w + b, clip_min) of x (N, H, W, C), U of w; V and M are scratch for blocks of x and y."""
+def winograd_forward(x, U, b, clip_min, y, padding, groups, tiles, outputs, V, M, block, tile):
+    """y (N, Ho, Wo, D) = max(x * w + b, clip_min) of x (N, H, W, C), U of w; V and M are scratch for blocks of x and y.
+
+    Of y only a range of tiles, and of each a range of columns that are whole panels (see `panels`).
+    """
     rows, columns = tile_counts(y)
-    tiles, C, D = len(y) * rows * columns, x.shape[3], y.shape[3]
-    for first in range(0, tiles, block):
-        n = min(block, tiles - first)
+    all_tiles, C, D = len(y) * rows * columns, x.shape[3], y.shape[3]
+    for first in range(tiles[0], tiles[1], block):
+        n = min(block, tiles[1] - first)
         gather_images(x, padding, first, n, rows, columns, V, tile)
         for point in range(TILE_POINTS):
             # prefetch what is written after the products, then what the next block reads
             which, part = divmod(point, TILE_POINTS // 2)
             ahead, size = (pointer(y), pointer(x))[which], (y.size, x.size)[which]
-            start, length = _share(size // tiles, first + which * block, block, part, TILE_POINTS // 2)
-            _multiply(V, U, M, point, n, C, D, groups, ahead, start, length)
-        scatter_outputs(M, b, clip_min, y, first, n, rows, columns, tile)
+            start, length = _share(size // all_tiles, first + which * block, block, part, TILE_POINTS // 2)
+            _multiply(V, U, M, point, n, C, D, groups, outputs, ahead, start, length)
+        scatter_outputs(M, b, clip_min, y, first, n, rows, columns, outputs, tile)
 
 
 @jit
@@ -72,7 +75,9 @@ def winograd_backward(
                 ahead = (pointer(dx), pointer(x), pointer(dy), pointer(y))[which]
                 size, begin = (dx.size, x.size, dy.size, y.size)[which], first + block * min(which, 1)
                 start, length = _share(size // tiles, begin, block, part, TILE_POINTS // 4)
-                _multiply(M, UT, V, point, n, D, C, groups, ahead, start, length)
+                _multiply(
+                    M, UT, V, point, n, D, C, groups, (0, groups * whole_vectors(C // groups)), ahead, start, length
+                )
         if need_dx:
             scatter_gradients(V, dx, padding, first, n, rows, columns, tile)
     if tiles == 0 and overwrite:
@@ -88,7 +93,7 @@ def winograd_weight(w, U, groups):
     source, target, tile, distance = pointer(w), pointer(U), pointer(scratch), U.shape[1]
     lanes, channels, columns, first = LANES, D // groups, whole_vectors(D // groups), 0
     while first < groups * columns:
-        group, column, width = _panel(first, columns)
+        group, column, width = panel_at(first, columns)
         for c in range(C):
             for k in range(0, width, LANES):
                 at, to = c * D + group * channels + column + k, first * C + c * width + k
@@ -110,7 +115,7 @@ def winograd_weight_adjoint(dU, dw, groups):
     source, target, tile, distance = pointer(dU), pointer(dw), pointer(scratch), dU.shape[1]
     lanes, channels, columns, first = LANES, D // groups, whole_vectors(D // groups), 0
     while first < groups * columns:
-        group, column, width = _panel(first, columns)
+        group, column, width = panel_at(first, columns)
         for c in range(C):
             for k in range(0, width, LANES):
                 at, to = first * C + c * width + k, c * D + group * channels + column + k
@@ -132,21 +137,21 @@ def _share(elements, first, n, part, parts):
 
 
 @jit
-def _panel(first, columns):
+def panel_at(first, columns):
     """Of the panel that begins at column `first`, in groups of so many columns: its group, its column there, its width."""
     group, column = divmod(first, columns)
     return group, column, panel_width(columns // LANES, column // LANES) * LANES
 
 
 @jit
-def _multiply(V, U, M, point, n, C, D, groups, ahead, ahead_start, ahead_length):
-    """M = V U at a point, group by group: V of n rows and C columns, U (C / G, D / G) in panels."""
+def _multiply(V, U, M, point, n, C, D, groups, outputs, ahead, ahead_start, ahead_length):
+    """M = V U at a point, group by group: V of n rows and C columns, U (C / G, D / G) in panels; a range of columns of M."""
     neg_inf, zero_bias = -V.dtype.type(np.inf), np.zeros(MAX_NR * LANES, V.dtype)
     A, B, target, zeros = pointer(V), pointer(U), pointer(M), pointer(zero_bias)
     lda, ldc, depth, columns = whole_vectors(C), whole_vectors(D), C // groups, whole_vectors(D // groups)
-    a, b, c, first = point * V.shape[1], point * U.shape[1], point * M.shape[1], 0
-    while first < groups * columns:
-        group, _, width = _panel(first, columns)
+    a, b, c, first = point * V.shape[1], point * U.shape[1], point * M.shape[1], outputs[0]
+    while first < outputs[1]:
+        group, _, width = panel_at(first, columns)
         gemm(
             A, a + group * depth, lda, ONE, B, b + first * depth, width, zeros, ZERO, ZERO,
             target, c + first, ldc, n, width, depth, neg_inf, ahead, ahead_start, ahead_length,
@@ -163,7 +168,7 @@ def _accumulate(V, M, dU, point, n, C, D, groups, overwrite, sums):
     lda, ldb, depth, columns = whole_vectors(C), whole_vectors(D), C // groups, whole_vectors(D // groups)
     a, b, c, first = point * V.shape[1], point * M.shape[1], point * dU.shape[1], 0
     while first < groups * columns:
-        group, _, width = _panel(first, columns)
+        group, _, width = panel_at(first, columns)
         panel, size = c + first * depth, depth * width
         to, start = (target, panel) if overwrite else (S, 0)
         gemm(

@@ -10,6 +10,7 @@ from numba import config
 
 from engine.codegen.gemm import MR_SIZES
 from engine.codegen.simd import LANES
+from engine.context import Context
 from engine.kernels.cpu.patches import patches_adjoint_reference, patches_reference
 from engine.ops import winograd
 from engine.ops.winograd import block_size, winograd_reference
@@ -53,10 +54,12 @@ class Run:
             np.zeros_like(w),
             np.zeros_like(b),
         )
+        ctx = Context()
+        ctx.empty = nans
         for part in np.split(np.arange(len(x)), cuts):
             few = slice(part[0], part[-1] + 1)
             y, dx = self.y[few], self.dx[few] if need_dx else None
-            winograd.forward(x[few], U, b, 0.0 if relu else -np.inf, y, padding, groups, nans)
+            winograd.forward(x[few], U, b, 0.0 if relu else -np.inf, y, padding, groups, ctx)
             winograd.backward(
                 dy[few], y if relu else None, x[few], UT if need_dx else None, dx, dU, self.db, padding,
                 groups, nans,

@@ -21,6 +21,7 @@ from cldl.gradcheck import chooser
 from cldl.recipes import FAMILIES
 from cldl.verification.cases import LAYERS, Case, Logits
 from cldl.verification.end_to_end import checkable
+from engine import context
 from engine.context import Context
 from engine.memory import LINE
 from engine.parameters import cast
@@ -88,7 +89,7 @@ class GuardedContext(Context):
 
 
 def run(case: Case, dtype: type, at_end: bool) -> None:
-    """Forward and backward, in training and not."""
+    """Forward and backward, in training by one thread, and not in training in the parts of three."""
     layer, seed = case.layer, case.seed
     cast(layer.parameters(), dtype)
     guarded = Guarded(at_end)
@@ -97,6 +98,7 @@ def run(case: Case, dtype: type, at_end: bool) -> None:
     x = mapped(guarded.copy, batch(case, dtype))
     for training in (True, False):
         ctx = GuardedContext(guarded, training=training, key=Key(seed))
+        ctx.threads = 1 if training else 3
         y, cache = layer.forward(x, ctx)
         dy = guarded.copy(Key(seed).normal(y.shape).astype(dtype))
         layer.backward(dy, cache, ctx)
@@ -118,6 +120,7 @@ def drawn(count: int) -> Iterator[tuple[str, Case]]:
 def main(count: int = 200) -> None:
     """Run them all; the last line says how many there were."""
     faulthandler.enable()
+    context.LEAST_SHARE = 1
     ran = 0
     for name, case in drawn(count):
         for dtype in (np.float32, np.float64):

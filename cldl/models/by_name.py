@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from cldl.models.maxout import MAXOUT_CIFAR, MAXOUT_MNIST, maxout
 from cldl.models.nin import NIN_CIFAR, NIN_MNIST, nin
 from cldl.models.vgg import STAGES, VGG, vgg
 from engine.errors import UserError
-from engine.typing import Shape
+from engine.typing import Shape, is_real
 from layers.network import Network
 
 SEVERAL: dict[str, Callable[..., Network]] = {  # that take a number of classifiers
@@ -59,6 +60,11 @@ def build(name: str, image_shape: Shape, classes: int, classifiers: int = 1, **o
     known = _options(make)
     if unknown := sorted(set(options) - set(known)):
         raise UserError(f"{name} has no option {unknown[0]!r}; choose from {', '.join(known)}.")
+    width = options.get("width", 1.0)
+    if not is_real(width) or not 0 < width < math.inf:
+        raise UserError(
+            f"{name} was given the width {width!r}; a number above 0 is needed, and 1 is the published network."
+        )
     if number is None:
         return make(tuple(image_shape), classes, classifiers, **options)
     check_classifiers(classifiers, number, number)

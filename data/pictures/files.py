@@ -24,7 +24,8 @@ def picture_bytes(path: Path) -> bytes:
     Raises:    UserError where it is not there, may not be read, or has too many.
     """
     if not os.path.isfile(path):  # unlike Path.is_file it never raises
-        what = "is a folder" if os.path.isdir(path) else "is not there"
+        other = "is a folder" if os.path.isdir(path) else "is no regular file"
+        what = other if os.path.exists(path) else "is not there"
         raise UserError(f"{path} {what}: give the path of a {KINDS} file.")
     if os.path.getsize(path) > MAX_BYTES:
         raise UserError(f"{path} has more than {MAX_BYTES:,} bytes: give a smaller picture.")

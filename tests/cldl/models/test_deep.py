@@ -408,6 +408,12 @@ def test_an_option_that_a_network_does_not_have_is_refused_with_those_that_it_ha
         build("maxout_mnist", (28, 28, 1), 10, width=0.5)
 
 
+@pytest.mark.parametrize("width", [0, -1, "a", np.nan, np.inf, True])
+def test_a_width_that_is_no_number_above_0_is_refused(width):
+    with pytest.raises(UserError, match=f"^vgg11 was given the width {width!r}; a number above 0 is needed, and 1 is"):
+        build("vgg11", image_shape=(32, 32, 3), classes=10, width=width)
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks_and_initialisations_that_are_none_are_refused(name):
     with pytest.raises(UserError, match=r"the images' shape is \(28, 28\); give"):

@@ -1,3 +1,4 @@
+import os
 import tracemalloc
 import warnings
 from contextlib import suppress
@@ -88,6 +89,8 @@ def test_what_is_no_picture_is_refused_with_the_reason(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     assert refusal(path) == f"{path} is not there: give the path of a PNG, JPEG, WebP, GIF, BMP or TIFF file."
     assert refusal(tmp_path) == f"{tmp_path} is a folder: give the path of a PNG, JPEG, WebP, GIF, BMP or TIFF file."
+    device = Path(os.devnull)
+    assert refusal(device) == f"{device} is no regular file: give the path of a PNG, JPEG, WebP, GIF, BMP or TIFF file."
     path.write_bytes(b"text")
     assert refusal(path) == (
         f"{path} cannot be read as a PNG, JPEG, WebP, GIF, BMP or TIFF picture: give an intact file of one of these kinds."

@@ -121,6 +121,15 @@ def test_on_mnist_the_means_and_cldls_distance_from_softmax_are_those_of_the_see
     assert f"not reproduced: {means}, worse by {{:.2f}} ± {{:.2f}} |".format(*behind) in WHOLE
 
 
+def test_the_means_of_mnist_nin_shared_and_its_distance_from_softmax_are_those_of_the_seeds():
+    rows = re.findall(r"^\| (\d) \| (\S+), (\S+), (\S+) \| (\S+) \| .*?\| (\S+) \|$", WHOLE, re.MULTILINE)
+    shared = np.array([[float(error) for error in row[1:]] for row in rows])
+    assert [row[0] for row in rows] == [*"01234"]
+    assert "| mean | {:.2f}, {:.2f}, {:.2f} | {:.2f} | | {:.2f} |".format(*shared.mean(axis=0)) in WHOLE
+    behind = mean_and_error(shared[:, 3] - shared[:, 4])
+    assert "behind softmax by {:.2f} ± {:.2f}.".format(*behind) in WHOLE
+
+
 SCENES = {(line["variant"], line["seed"]): line for line in read(NOTES / "scenes.jsonl")}
 
 

@@ -41,7 +41,7 @@ def decode_picture(data: bytes, name: str) -> Image.Image:
 
     name -- what the picture is called in a refusal
 
-    Raises:    UserError for what cannot be read as a picture, or has too many pixels.
+    Raises:    UserError for what cannot be read as a picture, has too many pixels, or has floating-point ones.
     """
     try:
         with warnings.catch_warnings():
@@ -56,6 +56,10 @@ def decode_picture(data: bytes, name: str) -> Image.Image:
         raise UserError(
             f"{name} cannot be read as a {KINDS} picture: give an intact file of one of these kinds."
         ) from error
+    if upright.mode == "F":
+        raise UserError(
+            f"{name} has floating-point pixels, of which nothing says what white is: save it with 8 or 16 bits a channel."
+        )
     return to_eight_bits(upright)
 
 

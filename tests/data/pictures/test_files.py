@@ -97,6 +97,14 @@ def test_what_is_no_picture_is_refused_with_the_reason(tmp_path, monkeypatch):
     )
 
 
+def test_floating_point_pixels_are_refused_as_their_white_is_unknown(tmp_path):
+    path = tmp_path / "a.tiff"
+    Image.fromarray(np.full((8, 6), 0.5, np.float32)).save(path)
+    assert refusal(path) == (
+        f"{path} has floating-point pixels, of which nothing says what white is: save it with 8 or 16 bits a channel."
+    )
+
+
 def test_a_picture_that_may_not_be_read_is_told(tmp_path, monkeypatch):
     def forbidden(path):
         raise PermissionError

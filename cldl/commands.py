@@ -117,11 +117,13 @@ def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
 def again(module: str, *arguments: object) -> str:
     """The command line that runs a command of this installation again, whether its environment is active or not.
 
-    Under make it is make's: the target `mnist` takes the arguments in ARGS.
+    Under make it is make's: the target `mnist`, which names the recipe mnist_nin itself, takes the other arguments in ARGS.
     """
     words = [str(argument) for argument in arguments]
-    if module == "cldl.train" and os.environ.get("MAKELEVEL"):
-        return f"make mnist ARGS={shlex.quote(shlex.join(words))}"
+    options = words[1:] if words[:1] == ["mnist_nin"] else words
+    is_of_mnist_nin = not options or options[0].startswith("-")
+    if module == "cldl.train" and is_of_mnist_nin and os.environ.get("MAKELEVEL"):
+        return f"make mnist ARGS={shlex.quote(shlex.join(options))}" if options else "make mnist"
     return shlex.join([_interpreter(), "-m", module, *words])
 
 

@@ -100,6 +100,9 @@ def test_in_an_active_environment_it_is_plain_python_and_under_make_it_is_makes(
     assert again("cldl.train", "--resume", "--run", "my runs/one") == (
         """make mnist ARGS='--resume --run '"'"'my runs/one'"'"''"""
     )
+    assert again("cldl.train", "mnist_nin", "--seed", 1) == "make mnist ARGS='--seed 1'"
+    assert again("cldl.train", "mnist_nin") == "make mnist"
+    assert again("cldl.train", "mnist_nin_shared", "--seed", 1) == "python -m cldl.train mnist_nin_shared --seed 1"
     assert again("cldl.report") == "python -m cldl.report"
 
 

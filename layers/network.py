@@ -25,7 +25,7 @@ from engine.errors import UserError
 from engine.parameters import Parameter, initialise
 from engine.random import Key
 from engine.typing import Array, Shape
-from layers import branches
+from layers import segments
 from layers.border import Like, check_array, check_gradient, like
 from layers.fuse import Step, fuse
 from layers.node import INPUT, Node, check_nodes, gather
@@ -67,14 +67,14 @@ class Network:
         self._reads = Counter([*self.exits, *(name for node in self.nodes for name in node.inputs)])
         self._learning = _learning(self.nodes)
         self._finished = _finished(self.steps)
-        self._levels = branches.levels(self.steps, self.exits, {INPUT: self.input_shape, **self._shapes})
+        self._levels = segments.levels(self.steps, self.exits, {INPUT: self.input_shape, **self._shapes})
         _name_parameters(self.nodes)
 
     def forward(self, x: Array, ctx: Context) -> tuple[list[Array], list]:
         """The logits, M arrays (N, K), and the cache for one `backward`."""
         x = self.check_input(x)
         if ctx.threads > 1 and not ctx.training and not ctx.needs_backward:
-            return branches.forward(self._levels, self.exits, x, ctx), []
+            return segments.forward(self._levels, self.exits, x, ctx), []
         h, reads, cache = {INPUT: x}, self._reads.copy(), []
         del x
         for step in self.steps:

@@ -8,7 +8,7 @@ on scheduling. Large weights have one gradient for all threads, a product over t
 when the pass is over (engine.ops.large_linear). Without gradients (inference) all threads take chunks from one queue.
 
 Where a batch has fewer images than threads, those without a chunk help with the others': an operation is divided among them
-(`Context.shares`), and in inference a network's branches run at the same time (layers.branches). The bits remain the same.
+(`Context.shares`), and in inference a network's segments run at the same time (layers.segments). The bits remain the same.
 
 Chunks are small so that what one layer writes is still in the cache when the next one reads it. The BLAS's own threads are
 switched off: they would only compete.

@@ -1,4 +1,4 @@
-"""Branches at the same time: every step once, after what it reads, and the bits of one step after another."""
+"""Segments at the same time: every step once, after what it reads, and the bits of one step after another."""
 
 from itertools import chain
 
@@ -13,7 +13,7 @@ from engine.parameters import cast
 from engine.random import Key
 from engine.runtime.cpu import CpuBackend
 from layers import Add, Concat, Linear, Network, Node, ReLU
-from layers.branches import Branch, Level, levels
+from layers.segments import Level, Segment, levels
 
 
 def network(family):
@@ -43,27 +43,27 @@ def diamond():
 def test_every_step_stands_once_in_a_level_behind_what_it_reads(made):
     found, known = levels(made.steps, made.exits, {"x": made.input_shape, **made.node_shapes()}), {"x"}
     for level in found:
-        for branch in level.branches:
-            assert known.issuperset(branch.inputs)
-            assert all(b.inputs == (a.name,) for a, b in zip(branch.steps, branch.steps[1:], strict=False))
-        known.update(branch.name for branch in level.branches)
+        for segment in level.segments:
+            assert known.issuperset(segment.inputs)
+            assert all(b.inputs == (a.name,) for a, b in zip(segment.steps, segment.steps[1:], strict=False))
+        known.update(segment.name for segment in level.segments)
         known.difference_update(level.last_reads)  # no later level reads these
     assert known == set(made.exits)
-    stood = chain.from_iterable(branch.steps for level in found for branch in level.branches)
+    stood = chain.from_iterable(segment.steps for level in found for segment in level.segments)
     assert sorted(step.name for step in stood) == sorted(step.name for step in made.steps)
 
 
 def test_ways_that_do_not_read_each_other_are_one_level():
     made = diamond()
     found = levels(made.steps, made.exits, {"x": (3,), **made.node_shapes()})
-    names = [{branch.name for branch in level.branches} for level in found]
+    names = [{segment.name for segment in level.segments} for level in found]
     assert names == [{"a"}, {"left", "right2"}, {"low", "both"}, {"wide"}, {"top"}]
 
 
 @pytest.mark.parametrize(("available", "works", "expected"), [(2, (3, 1), [2, 1]), (4, (2, 1, 1), [2, 1, 1])])
 def test_a_branch_has_threads_in_proportion_to_its_work(available, works, expected):
     steps = tuple(diamond().steps[:1])
-    level = Level(tuple(Branch(steps, work) for work in works), last_reads=())
+    level = Level(tuple(Segment(steps, work) for work in works), last_reads=())
     assert level.threads(available) == expected
 
 

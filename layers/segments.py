@@ -1,9 +1,9 @@
-"""Branches of a network that threads compute at the same time, where there is one image for several of them.
+"""Segments of a network that threads compute at the same time, where there is one image for several of them.
 
-A branch is a run of steps, each of which reads only the one before it. Branches whose inputs exist make a level: in an inception
-the ways of 1x1, 3x3 and 5x5 windows and of the pooling, and beside them a head on the map that they read. One level follows
-another, and a level of a single branch shares its operations among the threads (`Context.shares`). That is for inference: a
-training step has many images, and its random numbers follow the order of the steps.
+A segment is a run of steps, each of which reads only the one before it. Segments whose inputs exist make a level: the four
+branches of an inception, and beside them a head on the map that they read. One level follows another. Each segment has threads
+in proportion to its work, and divides its operations among them (`Context.shares`). That is for inference: a training step has
+many images, and its random numbers follow the order of the steps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from layers.node import INPUT, gather
 
 
 @dataclass(frozen=True)
-class Branch:
+class Segment:
     """Steps one after another, and the work of all (see `_work`)."""
 
     steps: tuple[Step, ...]
@@ -34,21 +34,21 @@ class Branch:
 
     @property
     def name(self) -> str:
-        """The step whose output is the branch's."""
+        """The step whose output is the segment's."""
         return self.steps[-1].name
 
 
 @dataclass(frozen=True)
 class Level:
-    """Branches that do not read each other, the largest first, and the names that no later level reads."""
+    """Segments that do not read each other, the largest first, and the names that no later level reads."""
 
-    branches: tuple[Branch, ...]
+    segments: tuple[Segment, ...]
     last_reads: tuple[str, ...]
 
     def threads(self, available: int) -> list[int]:
-        """How many threads each branch has: a share of them in proportion to its work, one at least."""
-        total = max(sum(branch.work for branch in self.branches), 1)
-        return [max(round(available * branch.work / total), 1) for branch in self.branches]
+        """How many threads each segment has: a share of them in proportion to its work, one at least."""
+        total = max(sum(segment.work for segment in self.segments), 1)
+        return [max(round(available * segment.work / total), 1) for segment in self.segments]
 
 
 def levels(steps: Sequence[Step], exits: Collection[str], shapes: dict[str, Shape]) -> list[Level]:
@@ -60,15 +60,15 @@ def levels(steps: Sequence[Step], exits: Collection[str], shapes: dict[str, Shap
         run = runs.pop(step.inputs[0], []) if continues else []
         runs[step.name] = [*run, step]
     depth = {INPUT: 0}  # the level after which an output exists
-    found: dict[int, list[Branch]] = {}
+    found: dict[int, list[Segment]] = {}
     for run in sorted(runs.values(), key=lambda run: steps.index(run[0])):
-        branch = Branch(tuple(run), sum(_work(step, shapes) for step in run))
-        depth[branch.name] = 1 + max(depth[name] for name in branch.inputs)
-        found.setdefault(depth[branch.name], []).append(branch)
-    last = {name: level for level in sorted(found) for branch in found[level] for name in branch.inputs}
+        segment = Segment(tuple(run), sum(_work(step, shapes) for step in run))
+        depth[segment.name] = 1 + max(depth[name] for name in segment.inputs)
+        found.setdefault(depth[segment.name], []).append(segment)
+    last = {name: level for level in sorted(found) for segment in found[level] for name in segment.inputs}
     return [
         Level(
-            tuple(sorted(found[level], key=lambda branch: -branch.work)),
+            tuple(sorted(found[level], key=lambda segment: -segment.work)),
             tuple(name for name in last if last[name] == level and name not in exits),
         )
         for level in sorted(found)
@@ -81,18 +81,18 @@ def forward(levels: Sequence[Level], exits: Sequence[str], x: Array, ctx: Contex
     del x
     for level in levels:
         forks = ctx.forks(level.threads(ctx.threads))
-        ctx.parallel_for([partial(_run, branch, h, fork) for branch, fork in zip(level.branches, forks, strict=True)])
+        ctx.parallel_for([partial(_run, segment, h, fork) for segment, fork in zip(level.segments, forks, strict=True)])
         for name in level.last_reads:
             del h[name]
     return [h[name] for name in exits]
 
 
-def _run(branch: Branch, h: dict[str, Array], ctx: Context) -> None:
-    """h[branch] = the output of its steps."""
-    y = gather(h, branch.inputs)
-    for step in branch.steps:
+def _run(segment: Segment, h: dict[str, Array], ctx: Context) -> None:
+    """h[segment] = the output of its steps."""
+    y = gather(h, segment.inputs)
+    for step in segment.steps:
         y = step.layer.forward(y, ctx)[0]
-    h[branch.name] = y
+    h[segment.name] = y
 
 
 def _work(step: Step, shapes: dict[str, Shape]) -> int:

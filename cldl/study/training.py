@@ -96,11 +96,16 @@ def compare(
             line = {"variant": variant, "seed": seed, "recipe": recipe} | summarise(folder, arguments)
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-            with atomic_write(out / f"{name}.png") as file:
-                draw(table, read(path)).savefig(file, format="png", dpi=150)
+            _save_picture(table, path, out / f"{name}.png")
+    _save_picture(table, path, out / f"{name}.png")  # of runs that had all ended before, too
     print("\n".join(lines(table, read(path))))
     print(WORDS.format(first=next(iter(table.variants)), sure=100 * joint.SURE))
     return 0
+
+
+def _save_picture(table: Table, results: Path, picture: Path) -> None:
+    with atomic_write(picture) as file:
+        draw(table, read(results)).savefig(file, format="png", dpi=150)
 
 
 def train_or_resume(arguments: Sequence[str], folder: Path) -> int:

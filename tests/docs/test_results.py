@@ -107,6 +107,17 @@ def test_the_lead_of_cldl_in_the_long_runs_is_that_of_their_curves():
     assert "60 epochs: {1:.2f} against {0:.2f};".format(*errors) in WHOLE
 
 
+def test_deep_supervision_in_the_long_runs_is_as_far_behind_as_the_text_says():
+    softmax, dsn, cldl = (np.array(LONG[variant]["curve"]) for variant in ("softmax", "deep supervision", "CLDL"))
+    page, lead = section("### Sixty epochs at half the width"), dsn - cldl
+    span = f"between {lead[3:].min():.1f} and {lead[3:].max():.1f} from the fourth epoch on"
+    by_mean = LONG["deep supervision"]["rules"]["mean"] - LONG["CLDL"]["rules"]["mean"]
+    assert f"{lead[-1]:.1f} points at the end, {span}, and {by_mean:.1f} if both predict by the mean of P" in page
+    assert (dsn - softmax)[19:].min() > 0
+    assert f"from the 20th epoch on, by {(dsn - softmax)[-1]:.1f} points at the end" in page
+    assert f"with 60 epochs {cldl[-1]:.2f} against {dsn[-1]:.2f}. On MNIST" in WHOLE
+
+
 def test_on_mnist_the_means_and_cldls_distance_from_softmax_are_those_of_the_seeds():
     rows = re.findall(r"^\| .*?`python -m cldl\.train (\w+)` \| (.*); mean (\S+) \|", WHOLE, re.MULTILINE)
     errors = {name: np.array([float(error) for error in seeds.split(", ")]) for name, seeds, _ in rows}

@@ -78,6 +78,14 @@ def test_what_has_a_line_is_not_trained_again_and_what_was_stopped_is_resumed(st
     assert [line["variant"] for line in results(tmp_path)] == list(SMALL.variants)
 
 
+def test_results_whose_runs_have_all_ended_are_drawn_again(study, tmp_path):
+    assert study("--only", "softmax") == 0
+    (picture,) = (tmp_path / "out").glob("*.png")
+    picture.unlink()
+    assert study("--only", "softmax") == 0
+    assert picture.exists()
+
+
 def test_only_the_variants_that_are_named_are_trained(study, tmp_path):
     assert study("--only", "mixed", "CLDL") == 0
     assert [line["variant"] for line in results(tmp_path)] == ["mixed", "CLDL"]

@@ -44,6 +44,15 @@ def store_lanes(builder, vector, address, mask, align):
     builder.call(function, [vector, address, ir.IntType(32)(align), mask])
 
 
+def prefetch_line(builder, data, index):
+    """Let the cache line of data[index] be loaded into the second-level cache in the background."""
+    byte_pointer, int32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte_pointer, int32, int32, int32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    address = builder.bitcast(builder.gep(data, [index]), byte_pointer)
+    builder.call(function, [address, int32(0), int32(2), int32(1)])  # to read, into the second-level cache, data
+
+
 def _masked(builder, name, kind, result, arguments):
     suffix = f"v{kind.count}{'f32' if kind.element == ir.FloatType() else 'f64'}"
     name = f"llvm.masked.{name}.{suffix}.p0{suffix}"

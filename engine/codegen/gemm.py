@@ -19,14 +19,15 @@ a constant of the code, and every sum has a register of its own.
 """
 
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import overload
 
-from engine.codegen.emit import first_lanes, load_lanes, splat, store_lanes, vector_at
+from engine.codegen.emit import first_lanes, load_lanes, prefetch_line, splat, store_lanes, vector_at
 from engine.codegen.jit import ONE, ZERO, jit
 from engine.codegen.pointers import keep_alive, pointer, prefetch
-from engine.codegen.simd import LANES, LINE, REGISTERS, Vector, intrinsic
+from engine.codegen.simd import LANES, REGISTERS, Vector, intrinsic
 from engine.typing import Array
 
 # Vectors in a row of a micro-tile: with a row of B and one element of A they fill the registers.
@@ -48,14 +49,16 @@ def gemm(
     A, B, Z, C are pointers, and a, b, z, c the offsets at which the matrices begin. Element (i, p) of A is at
     a + i rs_a + p cs_a; the rows of B, Z and C are ldb, ldz and ldc elements apart.
 
-    Prefetched meanwhile: the rows of A and C of the next micro-tile, and `prefetch_length` elements of `prefetch_data` from
+    Prefetched meanwhile: the rows of C of the next micro-tile, and `prefetch_length` elements of `prefetch_data` from
     `prefetch_start` on, a share with every micro-tile: what the caller reads next.
     """
     vectors, rest = divmod(n, LANES)
     panels = (vectors + MAX_NR - 1) // MAX_NR + min(rest, ONE)
-    share = prefetch_length // (panels * ((m + MR_SIZES[0] - 1) // MR_SIZES[0])) + LINE
+    tiles = panels * ((m + MR_SIZES[0] - 1) // MR_SIZES[0])
+    share = (prefetch_length + tiles - 1) // tiles
+    step = (share + k - 1) // max(k, ONE)
     j = 0
-    for panel in range(panels):  # the columns of B that stay in the first-level cache for all rows
+    for _ in range(panels):  # the columns of B that stay in the first-level cache for all rows
         nr = panel_width(vectors, j) if j < vectors else 0  # vectors, or the rest of one
         b_j, z_j, c_j = b + j * LANES, z + j * LANES, c + j * LANES
         i = 0
@@ -63,17 +66,11 @@ def gemm(
             while m - i >= mr:
                 for row in range(mr):
                     prefetch(C, c_j + (i + mr + row) * ldc)
-                if prefetch_length > 0:
-                    for line in range(prefetch_start, prefetch_start + share, LINE):
-                        prefetch(prefetch_data, line)
-                    prefetch_start += share
-                if panel == 0 and cs_a == 1:
-                    for line in range(0, mr * k, LINE):
-                        prefetch(A, a + (i + mr) * rs_a + line)
                 _micro_kernel(
                     mr, nr, rest, A, a + i * rs_a, rs_a, cs_a, B, b_j, ldb, Z, z_j + i * ldz, ldz, C, c_j + i * ldc, ldc,
-                    k, clip_min,
+                    k, clip_min, prefetch_data, prefetch_start, step,
                 )  # fmt: skip
+                prefetch_start += share
                 i += mr
         j += nr
 
@@ -113,8 +110,11 @@ def _matmul(A, B, C, neg_inf):
     keep_alive(zeros)
 
 
-def _micro_kernel(mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
-    """The micro-tile of mr rows and nr vectors, or of `rest` columns where nr is 0; in NumPy, for `NUMBA_DISABLE_JIT=1`."""
+def _micro_kernel(mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min, ahead, start, step):
+    """The micro-tile of mr rows and nr vectors, or of `rest` columns where nr is 0; in NumPy, for `NUMBA_DISABLE_JIT=1`.
+
+    With the p-th update goes a prefetch of `ahead` at start + p step: a burst of them would keep the loads waiting.
+    """
     n = nr * LANES if nr else rest
     tile_of_a, rows_of_b = _matrix(A, a, mr, k, rs_a, cs_a), _matrix(B, b, k, n, ldb)
     _matrix(C, c, mr, n, ldc)[...] = gemm_reference(tile_of_a, rows_of_b, _matrix(Z, z, mr, n, ldz), clip_min)
@@ -126,42 +126,47 @@ def _matrix(data, start, rows, columns, row_stride, column_stride=1):
 
 
 @overload(_micro_kernel)
-def _overload_micro_kernel(mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
-    return lambda mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min: (
-        _micro_kernel_of_any_size(mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min)
+def _overload_micro_kernel(
+    mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min, ahead, start, step
+):
+    return lambda mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min, ahead, start, step: (
+        _micro_kernel_of_any_size(
+            mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min, ahead, start, step
+        )
     )
 
 
 @intrinsic
-def _micro_kernel_of_any_size(typing, mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min):
+def _micro_kernel_of_any_size(
+    typing, mr, nr, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min, ahead, start, step
+):
     scalar, size = A.dtype, types.intp
     signature = types.void(
-        size, size, size, A, size, size, size, B, size, size, Z, size, size, C, size, size, size, scalar
+        size, size, size, A, size, size, size, B, size, size, Z, size, size, C, size, size, size, scalar, ahead, size, size
     )  # fmt: skip
 
     def generate(context, builder, signature, arguments):
-        mr, nr = arguments[:2]
+        (mr, nr), kind = arguments[:2], context.get_value_type(Vector(scalar))
         for rows in MR_SIZES:
             for vectors in range(MAX_NR + 1):
                 is_size = (builder.icmp_signed("==", x, x.type(value)) for x, value in ((mr, rows), (nr, vectors)))
                 with builder.if_then(builder.and_(*is_size)):
-                    _emit_micro_kernel(context, builder, rows, vectors, Vector(scalar), *arguments[2:])
+                    _emit_micro_kernel(builder, rows, vectors, kind, *arguments[2:])
         return context.get_dummy_value()
 
     return signature, generate
 
 
 def _emit_micro_kernel(
-    context, builder, MR, NR, vector, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min
+    builder, MR, NR, kind, rest, A, a, rs_a, cs_a, B, b, ldb, Z, z, ldz, C, c, ldc, k, clip_min, ahead, start, step
 ):
     """LLVM's instructions for a micro-tile of MR rows and NR vectors, or of the first `rest` lanes of one where NR is 0."""
-    kind = context.get_value_type(vector)
-    align = vector.scalar.bitwidth // 8
+    align = 4 if kind.element == ir.FloatType() else 8
     tile = [(i, j) for i in range(MR) for j in range(max(NR, 1))]
     mask = None if NR else first_lanes(builder, rest, kind)
 
-    def element(start, stride, i, offset=0):
-        return builder.add(start, builder.add(builder.mul(stride, stride.type(i)), stride.type(offset)))
+    def element(first, stride, i, offset=0):
+        return builder.add(first, builder.add(builder.mul(stride, stride.type(i)), stride.type(offset)))
 
     def load(data, index):
         address = vector_at(builder, data, index, kind)
@@ -172,6 +177,7 @@ def _emit_micro_kernel(
         sums[i, j] = cgutils.alloca_once_value(builder, load(Z, element(z, ldz, i, j * LANES)))  # becomes a register
     with cgutils.for_range(builder, k) as loop:
         p = loop.index
+        prefetch_line(builder, ahead, builder.add(start, builder.mul(p, step)))
         row_of_b = [load(B, element(builder.add(b, builder.mul(p, ldb)), ldb, 0, j * LANES)) for j in range(max(NR, 1))]
         column_of_a = builder.add(a, builder.mul(p, cs_a))
         for i in range(MR):

@@ -7,7 +7,6 @@ pointer is the flat array itself, and the Python function of each name runs.
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import overload
 
@@ -177,11 +176,7 @@ def _store_bytes(typing, data, index, vector):
 @intrinsic
 def _prefetch(typing, data, index):
     def generate(context, builder, signature, arguments):
-        byte_pointer, int32 = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte_pointer, int32, int32, int32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte_pointer)
-        builder.call(function, [address, int32(0), int32(2), int32(1)])  # to read, into the second-level cache, data
+        emit.prefetch_line(builder, *arguments)
         return context.get_dummy_value()
 
     return types.void(data, types.intp), generate

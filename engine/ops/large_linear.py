@@ -1,6 +1,6 @@
 """A linear map y = x W + b whose weights are larger than the caches, as between 25,088 and 4,096 units: bound by memory.
 
-    forward    y = x W + b                        W is read once, whatever the batch's size
+    forward    y = x W + b                        W is read once, whatever the batch's size, in blocks of rows
     backward   dx = dy W^T                        W is read once more, and is not transposed
                dW = x^T dy, db = sum of dy's rows     dW is written once
 
@@ -19,13 +19,15 @@ from engine.codegen.simd import LANES
 from engine.context import Context
 from engine.device import on_gpu
 from engine.kernels.cpu.elementwise import bias_backward
-from engine.kernels.cpu.large_linear import PANEL, ROWS, large_forward, large_input_gradient, large_weight_gradient
+from engine.kernels.cpu.large_linear import FEW, PANEL, ROWS, large_forward, large_input_gradient, large_weight_gradient
 from engine.memory import Empty
 from engine.parameters import Parameter
 from engine.typing import Array
 
 LARGE = 2**20  # elements of W: from here on it does not stay in the nearest caches
 JOB = 8 * ROWS  # rows of dW
+BLOCK, FEW_BLOCK = 64, 4  # rows of W in a block of the forward pass
+IN_CACHE = 2**23  # elements of W, at most, that the last-level cache may hold
 
 
 def is_large(x: Array, W: Array) -> bool:
@@ -39,9 +41,14 @@ def is_shared(weight: Parameter) -> bool:
 
 
 def forward(x: Array, W: Array, b: Array, y: Array, ctx: Context) -> None:
-    """y (n, D) = x (n, C) W + b."""
+    """y (n, D) = x (n, C) W + b.
+
+    For few rows of x, W is read as fast as memory gives it only in blocks of few rows: the processor itself prefetches what comes
+    next in each.
+    """
+    block = FEW_BLOCK if len(x) <= FEW and W.size > IN_CACHE else BLOCK
     shares = ctx.shares(W.shape[1], len(x) * W.size, unit=PANEL)
-    ctx.parallel_for([partial(large_forward, x, W, b, y, *columns) for columns in shares])
+    ctx.parallel_for([partial(large_forward, x, W, b, y, *columns, block) for columns in shares])
 
 
 def backward(x: Array, weight: Parameter, bias: Parameter, dy: Array, dx: Array | None, ctx: Context) -> None:

@@ -5,39 +5,38 @@ x (n, C), W (C, D), y (n, D); CPU only. See engine.ops.large_linear.
 
 import numpy as np
 
-from engine.codegen.gemm import MAX_NR, gemm
+from engine.codegen.gemm import MAX_NR, MR_SIZES, gemm
 from engine.codegen.jit import ONE, ZERO, jit
 from engine.codegen.pointers import keep_alive, pointer, prefetch
 from engine.codegen.simd import LANES, LINE
 
-DEPTH = 32  # rows of W in a block of the forward pass
-OUTPUTS = 2**16  # of y, at most, that are summed while W passes by: they stay in the second-level cache
 PANEL = LANES * MAX_NR  # columns of a panel
+FEW = MR_SIZES[0]  # rows of x, at most, that one micro-tile takes: it alone reads a panel
 ROWS = 48  # of W in a block of the backward pass
 
 
 @jit
-def large_forward(x, W, b, y, begin, end):
-    """Columns begin .. end - 1 of y = x W + b: some rows of W at a time are multiplied and added to y.
+def large_forward(x, W, b, y, begin, end, block):
+    """Columns begin .. end - 1 of y = x W + b: a block of so many rows of W at a time is multiplied and added to y.
 
-    Meanwhile the same columns of the next rows are prefetched, a panel with a panel.
+    With each panel of a block, as much of the next block is prefetched.
     """
     (n, C), D = x.shape, W.shape[1]
     neg_inf, A, B, Y = -x.dtype.type(np.inf), pointer(x), pointer(W), pointer(y)
-    width = max(OUTPUTS // max(n, 1) // PANEL, 1) * PANEL
-    for left in range(begin, end, width):
-        right = min(left + width, end)
-        for first in range(0, C, DEPTH):
-            depth, following = min(DEPTH, C - first), first + DEPTH
-            for column in range(left, right, PANEL):
-                for row in range(following, min(following + DEPTH, C)):
+    for first in range(0, C, block):
+        depth, following = min(block, C - first), first + block
+        for column in range(begin, end, PANEL):
+            start, length = following * D + (column - begin) * block, block * PANEL
+            if n <= FEW:  # too little is computed to spread them over
+                length = 0
+                for row in range(following, min(following + block, C)):
                     for line in range(0, PANEL, LINE):
                         prefetch(B, row * D + column + line)
-                Z, z, ldz = (pointer(b), column, ZERO) if first == 0 else (Y, column, D)
-                gemm(
-                    A, first, C, ONE, B, first * D + column, D, Z, z, ldz, Y, column, D,
-                    n, min(PANEL, right - column), depth, neg_inf, B, ZERO, ZERO,
-                )  # fmt: skip
+            Z, z, ldz = (pointer(b), column, ZERO) if first == 0 else (Y, column, D)
+            gemm(
+                A, first, C, ONE, B, first * D + column, D, Z, z, ldz, Y, column, D,
+                n, min(PANEL, end - column), depth, neg_inf, B, start, length,
+            )  # fmt: skip
 
 
 @jit
@@ -58,7 +57,7 @@ def large_input_gradient(dy, W, dx, dyT, dxT):
         m = min(ROWS, C - first)
         gemm(
             pointer(W), first * D, D, ONE, pointer(dyT), ZERO, wide, zeros, ZERO, ZERO, pointer(dxT), ZERO, wide,
-            m, wide, D, neg_inf, pointer(W), ZERO, ZERO,
+            m, wide, D, neg_inf, pointer(W), (first + ROWS) * D, ROWS * D,
         )  # fmt: skip
         for i in range(n):
             for r in range(m):

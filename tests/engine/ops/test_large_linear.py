@@ -26,8 +26,15 @@ def _every_weight_is_large():
     large_linear.LARGE = before
 
 
+@pytest.mark.parametrize("in_cache", [True, False])
 @given(n=st.integers(0, 20), C=st.integers(1, 110), D=st.integers(1, 150), at_end=st.booleans(), need_dx=st.booleans())
-def test_it_is_a_linear_layer_whatever_its_sizes_and_stays_inside_its_arrays(n, C, D, at_end, need_dx):
+def test_it_is_a_linear_layer_whatever_its_sizes_and_stays_inside_its_arrays(in_cache, n, C, D, at_end, need_dx):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large_linear, "IN_CACHE", 2**40 if in_cache else 0)
+        expect_a_linear_layer(n, C, D, at_end, need_dx)
+
+
+def expect_a_linear_layer(n, C, D, at_end, need_dx):
     random, guarded = np.random.default_rng([n, C, D]), Guarded(at_end)
     layer, ctx = Linear(C, D, bias=he), Context()
     ctx.empty = guarded.empty

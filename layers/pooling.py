@@ -58,7 +58,8 @@ class MaxPool2d(_Pool2d):
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         x, y_like = check_input(self, x)
-        y, argmax = ctx.empty(y_like.shape, x.dtype), ctx.empty(y_like.shape, np.uint8)  # (N, Ho, Wo, C)
+        y = ctx.empty(y_like.shape, x.dtype)  # (N, Ho, Wo, C)
+        argmax = ctx.empty(y_like.shape, np.uint8) if ctx.needs_backward else None
         dispatch(pooling.max_forward, x, y, argmax, *self._window)
         return y, (x.shape, argmax, y_like)
 

@@ -41,34 +41,36 @@ def window_size(i, extent, kernel, stride, padding):
 def max_forward(x, y, argmax, kernel, stride, padding):
     """x (N, H, W, C) -> y (N, Ho, Wo, C), and the tap a k + b of each maximum in its window, argmax (N, Ho, Wo, C) uint8.
 
-    In reading order; the maximum so far and its tap stay in registers.
+    In reading order; the maximum so far and its tap stay in registers. Where argmax is None, no tap is computed.
     """
     N, H, W, C = x.shape
     _, Ho, Wo, _ = y.shape
     whole = C - C % LANES
-    x_at, y_at, argmax_at = pointer(x), pointer(y), pointer(argmax)
+    x_at, y_at = pointer(x), pointer(y)
     for n in range(N):
         for i in range(Ho):
             top, first_h, end_h = clipped_window(i, H, kernel, stride, padding)
             for j in range(Wo):
                 left, first_w, end_w = clipped_window(j, W, kernel, stride, padding)
                 begin, to = ((n * H + first_h) * W + first_w) * C, ((n * Ho + i) * Wo + j) * C
-                first_tap = (first_h - top) * kernel + first_w - left
+                height, width, first_tap = end_h - first_h, end_w - first_w, (first_h - top) * kernel + first_w - left
                 for c in range(0, whole, LANES):
                     maximum = load(x_at, begin + c)
                     total = zero = zeros_like(maximum)
                     taps = first_tap + zero
-                    for h in range(first_h, end_h):
-                        for w in range(first_w, end_w):
-                            value = load(x_at, ((n * H + h) * W + w) * C + c)
+                    for h in range(height):
+                        for w in range(width):
+                            value = load(x_at, begin + c + (h * W + w) * C)
                             total = total + value
-                            taps = select_gt(value, maximum, (h - top) * kernel + (w - left) + zero, taps)
+                            taps = select_gt(value, maximum, first_tap + h * kernel + w + zero, taps)
                             maximum = select_gt(value, maximum, value, maximum)
                     store(y_at, to + c, maximum)
-                    store_bytes(argmax_at, to + c, taps)
+                    if argmax is not None:
+                        store_bytes(pointer(argmax), to + c, taps)
                     if has_nan(total):
                         max_of_window(x, y, argmax, n, i, j, c, c + LANES, kernel, stride, padding)
-                max_of_window(x, y, argmax, n, i, j, whole, C, kernel, stride, padding)
+                if whole < C:
+                    max_of_window(x, y, argmax, n, i, j, whole, C, kernel, stride, padding)
 
 
 @jit
@@ -77,12 +79,14 @@ def max_of_window(x, y, argmax, n, i, j, first_c, end_c, kernel, stride, padding
     top, first_h, end_h = clipped_window(i, x.shape[1], kernel, stride, padding)
     left, first_w, end_w = clipped_window(j, x.shape[2], kernel, stride, padding)
     for c in range(first_c, end_c):
-        y[n, i, j, c], argmax[n, i, j, c] = x[n, first_h, first_w, c], (first_h - top) * kernel + first_w - left
+        maximum, tap = x[n, first_h, first_w, c], (first_h - top) * kernel + (first_w - left)
         for h in range(first_h, end_h):
             for w in range(first_w, end_w):
-                if replaces_maximum(x[n, h, w, c], y[n, i, j, c]):
-                    y[n, i, j, c] = x[n, h, w, c]
-                    argmax[n, i, j, c] = (h - top) * kernel + (w - left)
+                if replaces_maximum(x[n, h, w, c], maximum):
+                    maximum, tap = x[n, h, w, c], (h - top) * kernel + (w - left)
+        y[n, i, j, c] = maximum
+        if argmax is not None:
+            argmax[n, i, j, c] = tap
 
 
 @jit

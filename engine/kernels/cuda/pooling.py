@@ -53,7 +53,8 @@ def _max_forward(x, y, argmax, kernel, stride, padding):
                 if replaces_maximum(x[n, h, w, c], maximum):
                     maximum, tap = x[n, h, w, c], (h - top) * kernel + (w - left)
         y[n, i, j, c] = maximum
-        argmax[n, i, j, c] = tap
+        if argmax is not None:
+            argmax[n, i, j, c] = tap
 
 
 @cuda.jit

@@ -24,6 +24,9 @@ def test_a_vector_of_channels_and_the_channels_left_over_choose_as_the_rule_does
             tap, maximum = 3 * (i + 1) + j + 1, x[0, i, j, 0]
     np.testing.assert_array_equal(y.ravel(), np.full(C, maximum))
     assert argmax.ravel().tolist() == [tap] * C
+    maxima = np.empty_like(y)
+    max_forward(x, maxima, None, 3, 3, 1)
+    np.testing.assert_array_equal(maxima, y)
     window = x[0, :2, :2, 0]
     np.testing.assert_array_equal(maximum, window.max())  # NumPy's rule, too, is that the first NaN is the largest
     assert window.argmax() == [4, 5, 7, 8].index(tap)

@@ -52,15 +52,12 @@ class LocalResponseNorm(Layer):
 
     def forward(self, x: Array, ctx: Context) -> tuple[Array, tuple]:
         x, y_like = check_input(self, x)
-        y, s = (ctx.empty(x.shape, x.dtype) for _ in range(2))
-        rows, constants = [_rows(array) for array in (x, y, s)], self._constants(x)
-        shares = ctx.shares(len(rows[0]), COST * x.size)
-        ctx.parallel_for(
-            [
-                partial(dispatch, normalise.lrn_forward, *(r[slice(*share)] for r in rows), *constants)
-                for share in shares
-            ]
-        )
+        y, s = ctx.empty(x.shape, x.dtype), ctx.empty(x.shape, x.dtype) if ctx.needs_backward else None
+        jobs = []
+        for begin, end in ctx.shares(math.prod(x.shape[:-1]), COST * x.size):
+            share = (None if array is None else _rows(array)[begin:end] for array in (x, y, s))
+            jobs.append(partial(dispatch, normalise.lrn_forward, *share, *self._constants(x)))
+        ctx.parallel_for(jobs)
         return y, (x, s, y_like)
 
     def backward(self, dy: Array, cache: tuple, ctx: Context, need_dx: bool = True) -> Array:

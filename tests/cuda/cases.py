@@ -63,6 +63,8 @@ def of_precision(real: type) -> Iterator[Case]:
         ties[0, 1, 1:3] = ties[1, 2, 3] = np.nan  # of NaNs, too
         argmax = empty(output, np.uint8)
         yield Case(f"max_forward {name}", pooling.max_forward, (ties, empty(output, real), argmax, *window))
+        maxima_only = ties, empty(output, real), None, *window
+        yield Case(f"max_forward {name} in inference", pooling.max_forward, maxima_only)
         argmax = rng.integers(0, k * k, output).astype(np.uint8)
         yield Case(f"max_backward {name}", pooling.max_backward, (dy, argmax, empty(image, real), *window))
         yield Case(f"average_forward {name}", pooling.average_forward, (x, empty(output, real), *window), ulps=2)
@@ -93,6 +95,8 @@ def of_normalisation(real: type) -> Iterator[Case]:
         constants = size, real(0.3), real(beta)
         arguments = (x, empty(row, real), empty(row, real), *constants, real(2))
         yield Case(f"lrn_forward {size} {beta}", normalise.lrn_forward, arguments, ulps=4)
+        without_s = x, empty(row, real), None, *constants, real(2)
+        yield Case(f"lrn_forward {size} {beta} in inference", normalise.lrn_forward, without_s, ulps=4)
         yield Case(
             f"lrn_backward {size} {beta}", normalise.lrn_backward, (x, s, dy, empty(row, real), *constants), ulps=8
         )

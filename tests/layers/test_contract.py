@@ -1,10 +1,14 @@
-"""What a layer owes the rest of the engine: parameters that the optimiser knows, and outputs in the pass's memory."""
+"""What a layer owes the rest of the engine: parameters that the optimiser knows, outputs in the pass's memory, one inference."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from cldl.verification.cases import LAYERS
 from engine.context import Context
 from engine.initialisers import constant
+from engine.parameters import cast
 from layers import (
     Add,
     AvgPool2d,
@@ -19,6 +23,7 @@ from layers import (
     MaxPool2d,
     ReLU,
 )
+from tests.strategies import batch, layer_cases
 
 
 @pytest.mark.parametrize(
@@ -74,3 +79,15 @@ def test_what_a_layer_of_several_inputs_gives_lies_in_the_memory_of_the_pass(lay
         assert ctx.nbytes >= y.nbytes
         del y, cache, dx
     assert held == held[:1] * 3
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@given(data=st.data())
+def test_inference_gives_what_a_training_step_does(name, data):
+    case, y = data.draw(layer_cases(name)), {}
+    cast(case.layer.parameters(), np.float64)
+    for needs_backward in (True, False):
+        ctx = Context()
+        ctx.needs_backward = needs_backward
+        y[needs_backward], _ = case.layer.forward(batch(case, np.float64), ctx)
+    np.testing.assert_allclose(y[False], y[True], rtol=1e-10, atol=1e-12)

@@ -44,7 +44,8 @@ def sums_of_windows(padded, size, sums):
 def lrn_forward(x, y, s, size, alpha, beta, k):
     """s_c = k + alpha (sum of x_j^2 over the `size` channels around c), y_c = x_c s_c^-beta; x, y, s (rows, C).
 
-    `alpha` is already divided by `size`. The squares have zeros on both sides, so that no sum is clipped.
+    `alpha` is already divided by `size`. The squares have zeros on both sides, so that no sum is clipped. s may be None: it is
+    for the backward pass.
     """
     rows, C = x.shape
     half, sums = size // 2, np.empty(C, x.dtype)
@@ -54,9 +55,12 @@ def lrn_forward(x, y, s, size, alpha, beta, k):
             squares[half + c] = x[r, c] * x[r, c]
         sums_of_windows(squares, size, sums)
         for c in range(C):
-            s[r, c] = k + alpha * sums[c]
+            sums[c] = k + alpha * sums[c]
+        if s is not None:
+            for c in range(C):
+                s[r, c] = sums[c]
         for c in range(C):
-            y[r, c] = x[r, c] * inverse_power(s[r, c], beta)
+            y[r, c] = x[r, c] * inverse_power(sums[c], beta)
 
 
 @exact

@@ -39,8 +39,10 @@ def _lrn_forward(x, y, s, size, alpha, beta, k):
         total = x.dtype.type(0)
         for j in range(max(0, c - half), min(C, c + half + 1)):
             total += x[r, j] * x[r, j]
-        s[r, c] = k + alpha * total
-        y[r, c] = x[r, c] * inverse_power(s[r, c], beta)
+        s_c = k + alpha * total
+        if s is not None:
+            s[r, c] = s_c
+        y[r, c] = x[r, c] * inverse_power(s_c, beta)
 
 
 @cuda.jit

@@ -10,6 +10,9 @@ when the pass is over (engine.ops.large_linear). Without gradients (inference) a
 Where a batch has fewer images than threads, those without a chunk help with the others': an operation is divided among them
 (`Context.shares`), and in inference a network's segments run at the same time (layers.segments). The bits remain the same.
 
+Where the threads have every processor, each keeps to one: after a pause of the process, Linux may wake two of them on the same
+one, where they stay for the 10 ms that an image takes.
+
 Chunks are small so that what one layer writes is still in the cache when the next one reads it. The BLAS's own threads are
 switched off: they would only compete.
 """
@@ -20,7 +23,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -75,7 +80,7 @@ class CpuBackend:
         self.threads, self.chunk, self.comm = threads or available_threads(), chunk, comm
         threadpool_limits(1, user_api="blas")
         is_alone = self.threads == 1 and comm.size == 1  # otherwise this thread sends and receives while others compute
-        self._pool: Executor = _InThisThread() if is_alone else ThreadPoolExecutor(self.threads)
+        self._pool: Executor = _InThisThread() if is_alone else _pool(self.threads)
         self._weight_cache = WeightTransformCache()
         self._memory, self._products = Memory(), [Products() for _ in range(self.threads)]
         self._gradients = FlatBuffer(parameters)
@@ -186,6 +191,19 @@ class CpuBackend:
     def nbytes(self) -> int:
         """Bytes of scratch memory held by all threads."""
         return self._memory.nbytes + sum(ctx.nbytes for ctx in self._contexts)
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """So many threads, each on a processor of its own if that takes all of them."""
+    processors = available_processors()
+    own = iter(processors if hasattr(os, "sched_setaffinity") and len(processors) == threads else ())
+    return ThreadPoolExecutor(threads, initializer=_keep_to_next, initargs=(own,))
+
+
+def _keep_to_next(processors: Iterator[int]) -> None:
+    for processor in islice(processors, 1):
+        with suppress(OSError):
+            os.sched_setaffinity(0, {processor})
 
 
 class _InThisThread(Executor):

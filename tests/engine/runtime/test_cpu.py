@@ -60,6 +60,21 @@ def gradients(net, backend, x, key=None):
     return backend.gradients.buffer.copy()
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not let a thread choose processors")
+@pytest.mark.parametrize("more", [0, 1])
+def test_threads_that_have_every_processor_keep_to_one_each_and_others_to_none(more):
+    threads, before = available_threads() + more, os.sched_getaffinity(0)
+    together, kept = threading.Barrier(threads), set()
+
+    def work(ctx, start, stop):
+        kept.add(frozenset(os.sched_getaffinity(0)))
+        together.wait()
+
+    CpuBackend([], threads=threads, chunk=1).run(threads, work)
+    assert kept == ({frozenset(before)} if more else {frozenset({processor}) for processor in before})
+    assert os.sched_getaffinity(0) == before
+
+
 def outputs(net, backend, x):
     """The logits of the chunks, as the pass made them, in inference."""
     found = {}

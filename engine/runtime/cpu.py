@@ -162,15 +162,19 @@ class CpuBackend:
                 ctx.gradients()
 
     def _parallel_for(self, jobs: Jobs) -> None:
-        """Run all jobs; threads that have finished their chunks of the batch steal some of them."""
+        """Run all jobs; threads that have finished their chunks of the batch steal some of them.
+
+        Once a job has failed, none begins; its exception is raised again when no other runs any more.
+        """
         queue = deque(jobs)
         helpers = [self._pool.submit(_run_jobs, queue) for _ in range(min(self.threads, len(jobs)) - 1)]
         try:
             _run_jobs(queue)
         finally:
-            for helper in helpers:
-                if not helper.cancel():  # it is running, or has run
-                    helper.result()
+            helpers = [helper for helper in helpers if not helper.cancel()]  # they are running, or have run
+            wait(helpers)
+        for helper in helpers:
+            helper.result()
 
     def __reduce__(self) -> tuple:
         """A copy, or what is pickled: a new pool and new memory for (copies of) the same parameters."""
@@ -219,8 +223,12 @@ class _InThisThread(Executor):
 
 
 def _run_jobs(queue: deque[Callable[[], None]]) -> None:
-    for job in _pop_all(queue):
-        job()
+    try:
+        for job in _pop_all(queue):
+            job()
+    except BaseException:
+        queue.clear()
+        raise
 
 
 def _pop_all(queue: deque[T]) -> Iterator[T]:

@@ -4,7 +4,9 @@ import copy
 import os
 import pickle
 import threading
+import time
 import warnings
+from collections import deque
 from functools import partial
 
 import numpy as np
@@ -22,6 +24,7 @@ from engine.runtime.cpu import (
     MAX_THREADS,
     SMALLEST,
     CpuBackend,
+    _run_jobs,
     available_threads,
     chunk_of,
 )
@@ -218,6 +221,53 @@ def test_an_exception_in_a_job_is_raised_again():
 
     with pytest.raises(ValueError, match="seven"):
         CpuBackend([], threads=2, chunk=1).run(2, work, training=True)
+
+
+@pytest.mark.parametrize("failing", ["owner", "helper 1", "helper 2"])
+def test_an_exception_in_a_job_is_raised_when_the_others_have_ended(failing):
+    started, running = threading.Barrier(3, timeout=60), set()
+
+    def work(ctx, start, stop):
+        owner, names = threading.get_ident(), deque(["helper 1", "helper 2"])
+
+        def job():
+            name = "owner" if threading.get_ident() == owner else names.popleft()
+            running.add(name)
+            started.wait()
+            if name == failing:
+                running.remove(name)
+                raise ValueError(name)
+            time.sleep(0.1)  # so that the exception comes first
+            running.remove(name)
+
+        ctx.parallel_for([job] * 3)
+
+    with pytest.raises(ValueError, match=failing):
+        CpuBackend([], threads=3).run(1, work)
+    assert not running
+
+
+def test_after_an_exception_no_thread_takes_another_job():
+    queue = deque([partial(int, "seven"), partial(int, "8")])
+    with pytest.raises(ValueError, match="seven"):
+        _run_jobs(queue)
+    assert not queue
+
+
+def test_of_two_exceptions_the_own_thread_s_is_raised():
+    failed = threading.Barrier(2, timeout=60)
+
+    def work(ctx, start, stop):
+        owner = threading.get_ident()
+
+        def job():
+            failed.wait()
+            raise ValueError("owner" if threading.get_ident() == owner else "helper")
+
+        ctx.parallel_for([job, job])
+
+    with pytest.raises(ValueError, match="owner"):
+        CpuBackend([], threads=2).run(1, work)
 
 
 def test_an_evaluation_goes_on_while_one_thread_is_blocked():

@@ -150,7 +150,7 @@ class CpuBackend:
         overlap = self._overlap if training and self.comm.overlap else None
         if overlap and not chunks:
             overlap.finished(thread, ctx, self._gradients.views)
-        with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the loss
+        with _silent_overflow():
             try:
                 for start, stop in _pop_all(chunks):
                     ctx.restart(training=training, key=key, first_sample=start, threads=max(sharing, 1))
@@ -223,12 +223,18 @@ class _InThisThread(Executor):
 
 
 def _run_jobs(queue: deque[Callable[[], None]]) -> None:
-    try:
-        for job in _pop_all(queue):
-            job()
-    except BaseException:
-        queue.clear()
-        raise
+    with _silent_overflow():
+        try:
+            for job in _pop_all(queue):
+                job()
+        except BaseException:
+            queue.clear()
+            raise
+
+
+def _silent_overflow() -> np.errstate:
+    """No warning of an overflow, which shows in the loss; NumPy asks each thread for itself."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 def _pop_all(queue: deque[T]) -> Iterator[T]:

@@ -314,18 +314,21 @@ def test_the_blas_has_one_thread_of_its_own():
         assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} <= {1}
 
 
-def test_an_overflow_in_a_pass_is_silent_because_the_loss_shows_it():
-    found = []
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_overflow_in_a_pass_is_silent_because_the_loss_shows_it(threads):
+    found, every_thread = [], threading.Barrier(threads, timeout=60)
 
-    def work(ctx, start, stop):
+    def job():
+        every_thread.wait()
         large = np.full(3, 3e38, np.float32)
-        found.extend([10 * large, 10 * large - 10 * large])
+        found.append([10 * large, 10 * large - 10 * large])
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        CpuBackend([], threads=1).run(1, work)
-    assert np.isinf(found[0]).all()
-    assert np.isnan(found[1]).all()
+        CpuBackend([], threads=threads).run(1, lambda ctx, start, stop: ctx.parallel_for([job] * threads))
+    assert len(found) == threads
+    assert np.isinf([over for over, _ in found]).all()
+    assert np.isnan([invalid for _, invalid in found]).all()
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda backend: pickle.loads(pickle.dumps(backend))])

@@ -20,6 +20,7 @@ switched off: they would only compete.
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
@@ -82,6 +83,7 @@ class CpuBackend:
         is_alone = self.threads == 1 and comm.size == 1  # otherwise this thread sends and receives while others compute
         self._pool: Executor = _InThisThread() if is_alone else _pool(self.threads)
         self._weight_cache = WeightTransformCache()
+        self._one_pass = threading.RLock()  # contexts and gradients are those of one pass
         self._memory, self._products = Memory(), [Products() for _ in range(self.threads)]
         self._gradients = FlatBuffer(parameters)
         self._shared = {p for p in parameters if large_linear.is_shared(p)}
@@ -101,8 +103,13 @@ class CpuBackend:
     def run(self, samples: int, work: Work, *, training: bool = False, key: Key | None = None) -> None:
         """Call `work(ctx, start, stop)` for every chunk of a batch of `samples`; the first exception is raised again.
 
-        In training the chunks are those of this rank's slice, and the gradients are summed over the ranks.
+        In training the chunks are those of this rank's slice, and the gradients are summed over the ranks. Runs that several
+        threads ask for follow one another.
         """
+        with self._one_pass:
+            self._run(samples, work, training, key or Key(0))
+
+    def _run(self, samples: int, work: Work, training: bool, key: Key) -> None:
         refreshes = self._weight_cache.refresh(self._pool)
         if training and self._overlap:
             self._overlap.begin()
@@ -110,16 +117,22 @@ class CpuBackend:
         each = -(-(own.stop - own.start) // self.threads)
         chunk = min(self.chunk, max(1, each))  # a small batch is spread over all threads, too
         chunks = [(start, min(start + chunk, own.stop)) for start in range(own.start, own.stop, chunk)]
-        shared, key, sharing = deque(chunks), key or Key(0), self.threads // max(len(chunks), 1)
+        shared, sharing = deque(chunks), self.threads // max(len(chunks), 1)
         queues = [deque(chunks[thread :: self.threads]) if training else shared for thread in range(self.threads)]
         futures = [
             self._pool.submit(self._run_chunks, i, queue, work, training, key, sharing)
             for i, queue in enumerate(queues)
         ]
-        if training and self._overlap:
-            self._overlap.wait([*refreshes, *futures])
-            return
-        wait([*refreshes, *futures])
+        try:
+            if training and self._overlap:
+                self._overlap.wait([*refreshes, *futures])
+                return
+            wait([*refreshes, *futures])
+        except BaseException:  # Ctrl-C: no chunk begins, and the contexts are free when those under way have ended
+            for queue in queues:
+                queue.clear()
+            wait([*refreshes, *futures])
+            raise
         for future in futures:
             future.result()
         if training:

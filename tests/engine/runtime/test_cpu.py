@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 
 import numpy as np
@@ -18,6 +19,7 @@ from engine.gradcheck import grid
 from engine.initialisers import normal
 from engine.parameters import Parameter, cast, initialise
 from engine.random import Key
+from engine.runtime import cpu
 from engine.runtime.cpu import (
     CHUNK,
     CHUNK_BYTES,
@@ -284,6 +286,49 @@ def test_an_evaluation_goes_on_while_one_thread_is_blocked():
     CpuBackend([], threads=2, chunk=1).run(6, work)
     assert missed == [False]
     assert sorted(seen) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_runs_that_several_threads_ask_for_follow_one_another(threads):
+    backend, running, most = CpuBackend([], threads=threads), [], []
+
+    def work(ctx, start, stop):
+        running.append(ctx)
+        time.sleep(0.02)
+        most.append(len(running))
+        running.remove(ctx)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: backend.run(1, work), range(6)))
+    assert most == [1] * 6
+
+
+def test_after_ctrl_c_a_run_ends_when_no_thread_is_at_work_and_no_chunk_is_begun(monkeypatch):
+    is_interrupted, begun, go_on, running, done = [], threading.Event(), threading.Event(), set(), []
+
+    def interrupted_wait(futures):
+        if not is_interrupted:
+            assert begun.wait(60)
+            is_interrupted.append(True)
+            raise KeyboardInterrupt
+        go_on.set()
+        return wait(futures)
+
+    def work(ctx, start, stop):
+        running.add(start)
+        begun.set()
+        go_on.wait(60)
+        running.remove(start)
+        done.append(start)
+
+    monkeypatch.setattr(cpu, "wait", interrupted_wait)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            CpuBackend([], threads=2, chunk=1).run(20, work)
+        assert not running
+        assert 1 <= len(done) <= 2
+    finally:
+        go_on.set()
 
 
 def test_as_many_threads_as_processors_by_default():

@@ -75,6 +75,10 @@ class WeightTransformCache:
         transform.transform(transform.parameter.value, transformed)
 
 
+class KeyOrderError(Exception):
+    """An operation that is computed beside others needs a random key; raised for the caller of `Context.forks`."""
+
+
 class Context:
     """One pass on the CPU: its mode, randomness and scratch memory, and the gradients that it accumulates.
 
@@ -153,11 +157,14 @@ class Context:
         return self._memory.nbytes + sum(fork.nbytes for fork in self._forks)
 
     def forks(self, threads: Sequence[int]) -> Sequence[Context]:
-        """This pass for several jobs at the same time, in inference: with memory of their own, and so many threads each."""
+        """This pass for several jobs at the same time, in inference: with memory of their own, and so many threads each.
+
+        They have no random keys, which belong to the order of the operations: `next_key` raises `KeyOrderError`.
+        """
         while len(self._forks) < len(threads):
-            self._forks.append(Context(weight_cache=self._weight_cache, parallel_for=self.parallel_for))
+            self._forks.append(_Fork(weight_cache=self._weight_cache, parallel_for=self.parallel_for))
         for fork, count in zip(self._forks, threads, strict=False):
-            fork.needs_backward, fork.threads = False, count
+            fork.first_sample, fork.needs_backward, fork.threads = self.first_sample, False, count
         return self._forks[: len(threads)]
 
     def shares(self, count: int, multiply_adds: int, unit: int = 1) -> list[Share]:
@@ -217,3 +224,10 @@ class Context:
             if transform in self._accumulated and (parameters is None or transform.parameter in parameters):
                 transform.adjoint(gradient, self.gradient(transform.parameter))
                 self._accumulated.remove(transform)
+
+
+class _Fork(Context):
+    """A context of `Context.forks`."""
+
+    def next_key(self) -> Key:
+        raise KeyOrderError

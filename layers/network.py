@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.context import Context
+from engine.context import Context, KeyOrderError
 from engine.errors import UserError
 from engine.parameters import Parameter, initialise
 from engine.random import Key
@@ -68,13 +68,17 @@ class Network:
         self._learning = _learning(self.nodes)
         self._finished = _finished(self.steps)
         self._levels = segments.levels(self.steps, self.exits, {INPUT: self.input_shape, **self._shapes})
+        self._draws_in_inference = False  # as far as is known
         _name_parameters(self.nodes)
 
     def forward(self, x: Array, ctx: Context) -> tuple[list[Array], list]:
         """The logits, M arrays (N, K), and the cache for one `backward`."""
         x = self.check_input(x)
-        if ctx.threads > 1 and not ctx.training and not ctx.needs_backward:
-            return segments.forward(self._levels, self.exits, x, ctx), []
+        if ctx.threads > 1 and not ctx.training and not ctx.needs_backward and not self._draws_in_inference:
+            try:
+                return segments.forward(self._levels, self.exits, x, ctx), []
+            except KeyOrderError:
+                self._draws_in_inference = True  # from now on one step after another
         h, reads, cache = {INPUT: x}, self._reads.copy(), []
         del x
         for step in self.steps:

@@ -76,7 +76,10 @@ def levels(steps: Sequence[Step], exits: Collection[str], shapes: dict[str, Shap
 
 
 def forward(levels: Sequence[Level], exits: Sequence[str], x: Array, ctx: Context) -> list[Array]:
-    """The logits, in inference: the threads of the pass go through the levels together."""
+    """The logits, in inference: the threads of the pass go through the levels together.
+
+    Raises:    KeyOrderError where a layer draws random numbers, whose keys follow the order of the steps.
+    """
     h = {INPUT: x}
     del x
     for level in levels:

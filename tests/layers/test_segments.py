@@ -13,11 +13,23 @@ from engine.parameters import cast
 from engine.random import Key
 from engine.runtime.cpu import CpuBackend
 from layers import Add, Concat, Linear, Network, Node, ReLU
+from layers.layer import Layer
 from layers.segments import Level, Segment, levels
 
 
 def network(family):
     return checkable(FAMILIES[family][0]).build_network()
+
+
+class Nested(Layer):
+    """A network as a layer."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def forward(self, x, ctx):
+        (z,), cache = self.inner.forward(x, ctx)
+        return z, cache
 
 
 def diamond():
@@ -83,6 +95,49 @@ def test_a_network_of_several_threads_has_the_bits_of_one(family, threads, monke
         CpuBackend(made.parameters(), threads=count).run(1, work)
     for alone, shared in zip(given[1], given[threads], strict=True):
         assert np.array_equal(alone, shared)
+
+
+class Noise(Layer):
+    """Adds a number that belongs to the draw and the sample: random in inference, too."""
+
+    def forward(self, x, ctx):
+        key = ctx.next_key()
+        return x + np.array([key.fold(ctx.first_sample + i).normal(x.shape[1:]) for i in range(len(x))]), None
+
+
+def noisy():
+    branches = [Node(name, Noise(), ("x",)) for name in ("left", "right")]
+    return Network([*branches, Node("sum", Add(2), ("left", "right"))], ["sum"], (3,))
+
+
+@pytest.mark.parametrize("make", [noisy, lambda: Network([Node("inner", Nested(noisy()))], ["inner"], (3,))])
+def test_random_numbers_in_inference_do_not_depend_on_the_number_of_threads(make):
+    x, given = grid((2, 3), Key(1)), []
+    for threads in (1, 2, 4):
+        made, logits = make(), np.zeros((2, 3))
+        backend = CpuBackend([], threads=threads, chunk=1)
+
+        def work(ctx, start, stop, made=made, logits=logits):
+            ctx.needs_backward = False
+            (logits[start:stop],), _ = made.forward(x[start:stop], ctx)
+
+        for _ in range(2):
+            backend.run(2, work)
+            given.append(logits.copy())
+    assert np.abs(given[0] - x).min() > 0
+    assert all(np.array_equal(logits, given[0]) for logits in given)
+
+
+def test_a_layer_is_told_which_sample_is_the_first_by_any_number_of_threads():
+    class Index(Layer):
+        def forward(self, x, ctx):
+            return x + ctx.first_sample, None
+
+    made = Network([Node("index", Index())], ["index"], (3,))
+    ctx = Context(first_sample=5)
+    ctx.threads, ctx.needs_backward = 2, False
+    (z,), _ = made.forward(np.zeros((1, 3)), ctx)
+    assert (z == 5).all()
 
 
 def test_outputs_that_nothing_reads_any_more_are_freed():

@@ -3,10 +3,10 @@
 python -m tests.layers.guarded [CASES]
 
 draws so many cases of each layer, in float32 and float64, then takes the first network of every family, and prints how many
-ran. Inputs, gradients, parameters and all
-scratch memory lie beside a page without access, so that a kernel that reads or writes outside its arrays ends the process; the
-name of the case is printed before it runs. Between an array and the page there may be some bytes, so that scratch arrays begin
-at a cache line; they are filled with a pattern, and must still have it in the end.
+ran. Inputs, gradients, parameters and all scratch memory lie beside a page without access, so that a kernel that reads or
+writes outside its arrays ends the process; the name of the case is printed before it runs. Between an array and the page there
+may be some bytes, so that scratch arrays begin at a cache line; they are filled with a pattern, and must still have it in the
+end.
 """
 
 import ctypes
@@ -81,6 +81,12 @@ class GuardedContext(Context):
     def empty(self, shape, dtype):
         return self._guarded.empty(shape, dtype)
 
+    def forks(self, threads):
+        forks = super().forks(threads)
+        for fork in forks:
+            fork.empty = self.empty
+        return forks
+
     def gradient(self, parameter):
         if parameter not in self._gradients:
             self._gradients[parameter] = self._guarded.empty(parameter.shape, parameter.dtype)
@@ -89,7 +95,7 @@ class GuardedContext(Context):
 
 
 def run(case: Case, dtype: type, at_end: bool) -> None:
-    """Forward and backward, in training by one thread, and not in training in the parts of three."""
+    """Forward and backward, in training by one thread, and not in training in the parts of three; then in inference."""
     layer, seed = case.layer, case.seed
     cast(layer.parameters(), dtype)
     guarded = Guarded(at_end)
@@ -103,6 +109,9 @@ def run(case: Case, dtype: type, at_end: bool) -> None:
         dy = guarded.copy(Key(seed).normal(y.shape).astype(dtype))
         layer.backward(dy, cache, ctx)
         ctx.gradients()
+    inference = GuardedContext(guarded)
+    inference.needs_backward, inference.threads = False, 3
+    layer.forward(x, inference)
     guarded.check()
 
 

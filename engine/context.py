@@ -71,8 +71,9 @@ class WeightTransformCache:
         return list(self._pending.values())
 
     def _compute(self, transform: WeightTransform, transformed: np.ndarray) -> None:
-        self._versions[transform] = transform.parameter.version
+        version = transform.parameter.version
         transform.transform(transform.parameter.value, transformed)
+        self._versions[transform] = version
 
 
 class KeyOrderError(Exception):

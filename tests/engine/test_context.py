@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
+import pytest
 
 from engine.context import Context, WeightTransformCache
 from engine.initialisers import constant
@@ -87,6 +88,22 @@ def test_a_weight_is_transformed_once_until_the_next_refresh_even_by_many_thread
         assert cache.refresh(pool) == []  # nothing has changed
     assert contexts[1].transformed_weight(doubled).tolist() == [8, 8]
     assert doubled.calls == 2
+
+
+def test_a_transform_that_did_not_end_is_computed_again():
+    p = Parameter((2,), constant(3))
+    doubled, cache = Doubled(p), WeightTransformCache()
+    ctx = Context(weight_cache=cache)
+    ctx.transformed_weight(doubled)
+    p.touch()
+    with ThreadPoolExecutor(1) as pool:
+        doubled.transform = lambda value, transformed: transformed.fill(np.nan) or 1 // 0
+        wait(cache.refresh(pool))
+        with pytest.raises(ZeroDivisionError):
+            ctx.transformed_weight(doubled)
+        del doubled.transform
+        wait(cache.refresh(pool))
+        assert ctx.transformed_weight(doubled).tolist() == [6, 6]
 
 
 def test_a_transform_that_a_pass_does_not_use_is_forgotten_when_its_weight_changes():

@@ -58,9 +58,9 @@ from engine.memory import Empty, aligned
 from engine.typing import Array
 
 BLOCK, LARGE_BLOCK = 96, 192  # tiles at most
-FEW_TILES = (
-    0.23  # for an output: then to read U costs more than to transform the tiles in every thread (engine.ops.cost)
-)
+# Tiles for each output, below which threads divide the outputs: to transform all tiles costs less than to read all of U (see
+# engine.ops.cost).
+FEW_TILES = 0.23
 LARGE_WEIGHT = 2**20  # elements of U from which on blocks are large
 
 
@@ -158,7 +158,7 @@ def tile_count(images: int, out_height: int, out_width: int) -> int:
 
 
 def _shares(x: Array, y: Array, groups: int, ctx: Context) -> list[tuple[Share, Share]]:
-    """The tiles and the columns of each thread that shares a forward pass."""
+    """The tiles of each thread that shares a forward pass, and the columns of U, in whole panels."""
     tiles, D = tile_count(*y.shape[:3]), y.shape[3]
     starts, multiply_adds = _panel_starts(D // groups, groups), TILE_POINTS * tiles * x.shape[3] * D // groups
     if tiles < FEW_TILES * D:

@@ -33,7 +33,7 @@ class Nested(Layer):
 
 
 def diamond():
-    """Two exits, one of them read by other nodes; two ways that meet; a head beside them."""
+    """Two exits, one of them read by other nodes; two branches that meet; a head beside them."""
     nodes = [
         Node("a", Linear(3, 4)),
         Node("left", ReLU(), ("a",)),
@@ -61,11 +61,11 @@ def test_every_step_stands_once_in_a_level_behind_what_it_reads(made):
         known.update(segment.name for segment in level.segments)
         known.difference_update(level.last_reads)  # no later level reads these
     assert known == set(made.exits)
-    stood = chain.from_iterable(segment.steps for level in found for segment in level.segments)
-    assert sorted(step.name for step in stood) == sorted(step.name for step in made.steps)
+    steps = chain.from_iterable(segment.steps for level in found for segment in level.segments)
+    assert sorted(step.name for step in steps) == sorted(step.name for step in made.steps)
 
 
-def test_ways_that_do_not_read_each_other_are_one_level():
+def test_segments_that_do_not_read_each_other_are_one_level():
     made = diamond()
     found = levels(made.steps, made.exits, {"x": (3,), **made.node_shapes()})
     names = [{segment.name for segment in level.segments} for level in found]
@@ -73,7 +73,7 @@ def test_ways_that_do_not_read_each_other_are_one_level():
 
 
 @pytest.mark.parametrize(("available", "works", "expected"), [(2, (3, 1), [2, 1]), (4, (2, 1, 1), [2, 1, 1])])
-def test_a_branch_has_threads_in_proportion_to_its_work(available, works, expected):
+def test_a_segment_has_threads_in_proportion_to_its_work(available, works, expected):
     steps = tuple(diamond().steps[:1])
     level = Level(tuple(Segment(steps, work) for work in works), last_reads=())
     assert level.threads(available) == expected
@@ -151,7 +151,7 @@ def test_outputs_that_nothing_reads_any_more_are_freed():
     assert len(set(held)) == 1
 
 
-def test_an_exception_in_a_branch_is_raised_again():
+def test_an_exception_in_a_segment_is_raised_again():
     made = diamond()
     made.nodes[2].layer.forward = lambda x, ctx: 1 // 0
 

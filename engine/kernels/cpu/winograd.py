@@ -34,7 +34,7 @@ TILE_POINTS = TILE * TILE
 def winograd_forward(x, U, b, clip_min, y, padding, groups, tiles, outputs, V, M, block, tile):
     """y (N, Ho, Wo, D) = max(x * w + b, clip_min) of x (N, H, W, C), U of w; V and M are scratch for blocks of x and y.
 
-    Of y only a range of tiles, and of each a range of columns that are whole panels (see `panels`).
+    Of y only a range of tiles, and of each a range of columns that are whole panels (see `panel_at`).
     """
     rows, columns = tile_counts(y)
     all_tiles, C, D = len(y) * rows * columns, x.shape[3], y.shape[3]

@@ -117,8 +117,11 @@ class CpuBackend:
         each = -(-(own.stop - own.start) // self.threads)
         chunk = min(self.chunk, max(1, each))  # a small batch is spread over all threads, too
         chunks = [(start, min(start + chunk, own.stop)) for start in range(own.start, own.stop, chunk)]
-        shared, sharing = deque(chunks), self.threads // max(len(chunks), 1)
-        queues = [deque(chunks[thread :: self.threads]) if training else shared for thread in range(self.threads)]
+        sharing = self.threads // max(len(chunks), 1)
+        if training:
+            queues = [deque(chunks[thread :: self.threads]) for thread in range(self.threads)]
+        else:
+            queues = [deque(chunks)] * min(self.threads, len(chunks))  # one for all; the same few contexts every time
         futures = [
             self._pool.submit(self._run_chunks, i, queue, work, training, key, sharing)
             for i, queue in enumerate(queues)

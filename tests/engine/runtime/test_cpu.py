@@ -394,6 +394,18 @@ def test_a_batch_smaller_than_a_chunk_is_shared_by_all_threads(samples, threads,
     assert sorted(done) == chunks
 
 
+@pytest.mark.parametrize(
+    ("images", "training", "expected"), [(1, False, 1), (2, False, 2), (9, False, 3), (1, True, 3)]
+)
+def test_an_evaluation_occupies_no_more_threads_than_it_has_chunks(images, training, expected, monkeypatch):
+    begun, run_chunks = [], CpuBackend._run_chunks
+    monkeypatch.setattr(
+        CpuBackend, "_run_chunks", lambda self, thread, *rest: begun.append(thread) or run_chunks(self, thread, *rest)
+    )
+    CpuBackend([], threads=3, chunk=1).run(images, lambda ctx, start, stop: None, training=training)
+    assert sorted(begun) == list(range(expected))
+
+
 def test_of_images_with_large_maps_a_thread_takes_fewer_at_once():
     chunks = [chunk_of(size) for size in (0, 1, 10**7, 10**8, 10**12)]
     assert chunks[:2] == [CHUNK, CHUNK]

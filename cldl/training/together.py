@@ -18,7 +18,7 @@ from data.dataset import Dataset
 from data.transforms.preprocessing import Preprocessing
 from engine.errors import UserError
 from engine.runtime.communicator import Communicator
-from engine.runtime.cpu import available_processors
+from engine.runtime.pool import available_processors
 
 T = TypeVar("T")
 

@@ -10,47 +10,36 @@ when the pass is over (engine.ops.large_linear). Without gradients (inference) a
 Where a batch has fewer images than threads, those without a chunk help with the others': an operation is divided among them
 (`Context.shares`), and in inference a network's segments run at the same time (layers.segments). The bits remain the same.
 
-Where the threads have every processor, each keeps to one: after a pause of the process, Linux may wake two of them on the same
-one, where they stay for the 10 ms that an image takes.
-
 Chunks are small so that what one layer writes is still in the cache when the next one reads it. The BLAS's own threads are
 switched off: they would only compete.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, wait
 from functools import partial
-from itertools import islice
 from operator import itemgetter
-from typing import Any, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from engine.context import Context, Jobs, Products, WeightTransformCache
+from engine.errors import UserError
 from engine.memory import Memory
 from engine.ops import large_linear
 from engine.parameters import FlatBuffer, Parameter
 from engine.random import Key
 from engine.runtime.communicator import ALONE, Communicator
 from engine.runtime.overlap import Overlap
+from engine.runtime.pool import InThisThread, ThreadPool, available_processors, run_together, silent_overflow, take_all
 
 MAX_THREADS = 1024
 CHUNK = 64  # images; of 16, 32 and 64 the fastest for networks on small images
 CHUNK_BYTES, SMALLEST = 2**29, 4  # the limit for all layers' outputs of a chunk; a chunk has SMALLEST images or more
 Work = Callable[[Context, int, int], None]
-T = TypeVar("T")
-
-
-def available_processors() -> list[int]:
-    """The numbers of the processors that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def available_threads() -> int:
@@ -81,9 +70,10 @@ class CpuBackend:
         self.threads, self.chunk, self.comm = threads or available_threads(), chunk, comm
         threadpool_limits(1, user_api="blas")
         is_alone = self.threads == 1 and comm.size == 1  # otherwise this thread sends and receives while others compute
-        self._pool: Executor = _InThisThread() if is_alone else _pool(self.threads)
+        self._pool: Executor = InThisThread() if is_alone else ThreadPool(self.threads)
         self._weight_cache = WeightTransformCache()
-        self._one_pass = threading.RLock()  # contexts and gradients are those of one pass
+        self._one_run = threading.Lock()  # contexts and gradients are those of one run
+        self._here = threading.local()  # `at_work` in the threads of a run
         self._memory, self._products = Memory(), [Products() for _ in range(self.threads)]
         self._gradients = FlatBuffer(parameters)
         self._shared = {p for p in parameters if large_linear.is_shared(p)}
@@ -105,8 +95,14 @@ class CpuBackend:
 
         In training the chunks are those of this rank's slice, and the gradients are summed over the ranks. Runs that several
         threads ask for follow one another.
+
+        Raises:    UserError inside the `work` of a run, which would wait for this one for ever.
         """
-        with self._one_pass:
+        if getattr(self._here, "at_work", False):
+            raise UserError(
+                "a run was begun inside another one of this backend: begin it before, or on another backend."
+            )
+        with self._one_run:
             self._run(samples, work, training, key or Key(0))
 
     def _run(self, samples: int, work: Work, training: bool, key: Key) -> None:
@@ -166,31 +162,22 @@ class CpuBackend:
         overlap = self._overlap if training and self.comm.overlap else None
         if overlap and not chunks:
             overlap.finished(thread, ctx, self._gradients.views)
-        with _silent_overflow():
+        with silent_overflow():
+            self._here.at_work = True
             try:
-                for start, stop in _pop_all(chunks):
+                for start, stop in take_all(chunks):
                     ctx.restart(training=training, key=key, first_sample=start, threads=max(sharing, 1))
                     if overlap and not chunks:  # the thread's last one
                         ctx.on_finished = partial(overlap.finished, thread, ctx)
                     work(ctx, start, stop)
             finally:
+                self._here.at_work = False
                 ctx.on_finished = None
                 ctx.gradients()
 
     def _parallel_for(self, jobs: Jobs) -> None:
-        """Run all jobs; threads that have finished their chunks of the batch steal some of them.
-
-        Once a job has failed, none begins; its exception is raised again when no other runs any more.
-        """
-        queue = deque(jobs)
-        helpers = [self._pool.submit(_run_jobs, queue) for _ in range(min(self.threads, len(jobs)) - 1)]
-        try:
-            _run_jobs(queue)
-        finally:
-            helpers = [helper for helper in helpers if not helper.cancel()]  # they are running, or have run
-            wait(helpers)
-        for helper in helpers:
-            helper.result()
+        """Run all jobs; threads that have finished their chunks of the batch take some of them."""
+        run_together(self._pool, self.threads, jobs)
 
     def __reduce__(self) -> tuple:
         """A copy, or what is pickled: a new pool and new memory for (copies of) the same parameters."""
@@ -211,52 +198,3 @@ class CpuBackend:
     def nbytes(self) -> int:
         """Bytes of scratch memory held by all threads."""
         return self._memory.nbytes + sum(ctx.nbytes for ctx in self._contexts)
-
-
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """So many threads, each on a processor of its own if that takes all of them."""
-    processors = available_processors()
-    own = iter(processors if hasattr(os, "sched_setaffinity") and len(processors) == threads else ())
-    return ThreadPoolExecutor(threads, initializer=_keep_to_next, initargs=(own,))
-
-
-def _keep_to_next(processors: Iterator[int]) -> None:
-    for processor in islice(processors, 1):
-        with suppress(OSError):
-            os.sched_setaffinity(0, {processor})
-
-
-class _InThisThread(Executor):
-    """An executor without threads: work runs at once, in the calling thread."""
-
-    def submit(self, work: Callable, /, *arguments: Any, **options: Any) -> Future:
-        future: Future = Future()
-        try:
-            future.set_result(work(*arguments, **options))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
-
-
-def _run_jobs(queue: deque[Callable[[], None]]) -> None:
-    with _silent_overflow():
-        try:
-            for job in _pop_all(queue):
-                job()
-        except BaseException:
-            queue.clear()
-            raise
-
-
-def _silent_overflow() -> np.errstate:
-    """No warning of an overflow, which shows in the loss; NumPy asks each thread for itself."""
-    return np.errstate(over="ignore", invalid="ignore")
-
-
-def _pop_all(queue: deque[T]) -> Iterator[T]:
-    """The elements of a queue from which other threads take too."""
-    while True:
-        try:
-            yield queue.popleft()
-        except IndexError:
-            return

@@ -15,6 +15,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from cldl.loss import cldl_loss
+from engine.errors import UserError
 from engine.gradcheck import grid
 from engine.initialisers import normal
 from engine.parameters import Parameter, cast, initialise
@@ -26,10 +27,10 @@ from engine.runtime.cpu import (
     MAX_THREADS,
     SMALLEST,
     CpuBackend,
-    _run_jobs,
     available_threads,
     chunk_of,
 )
+from engine.runtime.pool import InThisThread, run_together
 from layers.conv2d import Conv2d
 from layers.dropout import Dropout
 from layers.linear import Linear
@@ -250,10 +251,10 @@ def test_an_exception_in_a_job_is_raised_when_the_others_have_ended(failing):
 
 
 def test_after_an_exception_no_thread_takes_another_job():
-    queue = deque([partial(int, "seven"), partial(int, "8")])
+    begun = []
     with pytest.raises(ValueError, match="seven"):
-        _run_jobs(queue)
-    assert not queue
+        run_together(InThisThread(), 1, [partial(int, "seven"), partial(begun.append, 8)])
+    assert not begun
 
 
 def test_of_two_exceptions_the_own_thread_s_is_raised():
@@ -301,6 +302,14 @@ def test_runs_that_several_threads_ask_for_follow_one_another(threads):
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda _: backend.run(1, work), range(6)))
     assert most == [1] * 6
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_run_inside_another_is_refused(threads):
+    backend, other = (CpuBackend([], threads=threads) for _ in range(2))
+    backend.run(1, lambda ctx, start, stop: other.run(1, lambda *_: None))
+    with pytest.raises(UserError, match="begun inside another one of this backend"):
+        backend.run(1, lambda ctx, start, stop: backend.run(1, lambda *_: None))
 
 
 def test_after_ctrl_c_a_run_ends_when_no_thread_is_at_work_and_no_chunk_is_begun(monkeypatch):

@@ -126,7 +126,7 @@ class TorchEngine:
         return worker.seconds_of(self._step, count)
 
     def evaluate(self, count: int) -> list[float]:
-        """Seconds of forward passes over a batch."""
+        """Seconds of forward passes over a batch, from its bytes to the logits."""
         self.network.eval()
         with torch.inference_mode():
             return worker.seconds_of(lambda: self.answer(self._input(slice(self.job["batch"]))), count)

@@ -1,4 +1,4 @@
-"""The threads of a backend: they take jobs from a queue, and who is done with its own helps the others.
+"""The threads of a backend: they take jobs from a queue, and idle threads take jobs of the others.
 
 Where the threads have every processor, each keeps to one: after a pause of the process, Linux may wake two of them on the same
 one, where they stay for the 10 ms that an image takes.

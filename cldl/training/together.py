@@ -29,7 +29,8 @@ def in_turns(comm: Communicator, load: Callable[[], T]) -> T:
     So a cache is filled by one rank, whether the nodes share it or each has its own.
     """
     nodes = comm.gather(platform.node())
-    turn = 0 if comm.is_first else 1 if nodes.index(nodes[comm.rank]) == comm.rank else 2
+    leads_node = nodes.index(nodes[comm.rank]) == comm.rank
+    turn = 2 - leads_node - comm.is_first  # rank 0 leads its node, too
     for now in range(3):
         if now == turn:
             loaded = load()

@@ -56,7 +56,9 @@ def same_to(dtype: np.typing.DTypeLike) -> float:
 
 def error_over_tolerance(error: float, tolerance: float) -> float:
     """error / tolerance: a check passes up to 1; without any tolerance only an error of 0 does."""
-    return error / tolerance if tolerance > 0 else 0.0 if error == 0 else np.inf
+    if tolerance > 0:
+        return error / tolerance
+    return 0.0 if error == 0 else np.inf
 
 
 @dataclass(frozen=True)

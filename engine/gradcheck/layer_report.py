@@ -23,7 +23,9 @@ class CheckResult:
 
     @property
     def verdict(self) -> str:
-        return "not promised" if not self.promised else "passed" if self.passed else "FAILED"
+        if not self.promised:
+            return "not promised"
+        return "passed" if self.passed else "FAILED"
 
 
 @dataclass(frozen=True, repr=False)

@@ -72,7 +72,9 @@ class Entry:
 
     @property
     def verdict(self) -> str:
-        return "kink" if self.kink else "passed" if self.error_over_tolerance <= 1 else "FAILED"
+        if self.kink:
+            return "kink"
+        return "passed" if self.error_over_tolerance <= 1 else "FAILED"
 
 
 @dataclass(frozen=True, repr=False)
